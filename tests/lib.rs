@@ -1,0 +1,1 @@
+//! The front-door, crash and tidy tests live in `it/`.
