@@ -1,1 +1,16 @@
-//! placeholder
+//! ePost, the service: doors, admission, courier, transports, configuration and operator commands.
+//!
+//! One request flows right and down: [`door`] takes bytes, [`admission`] decides, the journal records, the evidence seals, the
+//! door answers, [`courier`] delivers. Nothing below this crate opens a socket.
+
+pub mod admission;
+pub mod client;
+pub mod command;
+pub mod config;
+pub mod courier;
+pub mod dev;
+pub mod door;
+pub mod service;
+pub mod transport;
+pub mod trust;
+pub mod watch;

@@ -1,0 +1,397 @@
+//! The configuration: one TOML file. Every option is explained in `deploy/epost.toml`, which is also what
+//! `epost init` writes; an unknown key refuses to start.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The commented configuration that `epost init` writes; a test keeps it equal to the defaults here.
+pub const TEMPLATE: &str = include_str!("../../../deploy/epost.toml");
+
+/// The example policy file that `epost init` writes beside the configuration.
+pub const POLICY_TEMPLATE: &str = include_str!("../../../deploy/policy.toml");
+
+/// A configuration that was read whole: every path in it is absolute or relative to the file's own folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which environment this instance is: PRD, ACC, INT, TST, DEV, SIM.
+    pub environment: String,
+    /// `strict` (production) or `lax` (check digits of INSS and CBE are not judged).
+    #[serde(default = "strict")]
+    pub identifiers: Identifiers,
+    /// The doors.
+    pub listen: Listen,
+    /// Who may prove to be a sender.
+    pub senders: Senders,
+    /// Who is granted what.
+    pub uam: Uam,
+    /// Where the ground state lies.
+    pub data: Data,
+    /// The platform's seal.
+    pub seal: Seal,
+    /// Time-stamping authorities, in order of preference.
+    pub tsa: Vec<Tsa>,
+    /// The e-Box MessageRegistry.
+    pub ebox: Ebox,
+    /// Retries of delivery.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// Limits on what a request may hold.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// How strictly Belgian identifiers are judged.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Identifiers {
+    /// Check digits, dates and ranges.
+    Strict,
+    /// Form only: for test environments, whose official examples fail the check digits.
+    Lax,
+}
+
+fn strict() -> Identifiers {
+    Identifiers::Strict
+}
+
+/// The doors of the service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// Address and port of the mutual-TLS door.
+    pub address: SocketAddr,
+    /// The address that the WSDL names, for example `https://epost.example.be`.
+    pub public_url: String,
+    /// PEM: the server's certificate, then its intermediates.
+    pub certificate: PathBuf,
+    /// PEM: the server's private key.
+    pub key: PathBuf,
+    /// Certificate fingerprints (SHA-256, hex) of TLS peers that forward other senders' messages.
+    #[serde(default)]
+    pub trusted_gateways: Vec<String>,
+    /// Connections at once; the next one is closed.
+    #[serde(default = "default_connections")]
+    pub connections_max: usize,
+    /// Requests being read or answered at once; the next one gets 503.
+    #[serde(default = "default_requests")]
+    pub requests_max: usize,
+    /// Seconds a TLS handshake may take.
+    #[serde(default = "default_handshake")]
+    pub handshake_seconds_max: u64,
+    /// Seconds the head of a request may take.
+    #[serde(default = "default_header")]
+    pub header_seconds_max: u64,
+    /// Seconds without a byte before a request's body is given up.
+    #[serde(default = "default_idle")]
+    pub body_idle_seconds_max: u64,
+    /// Fault details in `errors/v1` instead of `errors/serviceprovider/v1` for callers from these addresses (the sector's bus).
+    #[serde(default)]
+    pub consumer_fault_addresses: Vec<IpAddr>,
+}
+
+fn default_connections() -> usize {
+    1024
+}
+fn default_requests() -> usize {
+    256
+}
+fn default_handshake() -> u64 {
+    10
+}
+fn default_header() -> u64 {
+    15
+}
+fn default_idle() -> u64 {
+    60
+}
+
+/// Who may prove to be a sender.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Senders {
+    /// PEM files: the roots that senders' certificates must lead to.
+    pub anchors: Vec<PathBuf>,
+    /// PEM files: intermediates (clients send the leaf alone).
+    #[serde(default)]
+    pub intermediates: Vec<PathBuf>,
+    /// CRL files (DER or PEM), or folders of them, of every CA in those paths.
+    pub crls: Vec<PathBuf>,
+    /// Seconds between two readings of the CRL files.
+    #[serde(default = "default_crl_reload")]
+    pub crl_reload_seconds: u64,
+    /// Longest life of a WS-Security Timestamp, and oldest age of its Created.
+    #[serde(default = "default_lifetime")]
+    pub timestamp_lifetime_seconds_max: u64,
+    /// Clock difference granted to senders.
+    #[serde(default = "default_skew")]
+    pub clock_skew_seconds_max: u64,
+}
+
+fn default_crl_reload() -> u64 {
+    60
+}
+fn default_lifetime() -> u64 {
+    600
+}
+fn default_skew() -> u64 {
+    60
+}
+
+/// Who is granted what.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uam {
+    /// The policy file (`deploy/policy.toml` is an example).
+    pub policy: PathBuf,
+}
+
+/// Where the ground state lies.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The folder of journal, content, item keys and index.
+    pub directory: PathBuf,
+    /// 32 bytes: the key that wraps the item keys. Never under `directory`, never in its backup.
+    pub master_key: PathBuf,
+    /// The log's name, in its segments and checkpoints.
+    pub origin: String,
+    /// Size at which a journal segment is closed.
+    #[serde(default = "default_segment")]
+    pub segment_bytes_max: u64,
+    /// Parts up to this size lie in the journal's erasable frames, larger ones in files of their own.
+    #[serde(default = "default_inline")]
+    pub inline_bytes_max: usize,
+    /// Below this many free bytes the service answers SOA-02002 and accepts nothing.
+    #[serde(default = "default_free")]
+    pub free_bytes_min: u64,
+}
+
+fn default_segment() -> u64 {
+    256 * 1024 * 1024
+}
+fn default_inline() -> usize {
+    64 * 1024
+}
+fn default_free() -> u64 {
+    256 * 1024 * 1024
+}
+
+/// The platform's seal.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// PEM: the seal certificate, then its intermediates (never the root).
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
+    /// PEM files: the roots that the seal leads to; handed to auditors.
+    pub anchors: Vec<PathBuf>,
+    /// CRL files or folders of the seal's chain, kept with every proof.
+    pub crls: Vec<PathBuf>,
+    /// The CBE number of the platform's controller: the seal certificate must carry it.
+    pub controller_cbe: String,
+    /// Longest time between reception and the time-stamp's genTime.
+    #[serde(default = "default_lag")]
+    pub lag_seconds_max: u64,
+}
+
+fn default_lag() -> u64 {
+    60
+}
+
+/// One time-stamping authority (RFC 3161 over HTTP).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tsa {
+    /// Its name in records and logs.
+    pub name: String,
+    /// Where requests are posted.
+    pub url: String,
+    /// PEM files: the roots that its certificate leads to.
+    pub anchors: Vec<PathBuf>,
+    /// PEM files: intermediates its tokens may leave out.
+    #[serde(default)]
+    pub intermediates: Vec<PathBuf>,
+    /// CRL files or folders of its chain.
+    pub crls: Vec<PathBuf>,
+    /// Accepted policy identifiers, dotted; the first is asked for. Empty: any.
+    #[serde(default)]
+    pub policies: Vec<String>,
+    /// Seconds to wait for a token before the next authority is asked.
+    #[serde(default = "default_tsa_timeout")]
+    pub timeout_seconds: u64,
+    /// Requests to it at once.
+    #[serde(default = "default_tsa_concurrency")]
+    pub concurrency_max: usize,
+    /// A stand-in of `epost dev`: refused by `epost check --production`.
+    #[serde(default)]
+    pub stand_in: bool,
+}
+
+fn default_tsa_timeout() -> u64 {
+    5
+}
+fn default_tsa_concurrency() -> usize {
+    32
+}
+
+/// The e-Box MessageRegistry (REST v3) and its OAuth2 server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ebox {
+    /// Base address of the MessageRegistry, up to and without `/messageRegistry/…`.
+    pub url: String,
+    /// Base address of preferences and consents.
+    pub profile_url: String,
+    /// OAuth2 token endpoint.
+    pub token_url: String,
+    /// Audience of the client assertion.
+    pub audience: String,
+    /// Scope asked for.
+    pub scope: String,
+    /// The registered client id (issuer and subject of the assertion).
+    pub client_id: String,
+    /// PEM: the registered certificate.
+    pub certificate: PathBuf,
+    /// PEM: its private key (RSA: assertions are RS256).
+    pub key: PathBuf,
+    /// PEM files: the roots of its TLS certificates; empty for plain http on loopback.
+    #[serde(default)]
+    pub tls_anchors: Vec<PathBuf>,
+    /// Document type (contract A) to e-Box message type.
+    #[serde(default)]
+    pub message_types: std::collections::BTreeMap<String, String>,
+    /// The e-Box message type of a document type that the table does not name.
+    pub default_message_type: String,
+    /// Language of the subject where the sender names none (or `en`, `bi`).
+    #[serde(default = "default_language")]
+    pub default_language: String,
+    /// Seconds to wait for an answer.
+    #[serde(default = "default_ebox_timeout")]
+    pub timeout_seconds: u64,
+    /// A stand-in of `epost dev`: refused by `epost check --production`.
+    #[serde(default)]
+    pub stand_in: bool,
+}
+
+fn default_language() -> String {
+    "nl".into()
+}
+fn default_ebox_timeout() -> u64 {
+    30
+}
+
+/// How delivery is retried.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Delivery {
+    /// Seconds before the second attempt; doubled after each, with jitter.
+    pub retry_first_seconds: u64,
+    /// Longest pause between two attempts.
+    pub retry_pause_seconds_max: u64,
+    /// After this time without success the consignment has failed (D.2).
+    pub deadline_seconds: u64,
+    /// Consignments under way at once.
+    pub concurrency_max: usize,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { retry_first_seconds: 5, retry_pause_seconds_max: 900, deadline_seconds: 5 * 24 * 3600, concurrency_max: 8 }
+    }
+}
+
+/// Limits on what a request may hold; each is named in the fault that it causes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The whole HTTP body.
+    pub body_bytes_max: u64,
+    /// The SOAP part.
+    pub root_part_bytes_max: u64,
+    /// One attachment.
+    pub part_bytes_max: u64,
+    /// MIME parts, the root included.
+    pub parts_max: usize,
+    /// The headers of one MIME part.
+    pub part_header_bytes_max: usize,
+    /// What is read of a body that was refused early, so that the sender hears the fault.
+    pub drain_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 2 * 1024 * 1024 * 1024,
+            root_part_bytes_max: 1024 * 1024,
+            part_bytes_max: 2 * 1024 * 1024 * 1024 - 2 * 1024 * 1024,
+            parts_max: 16,
+            part_header_bytes_max: 8 * 1024,
+            drain_bytes_max: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// Why a configuration cannot be used; the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("config.unreadable: {path}: {cause}; give an existing file with --config, or make one with `epost init DIR`")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file is not the TOML this program knows.
+    #[error("config.invalid: {path}: {cause}")]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Line and reason.
+        cause: toml::de::Error,
+    },
+}
+
+impl Config {
+    /// Reads the file and makes its paths relative to the file's folder.
+    ///
+    /// # Errors
+    /// `Unreadable`, `Invalid` (unknown key, missing key, wrong type): the operator's to mend.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.into(), cause })?;
+        let mut config: Self = toml::from_str(&text).map_err(|cause| ConfigError::Invalid { path: path.into(), cause })?;
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
+        config.anchor_paths(folder);
+        Ok(config)
+    }
+
+    fn anchor_paths(&mut self, folder: &Path) {
+        let singles = [
+            &mut self.listen.certificate,
+            &mut self.listen.key,
+            &mut self.uam.policy,
+            &mut self.data.directory,
+            &mut self.data.master_key,
+            &mut self.seal.certificate,
+            &mut self.seal.key,
+            &mut self.ebox.certificate,
+            &mut self.ebox.key,
+        ];
+        let lists = [
+            &mut self.senders.anchors,
+            &mut self.senders.intermediates,
+            &mut self.senders.crls,
+            &mut self.seal.anchors,
+            &mut self.seal.crls,
+            &mut self.ebox.tls_anchors,
+        ];
+        let of_tsas = self.tsa.iter_mut().flat_map(|tsa| [&mut tsa.anchors, &mut tsa.intermediates, &mut tsa.crls]);
+        for path in singles.into_iter().chain(lists.into_iter().chain(of_tsas).flatten()) {
+            *path = folder.join(&*path);
+        }
+    }
+}
