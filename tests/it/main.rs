@@ -1,1 +1,3 @@
-//! One integration binary.
+//! One integration binary: the house from the front door.
+
+mod tidy;

@@ -1,0 +1,151 @@
+//! The house's own rules, held by a test: layers, lone users of dependencies, file sizes, documented options.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Room, and the rooms of ours that it may use.
+const LAYERS: [(&str, &[&str]); 11] = [
+    ("pki", &[]),
+    ("disk", &[]),
+    ("xmlsec", &["pki"]),
+    ("erds", &["pki"]),
+    ("soap", &["erds", "xmlsec", "pki"]),
+    ("uam", &["erds", "pki"]),
+    ("journal", &["erds", "pki", "disk"]),
+    ("store", &["erds", "pki", "disk"]),
+    ("evidence", &["erds", "xmlsec", "pki", "journal"]),
+    ("delivery", &["erds", "pki", "store", "evidence"]),
+    ("epost", &["pki", "disk", "xmlsec", "erds", "soap", "uam", "journal", "store", "evidence", "delivery"]),
+];
+
+/// Dependency, and the rooms that alone may name it outside their tests.
+const LONE_USERS: [(&str, &[&str]); 8] = [
+    ("openssl", &["pki", "epost"]), // epost: the stand-ins under dev/, which share no code with pki's checkers
+    ("x509-parser", &["pki"]),
+    ("quick-xml", &["xmlsec"]),
+    ("rusqlite", &["store"]),
+    ("hyper", &["epost"]),
+    ("rustls", &["epost"]),
+    ("reqwest", &["epost"]),
+    ("tracing-subscriber", &["epost"]),
+];
+
+const FILE_LINES_MAX: usize = 700;
+
+#[test]
+fn a_room_knows_only_what_is_below_it() {
+    let used = dependencies();
+    for (room, allowed) in LAYERS {
+        let ours: BTreeSet<&str> = LAYERS.iter().map(|(name, _)| *name).collect();
+        let unexpected: Vec<_> =
+            used[room].iter().filter(|name| ours.contains(name.as_str()) && !allowed.contains(&name.as_str())).collect();
+        assert!(unexpected.is_empty(), "{room} may not use {unexpected:?}");
+    }
+    let rooms: BTreeSet<_> = std::fs::read_dir(root().join("crates")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(rooms.len(), LAYERS.len(), "every folder in crates/ is in the table");
+}
+
+#[test]
+fn what_belongs_to_one_room_stays_there() {
+    let used = dependencies();
+    for (dependency, allowed) in LONE_USERS {
+        let users: Vec<_> = used.iter().filter(|(_, names)| names.contains(dependency)).map(|(room, _)| room.as_str()).collect();
+        assert!(users.iter().all(|user| allowed.contains(user)), "{dependency} is used by {users:?}, allowed {allowed:?}");
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_read() {
+    let mut long = Vec::new();
+    for file in rust_files(&root().join("crates")) {
+        let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+        if lines > FILE_LINES_MAX {
+            long.push((file, lines));
+        }
+    }
+    assert!(long.is_empty(), "split these: {long:?}");
+}
+
+#[test]
+fn nothing_is_called_utils() {
+    let banned = ["utils", "util", "common", "core", "helpers", "types", "misc"];
+    for file in rust_files(&root().join("crates")) {
+        let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(!banned.contains(&stem.as_str()), "{}", file.display());
+    }
+}
+
+#[test]
+fn every_option_is_explained_in_the_shipped_configuration() {
+    let source = std::fs::read_to_string(root().join("crates/epost/src/config.rs")).unwrap();
+    let explained = std::fs::read_to_string(root().join("deploy/epost.toml")).unwrap();
+    let options = source.lines().filter_map(|line| line.strip_prefix("    pub ")).filter_map(|rest| rest.split_once(':'));
+    let mut count = 0;
+    for (option, _) in options.filter(|(name, _)| !name.contains('(')) {
+        let named = explained.lines().any(|line| {
+            let line = line.trim_start_matches('#').trim_start();
+            line.starts_with(&format!("{option} =")) || line.contains(&format!("[{option}]"))
+        });
+        assert!(named, "deploy/epost.toml does not explain `{option}`");
+        count += 1;
+    }
+    assert!(count > 40, "the options were found: {count}");
+}
+
+#[test]
+fn the_shipped_configuration_is_one_the_service_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("epost.toml");
+    std::fs::write(&path, epost::config::TEMPLATE).unwrap();
+    epost::config::Config::read(&path).unwrap();
+    // With every default spelled out, it reads the same: the commented values are the defaults.
+    let spelled: String = epost::config::TEMPLATE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(option) if option.starts_with(|c: char| c.is_ascii_lowercase()) && option.contains(" = ") => option,
+            _ => line,
+        })
+        .filter(|line| !line.starts_with("consumer_fault_addresses") && !line.starts_with("policies") && !line.starts_with("message_types"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let default = format!("{:?}", epost::config::Config::read(&path).unwrap());
+    std::fs::write(&path, spelled).unwrap();
+    assert_eq!(format!("{:?}", epost::config::Config::read(&path).unwrap()), default);
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Room → names of its normal dependencies.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata speaks JSON");
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let of = |package: &serde_json::Value| -> BTreeSet<String> {
+        let all = package["dependencies"].as_array().unwrap().iter();
+        all.filter(|dependency| dependency["kind"].is_null()).map(|d| d["name"].as_str().unwrap().to_owned()).collect()
+    };
+    packages.map(|package| (package["name"].as_str().unwrap().to_owned(), of(package))).collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
