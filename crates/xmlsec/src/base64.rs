@@ -1,0 +1,42 @@
+//! Base64 as `xs:base64Binary` and XML Signature carry it: white space anywhere between, otherwise strict.
+
+use base64_simd::STANDARD;
+
+/// Decodes the text of an element: XML white space is dropped (`&#13;` before each newline too, as WSS4J writes it).
+///
+/// # Errors
+/// [`Base64Error`]: another alphabet, wrong padding, bits beyond the last byte.
+pub fn decode_text(text: &str) -> Result<Vec<u8>, Base64Error> {
+    let decoded = if text.bytes().any(crate::chars::is_space) {
+        let packed: Vec<u8> = text.bytes().filter(|&byte| !crate::chars::is_space(byte)).collect();
+        STANDARD.decode_to_vec(packed)
+    } else {
+        STANDARD.decode_to_vec(text)
+    };
+    decoded.map_err(|_| Base64Error)
+}
+
+/// Encodes on one line, padded.
+pub fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode_to_string(bytes)
+}
+
+/// The text is not base64: the sender's fault.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not base64")]
+pub struct Base64Error;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_but_for_white_space() {
+        assert_eq!(decode_text(" AQ\r\nI\tD ").unwrap(), [1, 2, 3]);
+        assert_eq!(decode_text("").unwrap(), []);
+        assert_eq!(decode_text("AQ==").unwrap(), [1]);
+        for wrong in ["AQ", "AQ=", "AR==", "AQ==AQ==", "A-I_", "AQ==\u{a0}", "====", "AQID="] {
+            assert_eq!(decode_text(wrong), Err(Base64Error), "{wrong}");
+        }
+    }
+}

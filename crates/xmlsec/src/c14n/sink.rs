@@ -1,0 +1,99 @@
+//! Where canonical bytes go: in blocks, escaped on the way.
+
+/// Takes canonical bytes: a buffer, or a hash that never keeps them.
+pub trait Sink {
+    /// Takes the next bytes.
+    fn write(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl Sink for pki::digest::Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+}
+
+impl<S: Sink> Sink for &mut S {
+    fn write(&mut self, bytes: &[u8]) {
+        (**self).write(bytes);
+    }
+}
+
+/// Gathers small pieces into blocks, so that a hash is not called for every bracket.
+pub(super) struct Blocks<'s, S> {
+    sink: &'s mut S,
+    block: [u8; BLOCK_BYTES],
+    filled: usize,
+}
+
+const BLOCK_BYTES: usize = 4096;
+
+impl<'s, S: Sink> Blocks<'s, S> {
+    pub(super) fn new(sink: &'s mut S) -> Self {
+        Self { sink, block: [0; BLOCK_BYTES], filled: 0 }
+    }
+
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.block.get_mut(self.filled..self.filled + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.filled += bytes.len();
+            return;
+        }
+        self.flush();
+        match self.block.get_mut(..bytes.len()) {
+            Some(room) if bytes.len() < BLOCK_BYTES / 2 => {
+                room.copy_from_slice(bytes);
+                self.filled = bytes.len();
+            }
+            _ => self.sink.write(bytes),
+        }
+    }
+
+    /// Puts `text` with the bytes that `escape_of` names replaced.
+    pub(super) fn put_escaped(&mut self, text: &str, escape_of: fn(u8) -> Option<&'static [u8]>) {
+        let bytes = text.as_bytes();
+        let mut done = 0;
+        for (at, &byte) in bytes.iter().enumerate() {
+            if let Some(escaped) = escape_of(byte) {
+                self.put(bytes.get(done..at).unwrap_or_default());
+                self.put(escaped);
+                done = at + 1;
+            }
+        }
+        self.put(bytes.get(done..).unwrap_or_default());
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.sink.write(self.block.get(..self.filled).unwrap_or_default());
+        self.filled = 0;
+    }
+}
+
+/// Canonical XML 1.0 §2.3, text nodes.
+pub(crate) fn text_escape(byte: u8) -> Option<&'static [u8]> {
+    match byte {
+        b'&' => Some(b"&amp;"),
+        b'<' => Some(b"&lt;"),
+        b'>' => Some(b"&gt;"),
+        b'\r' => Some(b"&#xD;"),
+        _ => None,
+    }
+}
+
+/// Canonical XML 1.0 §2.3, attribute and namespace nodes.
+pub(crate) fn attribute_escape(byte: u8) -> Option<&'static [u8]> {
+    match byte {
+        b'&' => Some(b"&amp;"),
+        b'<' => Some(b"&lt;"),
+        b'"' => Some(b"&quot;"),
+        b'\t' => Some(b"&#x9;"),
+        b'\n' => Some(b"&#xA;"),
+        b'\r' => Some(b"&#xD;"),
+        _ => None,
+    }
+}

@@ -1,0 +1,390 @@
+//! The walk over the arena, in document order, that writes the canonical form.
+//!
+//! Prefixes and namespace names are numbers here: "what is in scope" and "what the output already says" are two
+//! arrays by prefix, each with a list of what to undo when an element ends. Depth costs a frame, never a call.
+
+use super::sink::{Blocks, Sink, attribute_escape, text_escape};
+use super::{Algorithm, Method, base};
+use crate::text::{self, Place};
+use crate::tree::{AttributeData, ElementData, Kind, NO_NODE, NodeData, instruction};
+use crate::{Document, Element, namespace};
+
+/// What becomes of the default namespace at the apex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DefaultAtApex {
+    /// What the method says.
+    AsIs,
+    /// `xmlns=""` is written where no default namespace is in scope.
+    WriteIfNone,
+    /// It is written, empty or not.
+    Write,
+}
+
+pub(super) fn subtree(
+    element: Element<'_>,
+    excluded: Option<Element<'_>>,
+    method: &Method,
+    default_at_apex: DefaultAtApex,
+    sink: &mut impl Sink,
+) {
+    let mut walk = Walk::new(element.document, method, default_at_apex, sink);
+    walk.excluded = excluded.filter(|&excluded| element.contains(excluded)).map(|excluded| excluded.node);
+    walk.enter_scope_of(element);
+    walk.run(element.node, element.document.node(element.node).after);
+    walk.out.flush();
+}
+
+pub(super) fn document(document: &Document, method: &Method, sink: &mut impl Sink) {
+    let mut walk = Walk::new(document, method, DefaultAtApex::AsIs, sink);
+    let mut node = 0;
+    while (node as usize) < document.nodes.len() {
+        let data = document.node(node);
+        let written = method.comments || data.kind != Kind::Comment;
+        if written && node > document.root {
+            walk.out.put(b"\n");
+        }
+        walk.run(node, data.after);
+        if written && node < document.root {
+            walk.out.put(b"\n");
+        }
+        node = data.after.max(node + 1);
+    }
+    walk.out.flush();
+}
+
+struct Walk<'d, 's, S> {
+    document: &'d Document,
+    algorithm: Algorithm,
+    comments: bool,
+    default_at_apex: DefaultAtApex,
+    /// The PrefixList, as far as the document knows its prefixes.
+    listed: Vec<u16>,
+    excluded: Option<u32>,
+    out: Blocks<'s, S>,
+    /// By prefix: the namespace in scope.
+    scope: Vec<u16>,
+    /// By prefix: the namespace that the output has in scope.
+    rendered: Vec<u16>,
+    scope_undo: Vec<(u16, u16)>,
+    rendered_undo: Vec<(u16, u16)>,
+    open: Vec<Frame>,
+    /// Reused by each element: prefixes to render, attributes to sort.
+    to_render: Vec<u16>,
+    sorted: Vec<AttributeData>,
+}
+
+struct Frame {
+    after: u32,
+    name: (u32, u32),
+    scope_undo: usize,
+    rendered_undo: usize,
+}
+
+/// Numbers of [`crate::tree::Interned`] entries.
+const DEFAULT_PREFIX: u16 = 0;
+const XML_PREFIX: u16 = 1;
+const NO_URI: u16 = 0;
+
+impl<'d, 's, S: Sink> Walk<'d, 's, S> {
+    fn new(document: &'d Document, method: &Method, default_at_apex: DefaultAtApex, sink: &'s mut S) -> Self {
+        let exclusive = method.algorithm == Algorithm::Exclusive;
+        let mut listed: Vec<u16> = method
+            .prefixes
+            .iter()
+            .filter(|_| exclusive)
+            .map(|prefix| if prefix == "#default" { "" } else { prefix.as_str() })
+            .filter_map(|prefix| document.prefixes.find(prefix))
+            .filter(|&prefix| prefix != XML_PREFIX)
+            .collect();
+        listed.sort_unstable();
+        listed.dedup();
+        Self {
+            document,
+            algorithm: method.algorithm,
+            comments: method.comments,
+            default_at_apex,
+            listed,
+            excluded: None,
+            out: Blocks::new(sink),
+            scope: vec![NO_URI; document.prefixes.len()],
+            rendered: vec![NO_URI; document.prefixes.len()],
+            scope_undo: Vec::new(),
+            rendered_undo: Vec::new(),
+            open: Vec::new(),
+            to_render: Vec::new(),
+            sorted: Vec::new(),
+        }
+    }
+
+    /// Puts the ancestors' declarations in scope, the nearest winning.
+    fn enter_scope_of(&mut self, element: Element<'d>) {
+        let mut known = vec![false; self.scope.len()];
+        let mut ancestor = element.parent();
+        while let Some(at) = ancestor {
+            if let Some(data) = self.document.element_data(at.node) {
+                for declaration in self.document.declarations_of(data) {
+                    let prefix = usize::from(declaration.prefix);
+                    if let (Some(known), Some(scope)) = (known.get_mut(prefix), self.scope.get_mut(prefix))
+                        && !std::mem::replace(known, true)
+                    {
+                        *scope = declaration.uri;
+                    }
+                }
+            }
+            ancestor = at.parent();
+        }
+    }
+
+    fn run(&mut self, first: u32, after: u32) {
+        let mut node = first;
+        while node < after {
+            self.close_up_to(node);
+            let data = self.document.node(node);
+            if self.excluded == Some(node) {
+                node = data.after.max(node + 1);
+                continue;
+            }
+            match data.kind {
+                Kind::Element(_) => self.start(node, data, node == first),
+                Kind::Text { verbatim } => self.text(data, verbatim),
+                Kind::Comment if self.comments => {
+                    self.out.put(b"<!--");
+                    self.raw(self.document.slice(data.start + 4, data.end.saturating_sub(3)));
+                    self.out.put(b"-->");
+                }
+                Kind::Comment => {}
+                Kind::ProcessingInstruction => self.instruction(data),
+            }
+            node += 1;
+        }
+        self.close_up_to(after);
+    }
+
+    /// Ends every open element whose last descendant lies before `node`.
+    fn close_up_to(&mut self, node: u32) {
+        while let Some(frame) = self.open.pop_if(|frame| frame.after <= node) {
+            self.out.put(b"</");
+            self.out.put(self.document.slice(frame.name.0, frame.name.1).as_bytes());
+            self.out.put(b">");
+            undo(&mut self.scope, &mut self.scope_undo, frame.scope_undo);
+            undo(&mut self.rendered, &mut self.rendered_undo, frame.rendered_undo);
+        }
+    }
+
+    fn start(&mut self, node: u32, data: NodeData, apex: bool) {
+        let document = self.document;
+        let Some(element) = document.element_data(node) else { return };
+        self.open.push(Frame {
+            after: data.after,
+            name: (element.name_start, element.name_end),
+            scope_undo: self.scope_undo.len(),
+            rendered_undo: self.rendered_undo.len(),
+        });
+        for declaration in document.declarations_of(element) {
+            set(&mut self.scope, &mut self.scope_undo, declaration.prefix, declaration.uri);
+        }
+        self.out.put(b"<");
+        self.out.put(document.slice(element.name_start, element.name_end).as_bytes());
+        self.namespaces(element, apex);
+        self.attributes(node, element, apex);
+        self.out.put(b">");
+    }
+
+    fn namespaces(&mut self, element: &ElementData, apex: bool) {
+        let document = self.document;
+        self.to_render.clear();
+        match self.algorithm {
+            Algorithm::Exclusive => {
+                self.to_render.push(element.prefix);
+                let prefixed = document.attributes_of(element).iter().map(|attribute| attribute.prefix);
+                // An attribute without prefix is in no namespace: it uses none.
+                self.to_render.extend(prefixed.filter(|&prefix| prefix != DEFAULT_PREFIX));
+                self.to_render.extend_from_slice(&self.listed);
+            }
+            _ if apex => self.to_render.extend(0..self.scope.len() as u16),
+            _ => self.to_render.extend(document.declarations_of(element).iter().map(|own| own.prefix)),
+        }
+        let default = at(&self.scope, DEFAULT_PREFIX);
+        let default_forced = apex
+            && match self.default_at_apex {
+                DefaultAtApex::AsIs => false,
+                DefaultAtApex::WriteIfNone => default == NO_URI,
+                DefaultAtApex::Write => true,
+            };
+        let (scope, rendered) = (&self.scope, &self.rendered);
+        self.to_render.retain(|&prefix| prefix != XML_PREFIX && at(scope, prefix) != at(rendered, prefix));
+        if default_forced {
+            self.to_render.push(DEFAULT_PREFIX);
+        }
+        if self.to_render.len() > 1 {
+            self.to_render.sort_unstable_by(|&a, &b| document.prefixes.at(a).cmp(document.prefixes.at(b)));
+            self.to_render.dedup();
+        }
+        for &prefix in &self.to_render {
+            let uri = at(&self.scope, prefix);
+            set(&mut self.rendered, &mut self.rendered_undo, prefix, uri);
+            if prefix == DEFAULT_PREFIX {
+                self.out.put(b" xmlns=\"");
+            } else {
+                self.out.put(b" xmlns:");
+                self.out.put(document.prefixes.at(prefix).as_bytes());
+                self.out.put(b"=\"");
+            }
+            self.out.put_escaped(document.uris.at(uri), attribute_escape);
+            self.out.put(b"\"");
+        }
+    }
+
+    fn attributes(&mut self, node: u32, element: &ElementData, apex: bool) {
+        let document = self.document;
+        let own = document.attributes_of(element);
+        self.sorted.clear();
+        self.sorted.extend_from_slice(own);
+        let mut base = None;
+        if apex && self.algorithm != Algorithm::Exclusive && document.node(node).parent != NO_NODE {
+            base = self.inherit(node);
+        }
+        if self.sorted.len() > 1 {
+            self.sorted.sort_by(|a, b| {
+                let by_namespace = if a.uri == b.uri {
+                    std::cmp::Ordering::Equal
+                } else {
+                    document.uris.at(a.uri).cmp(document.uris.at(b.uri))
+                };
+                by_namespace.then_with(|| local_name(document, a).cmp(local_name(document, b)))
+            });
+        }
+        let mut base_due = base.is_some();
+        for attribute in &self.sorted {
+            // The joined xml:base stands where its name sorts: first of its namespace.
+            if base_due && sorts_after_base(document, attribute) {
+                base_due = false;
+                write_base(&mut self.out, base.as_deref());
+            }
+            self.out.put(b" ");
+            self.out.put(document.slice(attribute.name_start, attribute.name_end).as_bytes());
+            self.out.put(b"=\"");
+            let value = document.slice(attribute.value_start, attribute.value_end);
+            if attribute.verbatim {
+                self.out.put(value.as_bytes());
+            } else {
+                let out = &mut self.out;
+                // The reader has decoded this very slice before.
+                let _proved = text::decode(value, Place::Attribute, &mut |piece| {
+                    out.put_escaped(piece, attribute_escape);
+                });
+            }
+            self.out.put(b"\"");
+        }
+        if base_due {
+            write_base(&mut self.out, base.as_deref());
+        }
+    }
+
+    /// Adds the `xml:` attributes that the apex inherits from ancestors outside the subset to `sorted`.
+    ///
+    /// Canonical XML 1.0 §2.4 takes all of them; 1.1 §2.4 takes `lang` and `space`, never `id`, and joins `base`:
+    /// then the joined value is the answer, and no `xml:base` stays in `sorted`.
+    fn inherit(&mut self, apex: u32) -> Option<String> {
+        let document = self.document;
+        let own_count = self.sorted.len();
+        let mut bases: Vec<AttributeData> = Vec::new();
+        let mut node = document.node(apex).parent;
+        while let Some(element) = document.element_data(node) {
+            for attribute in document.attributes_of(element).iter().filter(|a| a.prefix == XML_PREFIX) {
+                let name = local_name(document, attribute);
+                let inherited = match self.algorithm {
+                    Algorithm::Inclusive11 if name == "base" => {
+                        bases.push(*attribute);
+                        false
+                    }
+                    Algorithm::Inclusive11 => matches!(name, "lang" | "space"),
+                    _ => true,
+                };
+                let known = |a: &AttributeData| a.prefix == XML_PREFIX && local_name(document, a) == name;
+                if inherited && !self.sorted.iter().any(known) {
+                    self.sorted.push(*attribute);
+                }
+            }
+            node = document.node(node).parent;
+        }
+        if bases.is_empty() {
+            return None;
+        }
+        let is_base = |a: &AttributeData| a.prefix == XML_PREFIX && local_name(document, a) == "base";
+        let own = self.sorted.iter().take(own_count).position(is_base);
+        let own = own.map(|index| self.sorted.remove(index));
+        let value =
+            |a: &AttributeData| text::decoded(document.slice(a.value_start, a.value_end), Place::Attribute);
+        // From the outermost inwards.
+        let mut joined = String::new();
+        for attribute in bases.iter().rev().chain(own.as_ref()) {
+            joined = base::join(&joined, &value(attribute));
+        }
+        Some(joined)
+    }
+
+    fn text(&mut self, data: NodeData, verbatim: bool) {
+        let source = self.document.slice(data.start, data.end);
+        if verbatim {
+            self.out.put(source.as_bytes());
+            return;
+        }
+        let out = &mut self.out;
+        // The reader has decoded this very slice before.
+        let _proved = text::decode(source, Place::Content, &mut |piece| out.put_escaped(piece, text_escape));
+    }
+
+    fn instruction(&mut self, data: NodeData) {
+        let (target, rest) = instruction(self.document.slice(data.start + 2, data.end.saturating_sub(2)));
+        self.out.put(b"<?");
+        self.out.put(target.as_bytes());
+        if !rest.is_empty() {
+            self.out.put(b" ");
+            self.raw(rest);
+        }
+        self.out.put(b"?>");
+    }
+
+    fn raw(&mut self, source: &str) {
+        let out = &mut self.out;
+        let _proved = text::decode(source, Place::Raw, &mut |piece| out.put(piece.as_bytes()));
+    }
+}
+
+fn local_name<'d>(document: &'d Document, attribute: &AttributeData) -> &'d str {
+    document.slice(attribute.local_start, attribute.name_end)
+}
+
+fn sorts_after_base(document: &Document, attribute: &AttributeData) -> bool {
+    (document.uris.at(attribute.uri), local_name(document, attribute)) > (namespace::XML, "base")
+}
+
+fn write_base<S: Sink>(out: &mut Blocks<'_, S>, value: Option<&str>) {
+    // Canonical XML 1.1 §2.4: an empty result is not rendered.
+    if let Some(value) = value.filter(|value| !value.is_empty()) {
+        out.put(b" xml:base=\"");
+        out.put_escaped(value, attribute_escape);
+        out.put(b"\"");
+    }
+}
+
+fn at(table: &[u16], prefix: u16) -> u16 {
+    table.get(usize::from(prefix)).copied().unwrap_or(NO_URI)
+}
+
+fn set(table: &mut [u16], undo: &mut Vec<(u16, u16)>, prefix: u16, uri: u16) {
+    if let Some(slot) = table.get_mut(usize::from(prefix)) {
+        undo.push((prefix, std::mem::replace(slot, uri)));
+    }
+}
+
+fn undo(table: &mut [u16], undo: &mut Vec<(u16, u16)>, mark: usize) {
+    while undo.len() > mark {
+        if let Some((prefix, before)) = undo.pop()
+            && let Some(slot) = table.get_mut(usize::from(prefix))
+        {
+            *slot = before;
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Identifiers within one document: unique in every spelling, resolved in two.
+//!
+//! Source: `security.md` rule 3, rows 5 and 6; WS-Security §4.2 (`wsu:Id`).
+
+use std::collections::HashMap;
+
+use crate::{Document, Element, namespace};
+
+/// The identifiers of a document, all distinct.
+///
+/// Every attribute whose local name is `Id`, `ID`, `id` or `AssertionID`, in whatever namespace, counts for
+/// uniqueness; only `wsu:Id` and the bare `Id` are resolved.
+pub struct Ids<'d> {
+    by_value: HashMap<String, (Element<'d>, Option<IdAttribute>)>,
+}
+
+/// The spelling by which an element was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum IdAttribute {
+    /// `wsu:Id`.
+    Wsu,
+    /// `Id` in no namespace, as XML Signature and node-soap have it.
+    Bare,
+}
+
+impl<'d> Ids<'d> {
+    /// Collects them in one pass.
+    ///
+    /// # Errors
+    /// [`DuplicateId`]: one value twice, on one element or two, in whatever spelling.
+    pub fn collect(document: &'d Document) -> Result<Self, DuplicateId> {
+        let mut by_value = HashMap::new();
+        for element in document.root().descendants_and_self() {
+            for attribute in element.attributes() {
+                let local_name = attribute.local_name();
+                if !matches!(local_name, "Id" | "ID" | "id" | "AssertionID") {
+                    continue;
+                }
+                let spelling = match (attribute.namespace(), local_name) {
+                    (namespace::WSU, "Id") => Some(IdAttribute::Wsu),
+                    ("", "Id") => Some(IdAttribute::Bare),
+                    _ => None,
+                };
+                let value = attribute.value().into_owned();
+                if by_value.contains_key(&value) {
+                    return Err(DuplicateId { id: value });
+                }
+                by_value.insert(value, (element, spelling));
+            }
+        }
+        Ok(Self { by_value })
+    }
+
+    /// The element of that identifier, compared byte for byte.
+    pub fn resolve(&self, id: &str) -> Option<(Element<'d>, IdAttribute)> {
+        let &(element, spelling) = self.by_value.get(id)?;
+        Some((element, spelling?))
+    }
+}
+
+/// One identifier stands twice in the document: the sender's fault, or an attack by wrapping.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the identifier {id:?} stands more than once")]
+pub struct DuplicateId {
+    /// The value.
+    pub id: String,
+}

@@ -1,0 +1,255 @@
+//! The reader: an own tokenizer, since what a general one lets pass is exactly what must be refused here.
+//!
+//! One pass for encoding, one for forbidden characters, one for markup. Nothing recurses; every cap is counted before the
+//! thing that it caps is kept.
+
+mod error;
+mod prolog;
+mod tag;
+
+pub use error::{ReadError, ReadErrorKind};
+
+use crate::chars::{is_ncname, is_space, name_run_bytes};
+use crate::text::{self, CDATA_START, Place};
+use crate::tree::{Interned, Kind, NO_NODE, NodeData};
+use crate::{Document, Limits, namespace};
+use ReadErrorKind as Wrong;
+
+pub(crate) fn read(source: Vec<u8>, limits: &Limits) -> Result<Document, ReadError> {
+    let bytes_max = limits.document_bytes_max.min(Limits::DOCUMENT_BYTES_CEILING);
+    if source.len() > bytes_max {
+        return Err(ReadError { kind: Wrong::DocumentBytes, offset: bytes_max });
+    }
+    let source = prolog::decode(source)?;
+    let mut reader = Reader::new(&source, limits);
+    reader.at = prolog::skip(&source)?;
+    let root = reader.document()?;
+    let Reader { tree, .. } = reader;
+    Ok(Document { source, root, ..tree })
+}
+
+/// The state between two tokens.
+struct Reader<'s> {
+    source: &'s str,
+    bytes: &'s [u8],
+    limits: &'s Limits,
+    at: usize,
+    /// Everything of the document but its source.
+    tree: Document,
+    /// By prefix: the namespace that it is bound to here, 0 for none.
+    bound: Vec<u16>,
+    bound_undo: Vec<(u16, u16)>,
+    open: Vec<Open>,
+    /// Reused by each start tag to find attributes that stand twice.
+    sorted: Vec<u32>,
+}
+
+/// An element whose end tag is still to come.
+struct Open {
+    node: u32,
+    name: (u32, u32),
+    bound_undo: usize,
+}
+
+impl<'s> Reader<'s> {
+    fn new(source: &'s str, limits: &'s Limits) -> Self {
+        let mut prefixes = Interned::default();
+        prefixes.push("");
+        prefixes.push("xml");
+        let mut uris = Interned::default();
+        uris.push("");
+        let xml = uris.push(namespace::XML);
+        let tree = Document {
+            source: String::new(),
+            nodes: Vec::new(),
+            elements: Vec::new(),
+            attributes: Vec::new(),
+            declarations: Vec::new(),
+            prefixes,
+            uris,
+            root: NO_NODE,
+        };
+        Self {
+            source,
+            bytes: source.as_bytes(),
+            limits,
+            at: 0,
+            tree,
+            bound: vec![0, xml],
+            bound_undo: Vec::new(),
+            open: Vec::new(),
+            sorted: Vec::new(),
+        }
+    }
+
+    /// Reads to the end of the input and gives the root's number.
+    fn document(&mut self) -> Result<u32, ReadError> {
+        let mut root = None;
+        while self.at < self.bytes.len() {
+            if self.peek(0) != Some(b'<') {
+                self.text()?;
+                continue;
+            }
+            match self.peek(1) {
+                Some(b'/') => self.end_tag()?,
+                Some(b'!') => self.declaration_like()?,
+                Some(b'?') => self.instruction()?,
+                _ => {
+                    if self.open.is_empty() {
+                        if root.is_some() {
+                            return Err(self.wrong(Wrong::RootSecond));
+                        }
+                        root = Some(self.tree.nodes.len() as u32);
+                    }
+                    self.start_tag()?;
+                }
+            }
+        }
+        if !self.open.is_empty() {
+            return Err(self.wrong(Wrong::ElementUnterminated));
+        }
+        root.ok_or_else(|| self.wrong(Wrong::Empty))
+    }
+
+    fn text(&mut self) -> Result<(), ReadError> {
+        let start = self.at;
+        if self.open.is_empty() {
+            let end = memchr::memchr(b'<', self.rest()).map_or(self.bytes.len(), |length| start + length);
+            let outside = self.bytes.get(start..end).unwrap_or_default();
+            if let Some(index) = outside.iter().position(|&byte| !is_space(byte)) {
+                return Err(ReadError { kind: Wrong::TextOutside, offset: start + index });
+            }
+            self.at = end;
+            return Ok(());
+        }
+        let mut verbatim = true;
+        loop {
+            let segment = memchr::memchr(b'<', self.rest()).unwrap_or(self.rest().len());
+            verbatim &= self.segment(segment)?;
+            if !self.rest().starts_with(CDATA_START.as_bytes()) {
+                break;
+            }
+            verbatim = false;
+            let length = memchr::memmem::find(self.rest(), b"]]>")
+                .ok_or_else(|| self.wrong(Wrong::CdataUnterminated))?;
+            self.at += length + 3;
+        }
+        if self.at - start > self.limits.text_bytes_max {
+            return Err(ReadError { kind: Wrong::TextBytes, offset: start + self.limits.text_bytes_max });
+        }
+        if !verbatim {
+            let run = self.source.get(start..self.at).unwrap_or_default();
+            text::decode(run, Place::Content, &mut |_| {})
+                .map_err(|(kind, index)| ReadError { kind, offset: start + index })?;
+        }
+        self.push_node(Kind::Text { verbatim }, start)?;
+        Ok(())
+    }
+
+    /// Steps over character data without markup; tells whether it is canonical as it stands.
+    fn segment(&mut self, length: usize) -> Result<bool, ReadError> {
+        let start = self.at;
+        self.at += length;
+        let segment = self.bytes.get(start..self.at).unwrap_or_default();
+        if memchr::memchr3(b'&', b'\r', b'>', segment).is_none() {
+            return Ok(true);
+        }
+        match memchr::memmem::find(segment, b"]]>") {
+            Some(index) => Err(ReadError { kind: Wrong::CdataEnd, offset: start + index }),
+            None => Ok(false),
+        }
+    }
+
+    /// `<!`: a comment or a CDATA section, or what is refused.
+    fn declaration_like(&mut self) -> Result<(), ReadError> {
+        let rest = self.rest();
+        if rest.starts_with(b"<!--") {
+            return self.comment();
+        }
+        if rest.starts_with(CDATA_START.as_bytes()) {
+            return if self.open.is_empty() { Err(self.wrong(Wrong::TextOutside)) } else { self.text() };
+        }
+        Err(self.wrong(if rest.starts_with(b"<!DOCTYPE") { Wrong::Doctype } else { Wrong::Markup }))
+    }
+
+    fn comment(&mut self) -> Result<(), ReadError> {
+        let start = self.at;
+        let inside = self.bytes.get(start + 4..).unwrap_or_default();
+        let length =
+            memchr::memmem::find(inside, b"--").ok_or_else(|| self.wrong(Wrong::CommentUnterminated))?;
+        self.at = start + 4 + length;
+        match self.peek(2) {
+            Some(b'>') => self.at += 3,
+            Some(_) => return Err(self.wrong(Wrong::CommentHyphens)),
+            None => return Err(self.wrong(Wrong::CommentUnterminated)),
+        }
+        self.push_node(Kind::Comment, start)?;
+        Ok(())
+    }
+
+    fn instruction(&mut self) -> Result<(), ReadError> {
+        let start = self.at;
+        self.at += 2;
+        let target = self.name()?;
+        if target.eq_ignore_ascii_case("xml") {
+            return Err(ReadError { kind: Wrong::ReservedTarget, offset: start });
+        }
+        if !is_ncname(target) {
+            return Err(ReadError { kind: Wrong::PiTarget, offset: start });
+        }
+        let length =
+            memchr::memmem::find(self.rest(), b"?>").ok_or_else(|| self.wrong(Wrong::PiUnterminated))?;
+        if length > 0 && !self.peek(0).is_some_and(is_space) {
+            return Err(self.wrong(Wrong::PiTarget));
+        }
+        self.at += length + 2;
+        self.push_node(Kind::ProcessingInstruction, start)?;
+        Ok(())
+    }
+
+    /// Steps over a run of name characters; empty if there is none.
+    fn name(&mut self) -> Result<&'s str, ReadError> {
+        let rest = self.source.get(self.at..).unwrap_or_default();
+        let length = name_run_bytes(rest);
+        if length > self.limits.name_bytes_max {
+            return Err(self.wrong(Wrong::NameBytes));
+        }
+        self.at += length;
+        Ok(rest.get(..length).unwrap_or_default())
+    }
+
+    /// Adds a node that reaches from `start` to here, as the last child of the innermost open element.
+    fn push_node(&mut self, kind: Kind, start: usize) -> Result<u32, ReadError> {
+        let number = self.tree.nodes.len();
+        if number >= self.limits.nodes_max.min(NO_NODE as usize - 1) {
+            return Err(ReadError { kind: Wrong::Nodes, offset: start });
+        }
+        let parent = self.open.last().map_or(NO_NODE, |open| open.node);
+        let after = number as u32 + 1;
+        self.tree.nodes.push(NodeData { kind, parent, after, start: start as u32, end: self.at as u32 });
+        Ok(number as u32)
+    }
+
+    fn skip_space(&mut self) -> bool {
+        let start = self.at;
+        while self.peek(0).is_some_and(is_space) {
+            self.at += 1;
+        }
+        self.at > start
+    }
+
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.bytes.get(self.at + ahead).copied()
+    }
+
+    fn rest(&self) -> &'s [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn wrong(&self, kind: Wrong) -> ReadError {
+        ReadError { kind, offset: self.at }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Before the first markup: encoding, forbidden characters, the XML declaration.
+//!
+//! Sources: XML 1.0 §2.2, §2.8, §4.3.3 and appendix F (telling encodings by the first bytes).
+
+use super::{ReadError, Wrong};
+use crate::chars::is_space;
+
+const BYTE_ORDER_MARK: &str = "\u{FEFF}";
+
+/// Bytes to text: UTF-8 without characters that XML forbids.
+pub(super) fn decode(source: Vec<u8>) -> Result<String, ReadError> {
+    match source.as_slice() {
+        [0xFF, 0xFE, 0, 0, ..]
+        | [0, 0, 0xFE, 0xFF, ..]
+        | [0, 0, 0, b'<', ..]
+        | [b'<', 0, 0, 0, ..]
+        | [0x4C, 0x6F, 0xA7, 0x94, ..] => {
+            return Err(ReadError { kind: Wrong::EncodingForeign, offset: 0 });
+        }
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, b'<', ..] | [b'<', 0, ..] => {
+            return Err(ReadError { kind: Wrong::Utf16, offset: 0 });
+        }
+        _ => {}
+    }
+    let source = String::from_utf8(source)
+        .map_err(|error| ReadError { kind: Wrong::Utf8, offset: error.utf8_error().valid_up_to() })?;
+    match forbidden(source.as_bytes()) {
+        Some(offset) => Err(ReadError { kind: Wrong::Character, offset }),
+        None => Ok(source),
+    }
+}
+
+/// The first character outside production 2; in valid UTF-8 these are controls, U+FFFE and U+FFFF.
+fn forbidden(bytes: &[u8]) -> Option<usize> {
+    const BLOCK_BYTES: usize = 64;
+    let control = |byte: u8| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+    let mut start = 0;
+    for block in bytes.chunks(BLOCK_BYTES) {
+        // Folded without a branch, so that the compiler can take many bytes at once.
+        let suspect = block.iter().fold(false, |suspect, &byte| suspect | control(byte) | (byte == 0xEF));
+        if suspect {
+            let wrong = block.iter().enumerate().position(|(index, &byte)| {
+                control(byte)
+                    || (byte == 0xEF
+                        && matches!(
+                            bytes.get(start + index + 1..start + index + 3),
+                            Some([0xBF, 0xBE | 0xBF])
+                        ))
+            });
+            if let Some(index) = wrong {
+                return Some(start + index);
+            }
+        }
+        start += block.len();
+    }
+    None
+}
+
+/// Where the markup begins: after a byte order mark and a well-formed XML declaration.
+pub(super) fn skip(source: &str) -> Result<usize, ReadError> {
+    let start = if source.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let rest = source.get(start..).unwrap_or_default();
+    let Some(inside) = rest.strip_prefix("<?xml") else { return Ok(start) };
+    if !inside.bytes().next().is_some_and(|byte| is_space(byte) || byte == b'?') {
+        // A target that only begins with xml.
+        return Ok(start);
+    }
+    let wrong = |kind| ReadError { kind, offset: start };
+    let end = inside.find("?>").ok_or(wrong(Wrong::Declaration))?;
+    let inside_bytes = end;
+    let mut inside = inside.get(..end).unwrap_or_default();
+    let version = pseudo_attribute(&mut inside, "version").ok_or(wrong(Wrong::Declaration))?;
+    if version != "1.0" {
+        return Err(wrong(Wrong::Declaration));
+    }
+    if let Some(encoding) = pseudo_attribute(&mut inside, "encoding")
+        && !encoding.eq_ignore_ascii_case("UTF-8")
+    {
+        return Err(wrong(Wrong::EncodingDeclared));
+    }
+    if let Some(standalone) = pseudo_attribute(&mut inside, "standalone")
+        && !matches!(standalone, "yes" | "no")
+    {
+        return Err(wrong(Wrong::Declaration));
+    }
+    if !inside.bytes().all(is_space) {
+        return Err(wrong(Wrong::Declaration));
+    }
+    Ok(start + "<?xml".len() + inside_bytes + "?>".len())
+}
+
+/// Takes `S name S? = S? "value"` off the front of `inside`; leaves it alone if something else stands there.
+fn pseudo_attribute<'s>(inside: &mut &'s str, name: &str) -> Option<&'s str> {
+    let space: &[char] = &[' ', '\t', '\r', '\n'];
+    let rest = inside.strip_prefix(space)?.trim_start_matches(space).strip_prefix(name)?;
+    let rest = rest.trim_start_matches(space).strip_prefix('=')?.trim_start_matches(space);
+    let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let (value, rest) = rest.get(1..)?.split_once(quote)?;
+    *inside = rest;
+    Some(value)
+}

@@ -1,0 +1,317 @@
+//! Start and end tags, and namespaces, which they decide.
+//!
+//! Sources: XML 1.0 §3.1; Namespaces in XML 1.0 §3, §5, §6; Canonical XML 1.0 §1.3 (relative namespace names).
+
+use super::{Open, ReadError, Reader, Wrong};
+use crate::chars::{is_ncname_start, is_space};
+use crate::namespace;
+use crate::text::{self, Place};
+use crate::tree::{AttributeData, DeclarationData, ElementData, Interned, Kind};
+
+/// A name as written: where it begins, where its local part does, where it ends.
+#[derive(Clone, Copy)]
+struct Name<'s> {
+    start: usize,
+    local_start: usize,
+    end: usize,
+    prefix: &'s str,
+    local: &'s str,
+}
+
+impl<'s> Reader<'s> {
+    pub(super) fn start_tag(&mut self) -> Result<(), ReadError> {
+        let start = self.at;
+        if self.open.len() >= self.limits.depth_max {
+            return Err(self.wrong(Wrong::Depth));
+        }
+        self.at += 1;
+        let name = self.qualified_name(Wrong::Name)?;
+        let attributes_start = self.tree.attributes.len();
+        let declarations_start = self.tree.declarations.len();
+        let bound_undo = self.bound_undo.len();
+        let closed = self.tag_inside(attributes_start, declarations_start)?;
+        let (prefix, uri) = self.resolve(name, true)?;
+        self.resolve_attributes(attributes_start)?;
+
+        let element = self.tree.elements.len() as u32;
+        self.tree.elements.push(ElementData {
+            name_start: name.start as u32,
+            local_start: name.local_start as u32,
+            name_end: name.end as u32,
+            content_start: self.at as u32,
+            content_end: self.at as u32,
+            attributes_start: attributes_start as u32,
+            declarations_start: declarations_start as u32,
+            attributes_count: (self.tree.attributes.len() - attributes_start) as u16,
+            declarations_count: (self.tree.declarations.len() - declarations_start) as u16,
+            prefix,
+            uri,
+        });
+        let node = self.push_node(Kind::Element(element), start)?;
+        if closed {
+            self.unbind(bound_undo);
+        } else {
+            self.open.push(Open { node, name: (name.start as u32, name.end as u32), bound_undo });
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_tag(&mut self) -> Result<(), ReadError> {
+        let start = self.at;
+        let Some(open) = self.open.pop() else { return Err(self.wrong(Wrong::EndTagStray)) };
+        self.at += 2;
+        let expected = self.bytes.get(open.name.0 as usize..open.name.1 as usize).unwrap_or_default();
+        if !self.rest().starts_with(expected) {
+            return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start });
+        }
+        self.at += expected.len();
+        let spaced = self.skip_space();
+        match self.peek(0) {
+            Some(b'>') => self.at += 1,
+            None => return Err(self.wrong(Wrong::TagUnterminated)),
+            Some(_) if spaced => return Err(self.wrong(Wrong::Tag)),
+            // The name goes on, or something that is no name follows: another element's, either way.
+            Some(_) => return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start }),
+        }
+        let after = self.tree.nodes.len() as u32;
+        if let Some(node) = self.tree.nodes.get_mut(open.node as usize) {
+            node.after = after;
+            node.end = self.at as u32;
+            if let Kind::Element(element) = node.kind
+                && let Some(element) = self.tree.elements.get_mut(element as usize)
+            {
+                element.content_end = start as u32;
+            }
+        }
+        self.unbind(open.bound_undo);
+        Ok(())
+    }
+
+    /// Reads attributes and declarations up to and with `>` or `/>`; tells whether it was the latter.
+    fn tag_inside(&mut self, attributes_start: usize, declarations_start: usize) -> Result<bool, ReadError> {
+        // `xmlns:xml` counts as a declaration though none is kept of it.
+        let mut declarations = 0;
+        loop {
+            let spaced = self.skip_space();
+            match (self.peek(0), self.peek(1)) {
+                (Some(b'>'), _) => {
+                    self.at += 1;
+                    return Ok(false);
+                }
+                (Some(b'/'), Some(b'>')) => {
+                    self.at += 2;
+                    return Ok(true);
+                }
+                (None, _) | (Some(b'/'), None) => return Err(self.wrong(Wrong::TagUnterminated)),
+                _ => {}
+            }
+            let start = self.at;
+            let name = self.qualified_name(Wrong::Tag)?;
+            if !spaced {
+                return Err(ReadError { kind: Wrong::AttributeSpace, offset: start });
+            }
+            let (value_start, value_end, verbatim) = self.attribute_value()?;
+            let total = self.tree.attributes.len() + self.tree.declarations.len();
+            if total >= self.limits.attributes_total_max {
+                return Err(ReadError { kind: Wrong::AttributesTotal, offset: start });
+            }
+            if name.prefix == "xmlns" || (name.prefix.is_empty() && name.local == "xmlns") {
+                declarations += 1;
+                if declarations > self.limits.namespaces_max.min(usize::from(u16::MAX)) {
+                    return Err(ReadError { kind: Wrong::Namespaces, offset: start });
+                }
+                let prefix = if name.prefix.is_empty() { "" } else { name.local };
+                let value = self.source.get(value_start..value_end).unwrap_or_default();
+                self.declare(prefix, value, start, declarations_start)?;
+                continue;
+            }
+            let own = self.tree.attributes.len() - attributes_start;
+            if own >= self.limits.attributes_max.min(usize::from(u16::MAX)) {
+                return Err(ReadError { kind: Wrong::Attributes, offset: start });
+            }
+            self.tree.attributes.push(AttributeData {
+                name_start: name.start as u32,
+                local_start: name.local_start as u32,
+                name_end: name.end as u32,
+                value_start: value_start as u32,
+                value_end: value_end as u32,
+                prefix: 0,
+                uri: 0,
+                verbatim,
+            });
+        }
+    }
+
+    /// Reads `= "value"`; gives where the value stands and whether it is canonical as it stands.
+    fn attribute_value(&mut self) -> Result<(usize, usize, bool), ReadError> {
+        self.skip_space();
+        if self.peek(0) != Some(b'=') {
+            return Err(self.wrong(Wrong::AttributeEquals));
+        }
+        self.at += 1;
+        self.skip_space();
+        let quote = self.peek(0).filter(|quote| matches!(quote, b'"' | b'\''));
+        let quote = quote.ok_or_else(|| self.wrong(Wrong::AttributeQuote))?;
+        self.at += 1;
+        let start = self.at;
+        let length = memchr::memchr(quote, self.rest()).ok_or_else(|| self.wrong(Wrong::AttributeQuote))?;
+        if length > self.limits.attribute_bytes_max {
+            return Err(self.wrong(Wrong::AttributeBytes));
+        }
+        let value = self.source.get(start..start + length).unwrap_or_default();
+        let verbatim = !value.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'"' | b'\t' | b'\n' | b'\r'));
+        if !verbatim {
+            text::decode(value, Place::Attribute, &mut |_| {})
+                .map_err(|(kind, index)| ReadError { kind, offset: start + index })?;
+        }
+        self.at += length + 1;
+        Ok((start, start + length, verbatim))
+    }
+
+    /// Binds a prefix (empty: the default namespace) for the element being read.
+    fn declare(
+        &mut self,
+        prefix: &str,
+        value: &str,
+        offset: usize,
+        declarations_start: usize,
+    ) -> Result<(), ReadError> {
+        let wrong = |kind| Err(ReadError { kind, offset });
+        let uri = text::decoded(value, Place::Attribute);
+        if prefix == "xmlns" || uri == namespace::XMLNS || (prefix == "xml") != (uri == namespace::XML) {
+            return wrong(Wrong::PrefixReserved);
+        }
+        if prefix == "xml" {
+            return Ok(());
+        }
+        if uri.is_empty() {
+            if !prefix.is_empty() {
+                return wrong(Wrong::PrefixUndeclared);
+            }
+        } else if !is_absolute(&uri) {
+            return wrong(Wrong::NamespaceRelative);
+        }
+        let distinct_max = self.limits.distinct_namespaces_max.min(usize::from(u16::MAX) - 1);
+        let intern = |table: &mut Interned, new: &str| match table.find(new) {
+            Some(id) => Ok(id),
+            None if table.len() < distinct_max => Ok(table.push(new)),
+            None => Err(ReadError { kind: Wrong::DistinctNamespaces, offset }),
+        };
+        let uri = intern(&mut self.tree.uris, &uri)?;
+        let prefix = intern(&mut self.tree.prefixes, prefix)?;
+        self.bound.resize(self.tree.prefixes.len(), 0);
+        let own = self.tree.declarations.get(declarations_start..).unwrap_or_default();
+        if own.iter().any(|before| before.prefix == prefix) {
+            return wrong(Wrong::NamespaceDuplicate);
+        }
+        self.tree.declarations.push(DeclarationData { prefix, uri });
+        if let Some(bound) = self.bound.get_mut(usize::from(prefix)) {
+            self.bound_undo.push((prefix, std::mem::replace(bound, uri)));
+        }
+        Ok(())
+    }
+
+    fn unbind(&mut self, mark: usize) {
+        while self.bound_undo.len() > mark {
+            if let Some((prefix, before)) = self.bound_undo.pop()
+                && let Some(bound) = self.bound.get_mut(usize::from(prefix))
+            {
+                *bound = before;
+            }
+        }
+    }
+
+    /// The prefix and the namespace of a name; an attribute without prefix is in none.
+    fn resolve(&self, name: Name<'_>, element: bool) -> Result<(u16, u16), ReadError> {
+        if name.prefix.is_empty() {
+            let default = self.bound.first().copied().unwrap_or(0);
+            return Ok((0, if element { default } else { 0 }));
+        }
+        let wrong = |kind| ReadError { kind, offset: name.start };
+        if name.prefix == "xmlns" {
+            return Err(wrong(Wrong::PrefixReserved));
+        }
+        let prefix = self.tree.prefixes.find(name.prefix).ok_or(wrong(Wrong::PrefixUnbound))?;
+        match self.bound.get(usize::from(prefix)) {
+            Some(&uri) if uri != 0 => Ok((prefix, uri)),
+            _ => Err(wrong(Wrong::PrefixUnbound)),
+        }
+    }
+
+    /// Resolves the attributes of the element being read, once all its declarations are known.
+    fn resolve_attributes(&mut self, attributes_start: usize) -> Result<(), ReadError> {
+        for index in attributes_start..self.tree.attributes.len() {
+            let Some(&AttributeData { name_start, local_start, name_end, .. }) =
+                self.tree.attributes.get(index)
+            else {
+                break;
+            };
+            if local_start == name_start {
+                continue;
+            }
+            let (start, local_start) = (name_start as usize, local_start as usize);
+            let prefix = self.source.get(start..local_start - 1).unwrap_or_default();
+            let name = Name { start, local_start, end: name_end as usize, prefix, local: "" };
+            let (prefix, uri) = self.resolve(name, false)?;
+            if let Some(attribute) = self.tree.attributes.get_mut(index) {
+                (attribute.prefix, attribute.uri) = (prefix, uri);
+            }
+        }
+        self.refuse_duplicates(attributes_start)
+    }
+
+    fn refuse_duplicates(&mut self, attributes_start: usize) -> Result<(), ReadError> {
+        let count = self.tree.attributes.len() - attributes_start;
+        if count < 2 {
+            return Ok(());
+        }
+        let attributes = &self.tree.attributes;
+        let source = self.source;
+        let key = |index: &u32| {
+            attributes.get(*index as usize).map(|attribute| {
+                let local = source.get(attribute.local_start as usize..attribute.name_end as usize);
+                (attribute.uri, local.unwrap_or_default(), attribute.name_start)
+            })
+        };
+        self.sorted.clear();
+        self.sorted.extend(attributes_start as u32..attributes.len() as u32);
+        self.sorted.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        for pair in self.sorted.windows(2) {
+            if let [a, b] = pair
+                && let (Some(a), Some(b)) = (key(a), key(b))
+                && (a.0, a.1) == (b.0, b.1)
+            {
+                return Err(ReadError { kind: Wrong::AttributeDuplicate, offset: b.2 as usize });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a name; `none` is what is wrong if there is none.
+    fn qualified_name(&mut self, none: Wrong) -> Result<Name<'s>, ReadError> {
+        let start = self.at;
+        let name = self.name()?;
+        let wrong = |kind| Err(ReadError { kind, offset: start });
+        if name.is_empty() {
+            return if self.at >= self.bytes.len() { wrong(Wrong::TagUnterminated) } else { wrong(none) };
+        }
+        let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+        let two_parts = prefix.len() + local.len() < name.len();
+        if local.is_empty() || (two_parts && prefix.is_empty()) || local.contains(':') {
+            return wrong(Wrong::QualifiedName);
+        }
+        let begins = |part: &str| part.chars().next().is_some_and(is_ncname_start);
+        if !begins(local) || (two_parts && !begins(prefix)) {
+            return wrong(Wrong::Name);
+        }
+        Ok(Name { start, local_start: start + name.len() - local.len(), end: self.at, prefix, local })
+    }
+}
+
+/// Whether a namespace name has a scheme; white space in it makes it no URI at all.
+fn is_absolute(uri: &str) -> bool {
+    let Some((scheme, _)) = uri.split_once(':') else { return false };
+    scheme.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+        && !uri.bytes().any(is_space)
+}
