@@ -1,0 +1,537 @@
+//! The records of the journal: facts and digests, no personal content.
+//!
+//! From the records in order, index, queue and every status can be rebuilt. Recipients, titles, tokens and the messages
+//! themselves lie in erasable frames beside the record; a record names them by digest only. A kind that this program
+//! does not know (written by a later one) is an error to the reader, never a guess.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::environment::ChannelName;
+use crate::identifier::Ticket;
+use crate::party::Sender;
+use crate::refusal::FaultCode;
+
+/// What a record may weigh as JSON. The usual one stays under 4 KiB; the rest is room for long chains of `SignedInfo`.
+pub const RECORD_BYTES_MAX: usize = 8192;
+
+/// The most characters of any text that came from outside, once escaped.
+pub const SEEN_CHARACTERS_MAX: usize = 500;
+
+/// 32 bytes shown and stored as lower-case hex: SHA-256 digests, fingerprints, keys of uniqueness.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hex32(#[serde(with = "hex32")] pub [u8; 32]);
+
+impl Hex32 {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Lower-case hex.
+    pub fn to_hex(self) -> String {
+        to_hex(&self.0)
+    }
+
+    /// Parses 64 hex digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        from_hex(text)?.try_into().ok().map(Self)
+    }
+}
+
+impl From<[u8; 32]> for Hex32 {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Display for Hex32 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl std::fmt::Debug for Hex32 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    if digits.len() % 2 != 0 {
+        return None;
+    }
+    Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+}
+
+pub(crate) mod hex32 {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::to_hex(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = super::from_hex(&text).and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| D::Error::custom("not 64 hex digits"))
+    }
+}
+
+pub(crate) mod hex_bytes {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::to_hex(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        super::from_hex(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("not hex digits"))
+    }
+}
+
+/// Who spoke to us, from where, and what was signed: the facts of one authenticated request.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RequestFacts {
+    /// The request's id (a UUID): the `Id` of its fault, so that helpdesk and sender speak of one line.
+    pub request_id: String,
+    /// When the last byte of the request was read.
+    pub received_at: Timestamp,
+    /// The operation's name, e.g. `sendDocument`.
+    pub operation: String,
+    /// The sender; its `cbe` is the institution that owns the item.
+    pub sender: Sender,
+    /// SHA-256 of the certificate that signed the message.
+    pub message_certificate: Hex32,
+    /// SHA-256 of the certificate of the TLS connection.
+    pub tls_certificate: Option<Hex32>,
+    /// The address that the connection came from.
+    pub peer_address: String,
+    /// SHA-256 of the exact SOAP bytes kept in the frame.
+    pub soap_digest: Hex32,
+    /// SHA-256 of the sender and the canonical `SignedInfo`: the same signed message twice has the same key.
+    pub submission_key: Hex32,
+    /// The canonical `SignedInfo`, base64.
+    pub signed_info: String,
+    /// The signature value, base64.
+    pub signature_value: String,
+    /// The signature algorithm's URI.
+    pub signature_algorithm: String,
+    /// The access decision.
+    pub decision: DecisionFacts,
+}
+
+/// Why the request was allowed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct DecisionFacts {
+    /// The decision that the grant cites.
+    pub grant_reference: String,
+    /// SHA-256 of the policy file that granted it.
+    pub policy_digest: Hex32,
+}
+
+/// One check that ran, or that knowingly did not.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct CheckFacts {
+    /// The check, e.g. `malware`.
+    pub name: String,
+    /// What came of it, e.g. `not scanned`.
+    pub outcome: String,
+}
+
+/// One part as it was stored.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PartFacts {
+    /// The store's own name of the part, e.g. `document` or `annex-1`; never a sender's text.
+    pub name: String,
+    /// Its length in plain text.
+    pub length_bytes: u64,
+    /// SHA-256 of the ciphertext: the plain text's digest would outlive its erasure.
+    pub ciphertext_sha256: Hex32,
+}
+
+/// A submission was authenticated, allowed and checked, and is durable; not accepted yet.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// The item's name, drawn before this record.
+    pub ticket: Ticket,
+    /// The request.
+    pub request: RequestFacts,
+    /// SHA-256 of institution and token; none for an empty token, which is no key.
+    pub token_key: Option<Hex32>,
+    /// The item with each content stood for by its digest: what "same content" means.
+    pub content_digest: Hex32,
+    /// The channel it will go by.
+    pub channel: ChannelName,
+    /// The checks that ran.
+    pub checks: Vec<CheckFacts>,
+    /// The parts stored.
+    pub parts: Vec<PartFacts>,
+}
+
+/// A request was refused.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The request's id: the fault's `Id`.
+    pub request_id: String,
+    /// When the last byte was read.
+    pub received_at: Timestamp,
+    /// The fault's code.
+    pub code: FaultCode,
+    /// The check that failed, dotted.
+    pub check: String,
+    /// The operation, if it was known.
+    pub operation: Option<String>,
+    /// The sender, if the signature was verified.
+    pub sender: Option<Sender>,
+    /// SHA-256 of the TLS certificate.
+    pub tls_certificate: Option<Hex32>,
+    /// SHA-256 of the message certificate, verified or not.
+    pub message_certificate: Option<Hex32>,
+    /// The address that the connection came from.
+    pub peer_address: String,
+    /// What was seen: bounded, escaped, without personal data (see [`bounded`]).
+    pub seen: String,
+    /// What was expected.
+    pub expected: String,
+    /// What the sender can do.
+    pub remedy: String,
+    /// SHA-256 of the bytes kept in the frame.
+    pub soap_digest: Option<Hex32>,
+    /// As in [`RequestFacts`], if the signature was verified: the same message again gets the same fault.
+    pub submission_key: Option<Hex32>,
+}
+
+/// The item is accepted and its receipt sealed: from here on it will be delivered.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The item.
+    pub ticket: Ticket,
+    /// When the receipt was sealed.
+    pub at: Timestamp,
+    /// The journal position of its `Received`.
+    pub received_position: u64,
+    /// When the request was received.
+    pub received_at: Timestamp,
+    /// SHA-256 of Receipt.xml.
+    pub receipt_xml_sha256: Hex32,
+    /// SHA-256 of its seal.
+    pub receipt_p7s_sha256: Hex32,
+    /// The channel it will go by.
+    pub channel: ChannelName,
+    /// The time-stamp authority that stamped the seal.
+    pub tsa: String,
+    /// The stamp's time.
+    pub gen_time: Timestamp,
+}
+
+/// A received item was not accepted, by our fault: nothing is delivered, and the sender may come again.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// The item.
+    pub ticket: Ticket,
+    /// When.
+    pub at: Timestamp,
+    /// The journal position of its `Received`.
+    pub received_position: u64,
+    /// Why, dotted, e.g. `tsa.unavailable`.
+    pub reason: String,
+}
+
+/// A try to consign failed and another will follow.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Attempted {
+    /// The item.
+    pub ticket: Ticket,
+    /// When.
+    pub at: Timestamp,
+    /// By which channel.
+    pub channel: ChannelName,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// The key by which the channel knows a repeat.
+    pub idempotency_key: String,
+    /// What came of it, dotted or the channel's own code.
+    pub outcome: String,
+    /// When the next try is due.
+    pub next_at: Timestamp,
+}
+
+/// The channel confirmed that the item is in the box.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Consigned {
+    /// The item.
+    pub ticket: Ticket,
+    /// When the confirmation was recorded as received by us: the channel gives no time of its own.
+    pub consigned_at: Timestamp,
+    /// By which channel.
+    pub channel: ChannelName,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// The key by which the channel knows a repeat.
+    pub idempotency_key: String,
+    /// The channel's own id of the message.
+    pub message_id: String,
+    /// SHA-256 of the channel's answer, which lies in the frame.
+    pub answer_digest: Hex32,
+    /// The recipient has never opened his eBox.
+    pub no_digital_user: bool,
+    /// Until when the channel keeps the item, if it said so.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Delivery was given up.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ConsignmentFailed {
+    /// The item.
+    pub ticket: Ticket,
+    /// When.
+    pub at: Timestamp,
+    /// By which channel.
+    pub channel: ChannelName,
+    /// How many tries there were.
+    pub attempts: u32,
+    /// Why, dotted or the channel's own code.
+    pub reason: String,
+}
+
+/// The proof of dispatch is sealed: from here on the status is SENT.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Dispatched {
+    /// The item.
+    pub ticket: Ticket,
+    /// When it was sealed.
+    pub at: Timestamp,
+    /// The channel whose placing it proves.
+    pub channel: ChannelName,
+    /// The journal position of its `Consigned`.
+    pub consigned_position: u64,
+    /// SHA-256 of ProofOfDispatch.xml.
+    pub proof_xml_sha256: Hex32,
+    /// SHA-256 of its seal.
+    pub proof_p7s_sha256: Hex32,
+    /// The time-stamp authority that stamped the seal.
+    pub tsa: String,
+    /// The stamp's time.
+    pub gen_time: Timestamp,
+}
+
+/// The channel reported the first opening.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Accessed {
+    /// The item.
+    pub ticket: Ticket,
+    /// When we learnt it: the end of the poll window.
+    pub at: Timestamp,
+    /// By which channel.
+    pub channel: ChannelName,
+    /// When it was last seen unread: the window's begin. None if the channel gave the event's own time as `at`.
+    pub not_before: Option<Timestamp>,
+}
+
+/// The item was kept to its date and never opened.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ExpiredUnread {
+    /// The item.
+    pub ticket: Ticket,
+    /// When we recorded it.
+    pub at: Timestamp,
+    /// By which channel.
+    pub channel: ChannelName,
+}
+
+/// A request that reads: its answer changes nothing, its record shows who read what (E7).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Consulted {
+    /// The request.
+    pub request: RequestFacts,
+    /// The item that was read, if any.
+    pub ticket: Option<Ticket>,
+    /// What was answered: `OK`, or a fault's code.
+    pub answer: String,
+}
+
+/// The service's own acts: start, stop, re-queue, erasure, a clock that jumped.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Control {
+    /// When.
+    pub at: Timestamp,
+    /// The act, dotted, e.g. `item.requeued`.
+    pub action: String,
+    /// The item, if it is about one.
+    pub ticket: Option<Ticket>,
+    /// What else is to be known; no personal data.
+    pub detail: String,
+}
+
+/// One record of the journal.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "records live one at a time")]
+pub enum Record {
+    /// See [`Received`].
+    Received(Received),
+    /// See [`Refused`].
+    Refused(Refused),
+    /// See [`Accepted`].
+    Accepted(Accepted),
+    /// See [`Withdrawn`].
+    Withdrawn(Withdrawn),
+    /// See [`Attempted`].
+    Attempted(Attempted),
+    /// See [`Consigned`].
+    Consigned(Consigned),
+    /// See [`ConsignmentFailed`].
+    ConsignmentFailed(ConsignmentFailed),
+    /// See [`Dispatched`].
+    Dispatched(Dispatched),
+    /// See [`Accessed`].
+    Accessed(Accessed),
+    /// See [`ExpiredUnread`].
+    ExpiredUnread(ExpiredUnread),
+    /// See [`Consulted`].
+    Consulted(Consulted),
+    /// See [`Control`].
+    Control(Control),
+}
+
+/// A record cannot be written or read: ours, or the disk's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Over [`RECORD_BYTES_MAX`].
+    #[error("a record of {bytes} bytes; at most {RECORD_BYTES_MAX}")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Not a record that this program knows: damaged, or written by a later version.
+    #[error("not a known record: {0}")]
+    Unknown(serde_json::Error),
+}
+
+impl RecordError {
+    /// The stable dotted code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "record.too-large",
+            Self::Unknown(_) => "record.unknown",
+        }
+    }
+}
+
+impl Record {
+    /// The item that it is about. `Refused` has none.
+    pub fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Received(r) => Some(r.ticket),
+            Self::Refused(_) => None,
+            Self::Accepted(r) => Some(r.ticket),
+            Self::Withdrawn(r) => Some(r.ticket),
+            Self::Attempted(r) => Some(r.ticket),
+            Self::Consigned(r) => Some(r.ticket),
+            Self::ConsignmentFailed(r) => Some(r.ticket),
+            Self::Dispatched(r) => Some(r.ticket),
+            Self::Accessed(r) => Some(r.ticket),
+            Self::ExpiredUnread(r) => Some(r.ticket),
+            Self::Consulted(r) => r.ticket,
+            Self::Control(r) => r.ticket,
+        }
+    }
+
+    /// When what it says happened.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Received(r) => r.request.received_at,
+            Self::Refused(r) => r.received_at,
+            Self::Accepted(r) => r.at,
+            Self::Withdrawn(r) => r.at,
+            Self::Attempted(r) => r.at,
+            Self::Consigned(r) => r.consigned_at,
+            Self::ConsignmentFailed(r) => r.at,
+            Self::Dispatched(r) => r.at,
+            Self::Accessed(r) => r.at,
+            Self::ExpiredUnread(r) => r.at,
+            Self::Consulted(r) => r.request.received_at,
+            Self::Control(r) => r.at,
+        }
+    }
+
+    /// The name of its kind, as in the JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Received(_) => "received",
+            Self::Refused(_) => "refused",
+            Self::Accepted(_) => "accepted",
+            Self::Withdrawn(_) => "withdrawn",
+            Self::Attempted(_) => "attempted",
+            Self::Consigned(_) => "consigned",
+            Self::ConsignmentFailed(_) => "consignment_failed",
+            Self::Dispatched(_) => "dispatched",
+            Self::Accessed(_) => "accessed",
+            Self::ExpiredUnread(_) => "expired_unread",
+            Self::Consulted(_) => "consulted",
+            Self::Control(_) => "control",
+        }
+    }
+
+    /// The record as its leaf's bytes.
+    ///
+    /// # Errors
+    /// [`RecordError::TooLarge`]: our fault; texts from outside are to be [`bounded`] before.
+    pub fn to_json(&self) -> Result<Vec<u8>, RecordError> {
+        let json = serde_json::to_vec(self).map_err(RecordError::Unknown)?;
+        if json.len() > RECORD_BYTES_MAX {
+            return Err(RecordError::TooLarge { bytes: json.len() });
+        }
+        Ok(json)
+    }
+
+    /// Reads a leaf's bytes.
+    ///
+    /// # Errors
+    /// [`RecordError`]: damaged, or of a kind that this program does not know.
+    pub fn from_json(json: &[u8]) -> Result<Self, RecordError> {
+        if json.len() > RECORD_BYTES_MAX {
+            return Err(RecordError::TooLarge { bytes: json.len() });
+        }
+        serde_json::from_slice(json).map_err(RecordError::Unknown)
+    }
+}
+
+/// Text from outside, fit for a record, a log line or a fault: control characters and everything that can turn or
+/// hide text are escaped, and it ends at [`SEEN_CHARACTERS_MAX`] characters with `…`.
+pub fn bounded(text: &str) -> String {
+    let mut out = String::new();
+    let mut left = SEEN_CHARACTERS_MAX;
+    for c in text.chars() {
+        let piece = match c {
+            '\\' => "\\\\".to_owned(),
+            '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' => {
+                c.escape_unicode().to_string()
+            }
+            c if c.is_control() => c.escape_default().to_string(),
+            c => c.to_string(),
+        };
+        let Some(rest) = left.checked_sub(piece.chars().count()).filter(|rest| *rest > 0) else {
+            out.push('…');
+            break;
+        };
+        left = rest;
+        out.push_str(&piece);
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;
