@@ -151,6 +151,19 @@ impl Pki {
         Ok(pki)
     }
 
+    /// Makes the committed copy of the test PKI, valid for 20 years, for tests that want fixed files; keys already there go.
+    ///
+    /// # Errors
+    /// As [`Pki::open_or_create`].
+    pub fn make_committed(directory: &Path, now: Timestamp) -> Result<Self, PkiError> {
+        // Before 2050, so that every time stays a UTCTime (RFC 5280 §4.1.2.5).
+        const DAYS: i64 = 20 * 365;
+        let _ = std::fs::remove_file(directory.join("complete"));
+        let pki = Self::open_or_create(directory, Extent::WithStrangers, now, DAYS, DAYS)?;
+        write_file(&directory.join("README.md"), README.as_bytes(), 0o644)?;
+        Ok(pki)
+    }
+
     /// The folder.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -378,6 +391,12 @@ fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
     };
     written().map_err(|cause| PkiError::File { path: path.to_owned(), cause })
 }
+
+const README: &str = "# Test keys\n\n\
+    Made by `epost dev pki certs-test`; never edit, make them again. **Test keys**: public, they protect nothing, and no\n\
+    production configuration may trust their roots. Valid for 20 years, CRLs too, so that no test expires. Every `.p12` has the\n\
+    password `epost-test`. Senders `alice` and `bob`; strangers `unknown_ca`, `expired`, `revoked`, `wrong_environment`,\n\
+    `not_authorised`; `server`, `seal`, `tsa`, `ebox-client`; each authority is a `-root` and a `-ca` under it.\n";
 
 const PLATFORM: &str = "ePost test platform";
 
