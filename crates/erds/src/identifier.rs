@@ -306,7 +306,7 @@ macro_rules! bounded_text {
             /// # Errors
             /// [`IdentifierError::Form`]: the giver's fault.
             pub fn parse(text: &str) -> Result<Self, IdentifierError> {
-                if text.chars().count() > $max || text.chars().count() < $min {
+                if !($min..=$max).contains(&text.chars().count()) {
                     return Err(IdentifierError::Form { expected: $expected });
                 }
                 Ok(Self(text.to_owned()))

@@ -1,1 +1,152 @@
-//! placeholder
+//! Is this sender, from this address, granted this transaction? Deny by default.
+//!
+//! The policy is one TOML file: zones of the network, and grants that each cite the decision they rest on. A decision
+//! repeats that citation and the file's digest, so that a record shows by what right a request was taken. Sending and
+//! consulting are granted apart (N1). Application to application over the internet is forbidden unless the grant cites
+//! a written derogation.
+
+mod cidr;
+mod policy;
+
+use std::net::IpAddr;
+
+use erds::{FaultCode, Refusal, Sender};
+use jiff::Timestamp;
+
+pub use cidr::{Cidr, CidrError};
+pub use policy::{PolicyError, PolicyFile};
+
+/// What can be granted: always by name, never "everything".
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize)]
+pub enum Transaction {
+    /// Sending.
+    #[serde(rename = "sendDocument")]
+    SendDocument,
+    /// Reading the status, and the proof of dispatch with it.
+    #[serde(rename = "getStatus")]
+    GetStatus,
+    /// Fetching proofs again.
+    #[serde(rename = "getProof")]
+    GetProof,
+    /// Asking for the service's health.
+    #[serde(rename = "healthCheck")]
+    HealthCheck,
+}
+
+impl Transaction {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::SendDocument, Self::GetStatus, Self::GetProof, Self::HealthCheck];
+
+    /// The name in the policy file: the operation's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SendDocument => "sendDocument",
+            Self::GetStatus => "getStatus",
+            Self::GetProof => "getProof",
+            Self::HealthCheck => "healthCheck",
+        }
+    }
+
+    /// The transaction of that exact name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|transaction| transaction.as_str() == name)
+    }
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Who: from the certificate that signed the message.
+    pub sender: &'a Sender,
+    /// What.
+    pub transaction: Transaction,
+    /// The document's type, where one is sent.
+    pub message_type: Option<&'a str>,
+    /// From which address the connection came.
+    pub address: IpAddr,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A grant fits: by which decision, and by which text of the policy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Decision {
+    /// The decision that the grant cites; with its derogation, if it rests on one.
+    pub grant_reference: String,
+    /// SHA-256 of the policy file.
+    pub policy_digest: [u8; 32],
+}
+
+/// No grant fits. The caller is told the class alone; the check is for the journal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{code} [{check}]")]
+pub struct Denied {
+    /// The contract's code: EPOST_B08 for a document type, else SOA-01002.
+    pub code: FaultCode,
+    /// The check that failed, of the grant that came closest: stable, dotted.
+    pub check: &'static str,
+}
+
+impl Denied {
+    /// The stable dotted code.
+    pub fn code(&self) -> &'static str {
+        self.check
+    }
+
+    /// The refusal to record and to answer.
+    pub fn to_refusal(&self) -> Refusal {
+        let (seen, expected) = match self.check {
+            "uam.expired" => ("a grant whose last day is past", "a grant in force"),
+            "uam.transaction" => {
+                ("a transaction that no grant of this sender names", "a granted transaction")
+            }
+            "uam.address" => {
+                ("an address outside the sender's official ones", "an official address of the sender")
+            }
+            "uam.zone" => ("an address outside the grant's zone", "an address in the zone"),
+            "uam.internet" => {
+                ("application to application from an internet zone", "a grant that cites a derogation")
+            }
+            "uam.message-type" => ("a document type that is not granted", "a document type of the grant"),
+            _ => ("a sender without grant", "a granted sender"),
+        };
+        let remedy = "Ask the platform's access management which applications, transactions, document types and \
+                      addresses your institution's grant names.";
+        Refusal::new(self.code, self.check, seen, expected, remedy)
+    }
+}
+
+/// Holding it proves that a grant permits this request: only [`PolicyFile::permit`] makes one.
+#[derive(Clone, Debug)]
+pub struct Permitted<T> {
+    request: T,
+    decision: Decision,
+}
+
+impl<T> Permitted<T> {
+    /// The request permitted.
+    pub fn request(&self) -> &T {
+        &self.request
+    }
+
+    /// By what right.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// Gives up the witness.
+    pub fn into_parts(self) -> (T, Decision) {
+        (self.request, self.decision)
+    }
+}
+
+impl PolicyFile {
+    /// Decides, and binds the request to the decision. `question` must be about that request's own sender.
+    ///
+    /// # Errors
+    /// [`Denied`]: no grant fits; the request is dropped with it.
+    pub fn permit<T>(&self, request: T, question: &Question<'_>) -> Result<Permitted<T>, Denied> {
+        let decision = self.decide(question)?;
+        Ok(Permitted { request, decision })
+    }
+}
