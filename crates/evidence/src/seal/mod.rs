@@ -1,0 +1,172 @@
+//! The seal: a detached CAdES-BASELINE-T over a proof's exact bytes.
+//!
+//! Two steps, two types: [`seal`] signs and gives an [`Unstamped`], which is no proof and cannot be handed out;
+//! [`Unstamped::stamp`] takes a checked time-stamp token over the signature and gives the [`Sealed`] proof.
+//!
+//! Sources: `contract.md` (The seal), ETSI EN 319 122-1 §6.3 (baseline levels), RFC 3161 Appendix A.
+
+pub(crate) mod form;
+
+use jiff::Timestamp;
+use pki::algorithm::SignatureAlgorithm;
+use pki::digest::{Digest, DigestAlgorithm};
+use pki::signer::{SignError, Signer};
+use pki::tsp::CheckedToken;
+
+use form::{FormAlgorithm, SealForm};
+
+/// A proof that is signed but has no trusted time yet: not a proof. It can only be stamped or dropped.
+#[derive(Debug)]
+#[must_use = "an unstamped seal proves nothing: stamp it"]
+pub struct Unstamped {
+    xml: Vec<u8>,
+    form: SealForm,
+}
+
+/// A sealed proof: the file, and its signature with a time-stamp that was checked in full.
+///
+/// Only [`Unstamped::stamp`] makes one, and only for something that the journal holds durably.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    xml: Vec<u8>,
+    p7s: Vec<u8>,
+    gen_time: Timestamp,
+}
+
+/// Signs `xml` as a proof of the fact that `recorded` holds; `at` is the claimed signing-time, cut to the second.
+///
+/// One signature, no I/O of its own (a signer may do some). The certificates beside the signature are the signer's and
+/// its intermediates, never the root.
+///
+/// # Errors
+/// [`SealError`]: ours, never the sender's.
+pub fn seal(
+    recorded: &journal::Recorded,
+    xml: &[u8],
+    signer: &dyn Signer,
+    at: Timestamp,
+) -> Result<Unstamped, SealError> {
+    // A proof of another item than the one recorded must not come to be by a mix-up of variables.
+    let ticket = recorded.record().ticket().ok_or(SealError::OtherItem)?;
+    let named = format!("<Ticket>{}</Ticket>", ticket.as_str());
+    if !xml.windows(named.len()).any(|window| window == named.as_bytes()) {
+        return Err(SealError::OtherItem);
+    }
+    sign(xml, signer, at)
+}
+
+/// The part of [`seal`] that does not ask for a witness: for the tests of this crate.
+pub(crate) fn sign(xml: &[u8], signer: &dyn Signer, at: Timestamp) -> Result<Unstamped, SealError> {
+    let algorithm = match signer.algorithm() {
+        SignatureAlgorithm::RsaSha256 => FormAlgorithm::RsaSha256,
+        SignatureAlgorithm::EcdsaSha256 => FormAlgorithm::EcdsaSha256,
+        _ => return Err(SealError::Algorithm),
+    };
+    let certificate = signer.certificate();
+    let mut certificates = vec![certificate.der().to_vec()];
+    certificates.extend(signer.chain().iter().map(|intermediate| intermediate.der().to_vec()));
+    certificates.sort();
+    certificates.dedup();
+    let mut form = SealForm {
+        signing_time: Timestamp::from_second(at.as_second()).map_err(|_| SealError::Time)?,
+        message_digest: pki::digest::sha256(xml),
+        certificate_sha256: certificate.fingerprint(),
+        signer_id: form::signer_id(certificate.der()).map_err(|_| SealError::Certificate)?,
+        certificates,
+        algorithm,
+        signature: Vec::new(),
+        token: None,
+    };
+    let signature = signer.sign(&form.signed_attributes())?;
+    form.signature = match algorithm {
+        FormAlgorithm::RsaSha256 => signature,
+        FormAlgorithm::EcdsaSha256 => {
+            pki::algorithm::ecdsa_to_der(&signature).map_err(|_| SealError::SignatureValue)?
+        }
+    };
+    Ok(Unstamped { xml: xml.to_vec(), form })
+}
+
+impl Unstamped {
+    /// The imprint that the time-stamp must have: SHA-256 of the signature value (EN 319 122-1 §5.3).
+    pub fn signature_digest(&self) -> Digest {
+        Digest::of(DigestAlgorithm::Sha256, &self.form.signature)
+    }
+
+    /// Adds the time-stamp and ends the work.
+    ///
+    /// # Errors
+    /// [`SealError::Imprint`]: the token is over something else: the caller's mistake.
+    pub fn stamp(mut self, token: CheckedToken) -> Result<Sealed, SealError> {
+        let token = token.token();
+        if !token.tst_info().imprint.matches(&self.signature_digest()) {
+            return Err(SealError::Imprint);
+        }
+        let gen_time = token.tst_info().gen_time;
+        self.form.token = Some(token.der().to_vec());
+        Ok(Sealed { xml: self.xml, p7s: self.form.encode(), gen_time })
+    }
+}
+
+impl Sealed {
+    /// The proof's bytes, as they were signed.
+    pub fn xml(&self) -> &[u8] {
+        &self.xml
+    }
+
+    /// The detached signature, DER.
+    pub fn p7s(&self) -> &[u8] {
+        &self.p7s
+    }
+
+    /// The trusted time.
+    pub fn gen_time(&self) -> Timestamp {
+        self.gen_time
+    }
+
+    /// The proof's bytes and its signature.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<u8>) {
+        (self.xml, self.p7s)
+    }
+}
+
+/// Why nothing was sealed. None of it is the sender's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The proof does not name the ticket of the record that it is to be a proof of.
+    #[error("the proof is not of the recorded item")]
+    OtherItem,
+    /// The seal's key signs with something other than RSA or P-256 with SHA-256.
+    #[error("a seal is made with RSA-SHA-256 or ECDSA-SHA-256")]
+    Algorithm,
+    /// The seal's certificate could not be read.
+    #[error("the seal's certificate has no issuer and serial number")]
+    Certificate,
+    /// The signer gave bytes that are no signature value.
+    #[error("the signer gave no signature value")]
+    SignatureValue,
+    /// The claimed time is out of range.
+    #[error("the signing time is out of range")]
+    Time,
+    /// The signer did not sign.
+    #[error("the signer did not sign: {0}")]
+    Sign(#[from] SignError),
+    /// The time-stamp is not over this signature.
+    #[error("the time-stamp token is over something else")]
+    Imprint,
+}
+
+impl SealError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OtherItem => "seal.other_item",
+            Self::Algorithm => "seal.algorithm",
+            Self::Certificate => "seal.certificate",
+            Self::SignatureValue => "seal.signature_value",
+            Self::Time => "seal.time",
+            Self::Sign(_) => "seal.sign",
+            Self::Imprint => "seal.imprint",
+        }
+    }
+}

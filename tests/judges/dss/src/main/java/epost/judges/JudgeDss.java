@@ -1,0 +1,2 @@
+package epost.judges;
+final class JudgeDss { public static void main(String[] a) {} }
