@@ -10,6 +10,7 @@
 pub mod base64;
 pub mod c14n;
 mod chars;
+mod element;
 pub mod ids;
 mod limits;
 mod read;
@@ -18,9 +19,10 @@ mod text;
 mod tree;
 pub mod write;
 
+pub use element::{Attribute, Children, Element, Node, NodeId, ProcessingInstruction, TextError};
 pub use limits::Limits;
 pub use read::{ReadError, ReadErrorKind};
-pub use tree::{Attribute, Children, Document, Element, Node, NodeId, ProcessingInstruction, TextError};
+pub use tree::Document;
 
 /// The namespaces that this crate itself speaks.
 pub mod namespace {

@@ -29,7 +29,7 @@ impl<'d> Verified<'d> {
 
     /// Whether that very element was digested as it stands.
     pub fn covers(&self, element: Element<'_>) -> bool {
-        self.elements.iter().any(|covered| *covered == element)
+        self.elements.contains(&element)
     }
 
     /// What each reference covers.
