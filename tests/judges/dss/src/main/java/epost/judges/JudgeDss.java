@@ -1,2 +1,128 @@
 package epost.judges;
-final class JudgeDss { public static void main(String[] a) {} }
+
+import eu.europa.esig.dss.enumerations.Indication;
+import eu.europa.esig.dss.enumerations.SignatureLevel;
+import eu.europa.esig.dss.model.DSSDocument;
+import eu.europa.esig.dss.model.FileDocument;
+import eu.europa.esig.dss.model.InMemoryDocument;
+import eu.europa.esig.dss.model.x509.CertificateToken;
+import eu.europa.esig.dss.simplereport.SimpleReport;
+import eu.europa.esig.dss.simplereport.jaxb.XmlTimestamp;
+import eu.europa.esig.dss.spi.validation.CommonCertificateVerifier;
+import eu.europa.esig.dss.spi.x509.CommonTrustedCertificateSource;
+import eu.europa.esig.dss.spi.x509.revocation.crl.ExternalResourcesCRLSource;
+import eu.europa.esig.dss.validation.SignedDocumentValidator;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.cert.Certificate;
+import java.security.cert.CertificateException;
+import java.security.cert.CertificateFactory;
+import java.security.cert.X509Certificate;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * EU DSS as a judge of ePost's seals, offline.
+ *
+ * <pre>
+ * JudgeDss passed  DIR NAME        exit 0 if NAME.xml + NAME.p7s hold
+ * JudgeDss refused DIR NAME        exit 0 if they do not
+ * JudgeDss flips   DIR NAME STEP   every STEP-th byte of each file flipped: prints what DSS still takes
+ * </pre>
+ *
+ * DIR holds {@code seal-anchors.pem}, {@code tsa-anchors.pem} and {@code crls/} beside the proofs. "Hold" is
+ * TOTAL_PASSED, CAdES-BASELINE-T, exactly one time-stamp, and that PASSED by itself: DSS calls a signature with a
+ * broken stamp passed, so the stamp is asked for apart.
+ */
+public final class JudgeDss {
+    private final CommonTrustedCertificateSource anchors = new CommonTrustedCertificateSource();
+    private final List<DSSDocument> crls = new ArrayList<>();
+
+    private JudgeDss(Path directory) throws IOException, CertificateException {
+        for (String name : List.of("seal-anchors.pem", "tsa-anchors.pem")) {
+            try (InputStream pem = Files.newInputStream(directory.resolve(name))) {
+                for (Certificate anchor : CertificateFactory.getInstance("X.509").generateCertificates(pem)) {
+                    anchors.addCertificate(new CertificateToken((X509Certificate) anchor));
+                }
+            }
+        }
+        try (Stream<Path> files = Files.list(directory.resolve("crls"))) {
+            files.sorted().forEach(file -> crls.add(new FileDocument(file.toFile())));
+        }
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Path directory = Path.of(arguments[1]);
+        String name = arguments[2];
+        JudgeDss judge = new JudgeDss(directory);
+        byte[] xml = Files.readAllBytes(directory.resolve(name + ".xml"));
+        byte[] p7s = Files.readAllBytes(directory.resolve(name + ".p7s"));
+        switch (arguments[0]) {
+            case "passed" -> System.exit(judge.holds(xml, p7s, true) ? 0 : 1);
+            case "refused" -> System.exit(judge.holds(xml, p7s, true) ? 1 : 0);
+            case "flips" -> System.exit(judge.flips(xml, p7s, Integer.parseInt(arguments[3])));
+            default -> throw new IllegalArgumentException(arguments[0]);
+        }
+    }
+
+    private boolean holds(byte[] xml, byte[] p7s, boolean aloud) {
+        CommonCertificateVerifier verifier = new CommonCertificateVerifier();
+        verifier.setTrustedCertSources(anchors);
+        verifier.setCrlSource(new ExternalResourcesCRLSource(crls.toArray(DSSDocument[]::new)));
+        verifier.setAIASource(null);
+        SignedDocumentValidator validator = SignedDocumentValidator.fromDocument(new InMemoryDocument(p7s));
+        validator.setCertificateVerifier(verifier);
+        validator.setDetachedContents(List.of(new InMemoryDocument(xml)));
+        SimpleReport report = validator.validateDocument().getSimpleReport();
+        List<String> signatures = report.getSignatureIdList();
+        boolean holds = signatures.size() == 1;
+        for (String id : signatures) {
+            List<XmlTimestamp> stamps = report.getSignatureTimestamps(id);
+            boolean stamped = stamps.size() == 1 && stamps.get(0).getIndication() == Indication.PASSED;
+            holds &= report.getIndication(id) == Indication.TOTAL_PASSED
+                    && report.getSignatureFormat(id) == SignatureLevel.CAdES_BASELINE_T
+                    && stamped;
+            if (aloud) {
+                System.out.println("DSS: " + report.getIndication(id) + " " + report.getSubIndication(id) + " "
+                        + report.getSignatureFormat(id));
+                report.getAdESValidationErrors(id).forEach(e -> System.out.println("DSS error: " + e.getValue()));
+                report.getAdESValidationWarnings(id).forEach(e -> System.out.println("DSS warning: " + e.getValue()));
+                stamps.forEach(s -> System.out.println("DSS stamp: " + s.getIndication() + " " + s.getSubIndication()));
+            }
+        }
+        return holds;
+    }
+
+    /** Prints the offsets at which a flipped bit is still taken; fails if one lies in the proof itself. */
+    private int flips(byte[] xml, byte[] p7s, int step) {
+        List<String> xmlTaken = taken(xml, step, changed -> holds(changed, p7s, false));
+        List<String> p7sTaken = taken(p7s, step, changed -> holds(xml, changed, false));
+        System.out.println("DSS flips taken in the proof: " + xmlTaken);
+        System.out.println("DSS flips taken in the signature: " + String.join(" ", p7sTaken));
+        return xmlTaken.isEmpty() ? 0 : 1;
+    }
+
+    private interface Judgement {
+        boolean holds(byte[] changed);
+    }
+
+    private static List<String> taken(byte[] original, int step, Judgement judgement) {
+        List<String> taken = new ArrayList<>();
+        for (int offset = 0; offset < original.length; offset += step) {
+            byte[] changed = original.clone();
+            changed[offset] ^= 1;
+            try {
+                if (judgement.holds(changed)) {
+                    taken.add(Integer.toString(offset));
+                }
+            } catch (RuntimeException unreadable) {
+                // Refused loudly is refused.
+            }
+        }
+        return taken;
+    }
+}
