@@ -12,10 +12,18 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Timestamp, since: Timestamp },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Timestamp,
+        since: Timestamp,
+    },
     /// One attempt is under way; a probe whose end is never told frees the breaker at `until`.
-    Probing { until: Timestamp, since: Timestamp },
+    Probing {
+        until: Timestamp,
+        since: Timestamp,
+    },
 }
 
 /// Whether an attempt may start.

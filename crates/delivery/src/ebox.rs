@@ -23,7 +23,9 @@ use pki::signer::Signer;
 pub use oauth::{TokenSetup, WrongKey};
 
 use crate::transport::{Body, HttpRequest, HttpResponse, Method, Transport, TransportError, TransportFault};
-use crate::{Away, Channel, ContentSource, Facts, InquireError, Item, Outcome, PollError, Published, ReadStatus};
+use crate::{
+    Away, Channel, ContentSource, Facts, InquireError, Item, Outcome, PollError, Published, ReadStatus,
+};
 
 /// Where the e-Box is and how its fields are filled.
 #[derive(Clone, Debug)]

@@ -12,7 +12,9 @@ pub mod transport;
 use std::io::{self, Read};
 
 use async_trait::async_trait;
-use erds::{ApplicationId, ChannelName, EboxCheck, EnterpriseNumber, Language, Recipient, Refusal, Submission, Ticket};
+use erds::{
+    ApplicationId, ChannelName, EboxCheck, EnterpriseNumber, Language, Recipient, Refusal, Submission, Ticket,
+};
 use jiff::Timestamp;
 use pki::digest::Digest;
 
@@ -160,7 +162,10 @@ impl Outcome {
     /// Whether the channel answered at all, for the breaker; `None` when the attempt says nothing about it.
     pub fn channel_answered(&self) -> Option<bool> {
         match self {
-            Self::Consigned(_) | Self::AlreadyPublished { .. } | Self::Failed { .. } | Self::Unauthorised(_) => Some(true),
+            Self::Consigned(_)
+            | Self::AlreadyPublished { .. }
+            | Self::Failed { .. }
+            | Self::Unauthorised(_) => Some(true),
             Self::Retry(_) => Some(false),
             Self::Ours(_) => None,
         }

@@ -51,7 +51,11 @@ impl PartContent {
 impl std::fmt::Debug for Part {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither content nor file name: both are personal.
-        formatter.debug_struct("Part").field("name", &self.name).field("bytes", &self.content.bytes()).finish()
+        formatter
+            .debug_struct("Part")
+            .field("name", &self.name)
+            .field("bytes", &self.content.bytes())
+            .finish()
     }
 }
 
@@ -68,8 +72,11 @@ impl Multipart {
 
     /// The Content-Length header's value.
     pub fn content_length(&self) -> u64 {
-        let of_parts: u64 =
-            self.parts.iter().map(|part| self.head(part).len() as u64 + part.content.bytes() + LINE_END).sum();
+        let of_parts: u64 = self
+            .parts
+            .iter()
+            .map(|part| self.head(part).len() as u64 + part.content.bytes() + LINE_END)
+            .sum();
         of_parts + self.tail().len() as u64
     }
 
@@ -96,7 +103,8 @@ impl Multipart {
     }
 
     fn head(&self, part: &Part) -> String {
-        let file_name = part.file_name.as_ref().map(|name| format!("; filename=\"{name}\"")).unwrap_or_default();
+        let file_name =
+            part.file_name.as_ref().map(|name| format!("; filename=\"{name}\"")).unwrap_or_default();
         format!(
             "--{}\r\nContent-Disposition: form-data; name=\"{}\"{file_name}\r\nContent-Type: {}\r\n\r\n",
             self.boundary, part.name, part.content_type
@@ -191,7 +199,9 @@ mod tests {
         form.into_reader().read_to_end(&mut body).unwrap();
         assert_eq!(body.len() as u64, stated);
         let text = String::from_utf8(body).unwrap();
-        assert!(text.contains("name=\"upfile1\"; filename=\"a%20b.pdf\"\r\nContent-Type: application/pdf\r\n\r\n%PDF\r\n--"));
+        assert!(text.contains(
+            "name=\"upfile1\"; filename=\"a%20b.pdf\"\r\nContent-Type: application/pdf\r\n\r\n%PDF\r\n--"
+        ));
         assert!(text.ends_with("--\r\n"));
     }
 

@@ -60,7 +60,8 @@ impl Schedule {
             return Next::Spent(Spent::Attempts);
         }
         let doublings = attempts.saturating_sub(1).min(32);
-        let pause = self.first_seconds.max(1).saturating_mul(1 << doublings).min(self.pause_seconds_max.max(1));
+        let pause =
+            self.first_seconds.max(1).saturating_mul(1 << doublings).min(self.pause_seconds_max.max(1));
         let pause_millis = pause.saturating_mul(1000);
         let drawn = pause_millis - random % (pause_millis / 2 + 1);
         let asked = retry_after_seconds.unwrap_or(0).min(self.pause_seconds_max).saturating_mul(1000);
@@ -130,6 +131,9 @@ mod tests {
             deadline_seconds: u64::MAX,
             attempts_max: u32::MAX,
         };
-        assert_eq!(wild.next(7, Timestamp::UNIX_EPOCH, Timestamp::MAX, 0, None), Next::Spent(Spent::Deadline));
+        assert_eq!(
+            wild.next(7, Timestamp::UNIX_EPOCH, Timestamp::MAX, 0, None),
+            Next::Spent(Spent::Deadline)
+        );
     }
 }

@@ -21,7 +21,11 @@ impl std::fmt::Debug for HttpRequest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // No header values and no body: bearers, assertions and personal data are in them.
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        formatter.debug_struct("HttpRequest").field("method", &self.method).field("headers", &names).finish_non_exhaustive()
+        formatter
+            .debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("headers", &names)
+            .finish_non_exhaustive()
     }
 }
 

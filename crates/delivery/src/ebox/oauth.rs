@@ -31,7 +31,9 @@ pub struct TokenSetup {
 
 /// The registered certificate's key cannot sign RS256: the operator's to mend.
 #[derive(Debug, thiserror::Error)]
-#[error("delivery.oauth.key: the client's key signs {0:?}; the token endpoint takes RS256 only: give an RSA key")]
+#[error(
+    "delivery.oauth.key: the client's key signs {0:?}; the token endpoint takes RS256 only: give an RSA key"
+)]
 pub struct WrongKey(pub SignatureAlgorithm);
 
 /// Fetches tokens, one request at a time, however many consignments wait for it.
@@ -57,7 +59,9 @@ impl Tokens {
         ambient: Ambient,
     ) -> Result<Self, WrongKey> {
         match signer.algorithm() {
-            SignatureAlgorithm::RsaSha256 => Ok(Self { setup, signer, transport, ambient, cached: Mutex::new(None) }),
+            SignatureAlgorithm::RsaSha256 => {
+                Ok(Self { setup, signer, transport, ambient, cached: Mutex::new(None) })
+            }
             other => Err(WrongKey(other)),
         }
     }
@@ -120,7 +124,11 @@ impl Tokens {
             "exp": now.as_second().saturating_add(ASSERTION_SECONDS),
         });
         let encode = |bytes: &[u8]| base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes);
-        let signed = format!("{}.{}", encode(br#"{"alg":"RS256","typ":"JWT"}"#), encode(claims.to_string().as_bytes()));
+        let signed = format!(
+            "{}.{}",
+            encode(br#"{"alg":"RS256","typ":"JWT"}"#),
+            encode(claims.to_string().as_bytes())
+        );
         let signature = self
             .signer
             .sign(signed.as_bytes())
@@ -133,11 +141,14 @@ fn judge(answer: &HttpResponse, asked_at: Timestamp) -> Result<Cached, CallError
     match answer.status {
         200 => {}
         // The server knows us and says no: nothing that time mends.
-        400 | 401 | 403 => return Err(CallError::Unauthorised(answer_away("delivery.oauth.refused", answer))),
+        400 | 401 | 403 => {
+            return Err(CallError::Unauthorised(answer_away("delivery.oauth.refused", answer)));
+        }
         _ => return Err(CallError::Away(answer_away("delivery.oauth.away", answer))),
     }
     let unusable = |why: &str| CallError::Away(judged_away("delivery.oauth.answer", why.to_owned()));
-    let token: wire::TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| unusable("not the JSON of a token"))?;
+    let token: wire::TokenAnswer =
+        serde_json::from_slice(&answer.body).map_err(|_| unusable("not the JSON of a token"))?;
     if !token.token_type.eq_ignore_ascii_case("bearer") {
         return Err(unusable("not a bearer token"));
     }

@@ -9,7 +9,11 @@ use super::{Ebox, answer_away, box_of, judged_away, wire};
 use crate::{Away, Facts, InquireError};
 
 /// `BYPASS` asks nobody; `ACTIVATED` wants the box found (enterprise) or consented to (citizen); `PREFERRED` also exclusive.
-pub(super) async fn inquire(ebox: &Ebox, recipient: &Recipient, check: EboxCheck) -> Result<Facts, InquireError> {
+pub(super) async fn inquire(
+    ebox: &Ebox,
+    recipient: &Recipient,
+    check: EboxCheck,
+) -> Result<Facts, InquireError> {
     if check == EboxCheck::Bypass {
         return Ok(Facts { asked_at: None, activated: None, exclusively: None });
     }
@@ -63,13 +67,21 @@ struct Kind {
 const ENTERPRISE: Kind = Kind { ebox_type: "ENTERPRISE", ebox_id_type: "EnterpriseNumber" };
 const CITIZEN: Kind = Kind { ebox_type: "CITIZEN", ebox_id_type: "SSIN" };
 
-async fn search<T: DeserializeOwned>(ebox: &Ebox, path: &str, kind: Kind, identifier: &str) -> Result<Vec<T>, Away> {
+async fn search<T: DeserializeOwned>(
+    ebox: &Ebox,
+    path: &str,
+    kind: Kind,
+    identifier: &str,
+) -> Result<Vec<T>, Away> {
     let question = wire::ProfileQuestion {
         ebox_type: kind.ebox_type,
         ebox_id_type: kind.ebox_id_type,
         ebox_id_value_list: [identifier],
     };
-    let answer = ebox.ask(&ebox.setup.profile_url, path, json(&question)?).await.map_err(super::CallError::into_away)?;
+    let answer = ebox
+        .ask(&ebox.setup.profile_url, path, json(&question)?)
+        .await
+        .map_err(super::CallError::into_away)?;
     match answer.status {
         200 => serde_json::from_slice(&answer.body)
             .map_err(|_| judged_away("delivery.profile.answer", "not the JSON of a profile search".into())),
@@ -96,7 +108,9 @@ fn not_activated() -> Refusal {
         check: "delivery.ebox.not-activated",
         seen: "no activated eBox for this recipient".into(),
         expected: "an activated eBox, as CheckEboxStatus ACTIVATED or PREFERRED demands".into(),
-        remedy: "send on paper, or send with CheckEboxStatus BYPASS to place the item in the eBox all the same".into(),
+        remedy:
+            "send on paper, or send with CheckEboxStatus BYPASS to place the item in the eBox all the same"
+                .into(),
     }
 }
 

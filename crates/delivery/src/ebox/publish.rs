@@ -7,7 +7,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
 use uuid::Uuid;
 
-use super::{CallError, Ebox, Setup, SubjectLanguage, address, answer_away, box_of, expiry, judged_away, one_line, profile, wire};
+use super::{
+    CallError, Ebox, Setup, SubjectLanguage, address, answer_away, box_of, expiry, judged_away, one_line,
+    profile, wire,
+};
 use crate::multipart::{Multipart, Part, PartContent};
 use crate::transport::{Body, HttpRequest, HttpResponse, Method};
 use crate::{Away, Consignment, ContentSource, Item, ItemPart, Outcome};
@@ -17,7 +20,12 @@ pub(super) fn idempotency_key(ticket: &Ticket, channel: ChannelName) -> Uuid {
     Uuid::new_v5(&KEY_NAMESPACE, format!("{ticket}/{channel}").as_bytes())
 }
 
-pub(super) async fn publish(ebox: &Ebox, channel: ChannelName, item: &Item, content: &dyn ContentSource) -> Outcome {
+pub(super) async fn publish(
+    ebox: &Ebox,
+    channel: ChannelName,
+    item: &Item,
+    content: &dyn ContentSource,
+) -> Outcome {
     let answer = match prepare(ebox, item, content).await {
         Ok(message) => send(ebox, channel, item, content, message).await,
         Err(away) => Err(CallError::Ours(away)),
@@ -48,7 +56,9 @@ async fn prepare(ebox: &Ebox, item: &Item, content: &dyn ContentSource) -> Resul
     profile::json(&wire::MessageToPublish {
         recipient: match &item.recipient {
             Recipient::Citizen { .. } => wire::EboxOwner::Citizen { ssin: box_of(&item.recipient) },
-            Recipient::Enterprise { .. } => wire::EboxOwner::Enterprise { enterprise_number: box_of(&item.recipient) },
+            Recipient::Enterprise { .. } => {
+                wire::EboxOwner::Enterprise { enterprise_number: box_of(&item.recipient) }
+            }
         },
         sender: wire::EboxOwner::Enterprise { enterprise_number: item.sender_cbe.digits() },
         subject: subject(&ebox.setup, item),
@@ -115,7 +125,9 @@ fn judge(ebox: &Ebox, answer: &HttpResponse) -> Outcome {
             _ => Outcome::AlreadyPublished { message_id: None, answer_digest, at },
         },
         409 => {
-            let told = serde_json::from_slice::<wire::ErrorAnswer>(&answer.body).ok().and_then(|error| error.message_id);
+            let told = serde_json::from_slice::<wire::ErrorAnswer>(&answer.body)
+                .ok()
+                .and_then(|error| error.message_id);
             Outcome::AlreadyPublished { message_id: told.filter(|id| is_id(id)), answer_digest, at }
         }
         400 => match serde_json::from_slice::<wire::ErrorAnswer>(&answer.body) {
@@ -148,17 +160,29 @@ pub(super) fn can_carry(
     quality_fits(setup, channel, &submission.recipient)?;
     if submission.annexes.len() > ANNEXES_MAX {
         let seen = format!("{} annexes", submission.annexes.len());
-        return Err(cannot("annexes", seen, format!("at most {ANNEXES_MAX}"), "send fewer annexes, or put them into one file"));
+        return Err(cannot(
+            "annexes",
+            seen,
+            format!("at most {ANNEXES_MAX}"),
+            "send fewer annexes, or put them into one file",
+        ));
     }
     // The registry counts as Java does, in UTF-16 units.
     if submission.document.title.encode_utf16().count() > SUBJECT_UNITS_MAX {
         let expected = format!("a Title of at most {SUBJECT_UNITS_MAX} UTF-16 units");
         return Err(cannot("subject", "a longer Title".into(), expected, "shorten the Title"));
     }
-    for name in std::iter::once(&submission.document).chain(&submission.annexes).map(|part| &part.download_file_name) {
+    for name in
+        std::iter::once(&submission.document).chain(&submission.annexes).map(|part| &part.download_file_name)
+    {
         if file_name(name).len() > FILE_NAME_CHARACTERS_MAX {
             let expected = format!("at most {FILE_NAME_CHARACTERS_MAX} characters once percent-encoded");
-            return Err(cannot("file-name", "a longer DownloadFileName".into(), expected, "shorten the DownloadFileName"));
+            return Err(cannot(
+                "file-name",
+                "a longer DownloadFileName".into(),
+                expected,
+                "shorten the DownloadFileName",
+            ));
         }
     }
     for (index, bytes) in part_bytes.iter().enumerate() {
@@ -183,8 +207,14 @@ fn quality_fits(setup: &Setup, channel: ChannelName, recipient: &Recipient) -> R
         return Ok(());
     }
     let seen = format!("QualityCode {}", one_line(quality.as_str()));
-    let expected = format!("CITIZEN for a citizen; for an enterprise {}", setup.enterprise_qualities.join(", "));
-    Err(cannot("quality", seen, expected, "name the enterprise itself; the e-Box API has no field for a mandatary's quality"))
+    let expected =
+        format!("CITIZEN for a citizen; for an enterprise {}", setup.enterprise_qualities.join(", "));
+    Err(cannot(
+        "quality",
+        seen,
+        expected,
+        "name the enterprise itself; the e-Box API has no field for a mandatary's quality",
+    ))
 }
 
 fn cannot(what: &str, seen: String, expected: String, remedy: &str) -> Refusal {
@@ -221,11 +251,17 @@ fn message_type<'a>(setup: &'a Setup, document_type: &str) -> &'a str {
 /// `encodeURIComponent` would write it, as the registry's manual shows.
 pub(super) fn file_name(given: &str) -> String {
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'%' | b'/' | b';');
-    if given.bytes().all(plain) { given.to_owned() } else { utf8_percent_encode(given, URI_COMPONENT).to_string() }
+    if given.bytes().all(plain) {
+        given.to_owned()
+    } else {
+        utf8_percent_encode(given, URI_COMPONENT).to_string()
+    }
 }
 
 fn open(content: &dyn ContentSource, part: &ItemPart) -> Result<Box<dyn Read + Send>, Away> {
-    content.open(&part.name).map_err(|error| judged_away("delivery.content.open", one_line(&error.to_string())))
+    content
+        .open(&part.name)
+        .map_err(|error| judged_away("delivery.content.open", one_line(&error.to_string())))
 }
 
 async fn hash(mut reader: Box<dyn Read + Send>) -> Result<[u8; 32], Away> {

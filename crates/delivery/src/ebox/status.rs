@@ -17,8 +17,9 @@ pub(super) async fn poll_read(ebox: &Ebox, asked: &[Published]) -> Result<Vec<Re
     if !matches!(answer.status, 200 | 201) {
         return Err(PollError(answer_away("delivery.poll.status", &answer)));
     }
-    let found: Vec<wire::StatusAnswer> = serde_json::from_slice(&answer.body)
-        .map_err(|_| PollError(judged_away("delivery.poll.answer", "not the JSON of a status search".into())))?;
+    let found: Vec<wire::StatusAnswer> = serde_json::from_slice(&answer.body).map_err(|_| {
+        PollError(judged_away("delivery.poll.answer", "not the JSON of a status search".into()))
+    })?;
     let asked_at = ebox.ambient.now();
     Ok(found
         .into_iter()

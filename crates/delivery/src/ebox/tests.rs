@@ -66,7 +66,9 @@ fn signer() -> Arc<dyn Signer> {
     let name = name.build();
     let mut certificate = X509Builder::new().unwrap();
     certificate.set_version(2).unwrap();
-    certificate.set_serial_number(&openssl::bn::BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap()).unwrap();
+    certificate
+        .set_serial_number(&openssl::bn::BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap())
+        .unwrap();
     certificate.set_subject_name(&name).unwrap();
     certificate.set_issuer_name(&name).unwrap();
     certificate.set_pubkey(&key).unwrap();
@@ -150,7 +152,10 @@ fn item() -> Item {
 }
 
 #[track_caller]
-fn check(answers: Vec<Result<HttpResponse, TransportError>>, expected: impl FnOnce(&Outcome) -> bool) -> Arc<Script> {
+fn check(
+    answers: Vec<Result<HttpResponse, TransportError>>,
+    expected: impl FnOnce(&Outcome) -> bool,
+) -> Arc<Script> {
     let caller = std::panic::Location::caller();
     let (ebox, script) = house(answers);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
@@ -212,10 +217,14 @@ fn created_is_consigned() {
 
 #[test]
 fn the_assertion_is_a_signed_jwt() {
-    let script = check(vec![token("t"), answer(201, published(None))], |outcome| matches!(outcome, Outcome::Consigned(_)));
+    let script = check(vec![token("t"), answer(201, published(None))], |outcome| {
+        matches!(outcome, Outcome::Consigned(_))
+    });
     let sent = script.sent.lock().unwrap();
     let form = String::from_utf8(sent[0].body.clone()).unwrap();
-    assert!(form.starts_with("grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth"));
+    assert!(
+        form.starts_with("grant_type=client_credentials&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth")
+    );
     assert!(form.ends_with("&scope=scope%3Aone%20scope%3Atwo"));
     let jwt = form.split("client_assertion=").nth(1).unwrap().split('&').next().unwrap();
     let claims = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(jwt.split('.').nth(1).unwrap()).unwrap();
@@ -226,9 +235,10 @@ fn the_assertion_is_a_signed_jwt() {
 
 #[test]
 fn created_for_nobody_digital_is_consigned_and_flagged() {
-    check(vec![token("t"), answer(201, published(Some("NO_DIGITAL_USER")))], |outcome| {
-        matches!(outcome, Outcome::Consigned(consignment) if consignment.no_digital_user)
-    });
+    check(
+        vec![token("t"), answer(201, published(Some("NO_DIGITAL_USER")))],
+        |outcome| matches!(outcome, Outcome::Consigned(consignment) if consignment.no_digital_user),
+    );
 }
 
 #[test]
@@ -245,20 +255,23 @@ fn our_own_key_again_is_the_first_publication() {
     check(vec![token("t"), answer(409, json!({"id": "x", "code": "C", "message": "m"}))], |outcome| {
         matches!(outcome, Outcome::AlreadyPublished { message_id: None, .. })
     });
-    check(vec![token("t"), answer(409, json!({"code": "C", "message": "m", "messageId": "m-1"}))], |outcome| {
-        matches!(outcome, Outcome::AlreadyPublished { message_id: Some(id), .. } if id == "m-1")
-    });
+    check(
+        vec![token("t"), answer(409, json!({"code": "C", "message": "m", "messageId": "m-1"}))],
+        |outcome| matches!(outcome, Outcome::AlreadyPublished { message_id: Some(id), .. } if id == "m-1"),
+    );
 }
 
 #[test]
 fn a_coded_400_fails_for_good_and_a_bare_one_does_not() {
     let body = json!({"id": "x", "code": "INVALID_INPUT", "message": "a\nb"});
-    check(vec![token("t"), answer(400, body)], |outcome| {
-        matches!(outcome, Outcome::Failed { code, message, .. } if code == "INVALID_INPUT" && message == "a\\nb")
-    });
-    check(vec![token("t"), answer(400, json!("<html>"))], |outcome| {
-        matches!(outcome, Outcome::Retry(away) if away.code == "delivery.ebox.bare-400")
-    });
+    check(
+        vec![token("t"), answer(400, body)],
+        |outcome| matches!(outcome, Outcome::Failed { code, message, .. } if code == "INVALID_INPUT" && message == "a\\nb"),
+    );
+    check(
+        vec![token("t"), answer(400, json!("<html>"))],
+        |outcome| matches!(outcome, Outcome::Retry(away) if away.code == "delivery.ebox.bare-400"),
+    );
 }
 
 #[test]
@@ -277,20 +290,24 @@ fn refused_credentials_are_refreshed_once_then_alarm() {
             |outcome| matches!(outcome, Outcome::Unauthorised(_)),
         );
     }
-    check(vec![answer(401, json!({"error": "invalid_client"}))], |outcome| matches!(outcome, Outcome::Unauthorised(_)));
+    check(vec![answer(401, json!({"error": "invalid_client"}))], |outcome| {
+        matches!(outcome, Outcome::Unauthorised(_))
+    });
 }
 
 #[test]
 fn a_channel_that_is_away_is_retried() {
     for (status, maybe_published) in [(429, false), (500, true), (503, true), (404, false), (302, false)] {
-        check(vec![token("t"), answer(status, json!({}))], |outcome| {
-            matches!(outcome, Outcome::Retry(away) if away.maybe_published == maybe_published)
-        });
+        check(
+            vec![token("t"), answer(status, json!({}))],
+            |outcome| matches!(outcome, Outcome::Retry(away) if away.maybe_published == maybe_published),
+        );
     }
     for (fault, maybe_published) in [(Timeout, true), (Tls, false)] {
-        check(vec![token("t"), broken(fault)], |outcome| {
-            matches!(outcome, Outcome::Retry(away) if away.maybe_published == maybe_published && away.code == fault.code())
-        });
+        check(
+            vec![token("t"), broken(fault)],
+            |outcome| matches!(outcome, Outcome::Retry(away) if away.maybe_published == maybe_published && away.code == fault.code()),
+        );
     }
     check(vec![answer(503, json!({}))], |outcome| matches!(outcome, Outcome::Retry(_)));
     check(vec![token("t"), broken(ContentUnreadable)], |outcome| matches!(outcome, Outcome::Ours(_)));
@@ -300,9 +317,10 @@ fn a_channel_that_is_away_is_retried() {
 fn the_wish_to_wait_is_passed_on() {
     let mut busy = answer(429, json!({})).unwrap();
     busy.headers.push(("retry-after".into(), "17".into()));
-    check(vec![token("t"), Ok(busy)], |outcome| {
-        matches!(outcome, Outcome::Retry(away) if away.retry_after_seconds == Some(17))
-    });
+    check(
+        vec![token("t"), Ok(busy)],
+        |outcome| matches!(outcome, Outcome::Retry(away) if away.retry_after_seconds == Some(17)),
+    );
 }
 
 #[tokio::test]
@@ -316,10 +334,18 @@ async fn one_token_serves_many() {
 
 #[test]
 fn keys_differ_by_ticket_and_channel_and_never_change() {
-    let key = |ticket: &str, channel| publish::idempotency_key(&Ticket::parse(ticket).unwrap(), channel).to_string();
-    assert_eq!(key("0123456789ABC", ChannelName::EboxCitizen), "KEY-GOLDEN");
-    assert_ne!(key("0123456789ABC", ChannelName::EboxCitizen), key("0123456789ABC", ChannelName::EboxEnterprise));
-    assert_ne!(key("0123456789ABC", ChannelName::EboxCitizen), key("0123456789ABD", ChannelName::EboxCitizen));
+    let key = |ticket: &str, channel| {
+        publish::idempotency_key(&Ticket::parse(ticket).unwrap(), channel).to_string()
+    };
+    assert_eq!(key("0123456789ABC", ChannelName::EboxCitizen), "0fc96ed5-d762-5752-952d-8ac077c67370");
+    assert_ne!(
+        key("0123456789ABC", ChannelName::EboxCitizen),
+        key("0123456789ABC", ChannelName::EboxEnterprise)
+    );
+    assert_ne!(
+        key("0123456789ABC", ChannelName::EboxCitizen),
+        key("0123456789ABD", ChannelName::EboxCitizen)
+    );
 }
 
 #[track_caller]
@@ -337,9 +363,7 @@ fn profile(recipient: &Recipient, check: EboxCheck, answers: Vec<Value>) -> Resu
 #[test]
 fn profiles_are_judged_by_the_senders_demand() {
     let consent = |given: bool| json!([{"eboxId": {"eboxType": "CITIZEN", "eboxIdValue": "71022722580"}, "consented": given}]);
-    let preference = |kind: &str, id: &str, exclusively: bool| {
-        json!([{"eboxId": {"eboxType": kind, "eboxIdValue": id}, "exclusivelyEbox": exclusively}])
-    };
+    let preference = |kind: &str, id: &str, exclusively: bool| json!([{"eboxId": {"eboxType": kind, "eboxIdValue": id}, "exclusivelyEbox": exclusively}]);
     let company = enterprise("QUAL_EMP_NOSS");
     let of_company = |exclusively| preference("ENTERPRISE", "0206731645", exclusively);
     let of_citizen = |exclusively| preference("CITIZEN", "71022722580", exclusively);
@@ -351,13 +375,22 @@ fn profiles_are_judged_by_the_senders_demand() {
     assert_eq!(profile(&citizen(), Activated, vec![json!([])]), Err("EPOST_B02".into()));
     assert_eq!(profile(&citizen(), Preferred, vec![consent(false)]), Err("EPOST_B02".into()));
     assert_eq!(profile(&citizen(), Preferred, vec![consent(true), json!([])]), Err("EPOST_B03".into()));
-    assert_eq!(profile(&citizen(), Preferred, vec![consent(true), of_citizen(false)]), Err("EPOST_B03".into()));
-    assert_eq!(profile(&citizen(), Preferred, vec![consent(true), of_citizen(true)]).unwrap().exclusively, Some(true));
+    assert_eq!(
+        profile(&citizen(), Preferred, vec![consent(true), of_citizen(false)]),
+        Err("EPOST_B03".into())
+    );
+    assert_eq!(
+        profile(&citizen(), Preferred, vec![consent(true), of_citizen(true)]).unwrap().exclusively,
+        Some(true)
+    );
     assert_eq!(profile(&company, Activated, vec![json!([])]), Err("EPOST_B02".into()));
     assert!(profile(&company, Activated, vec![of_company(false)]).is_ok());
     assert_eq!(profile(&company, Preferred, vec![of_company(false)]), Err("EPOST_B03".into()));
     assert!(profile(&company, Preferred, vec![of_company(true)]).is_ok());
-    assert_eq!(profile(&company, Activated, vec![json!({"no": "list"})]), Err("delivery.profile.answer".into()));
+    assert_eq!(
+        profile(&company, Activated, vec![json!({"no": "list"})]),
+        Err("delivery.profile.answer".into())
+    );
 }
 
 #[tokio::test]
@@ -381,7 +414,8 @@ async fn read_status_is_asked_by_message_and_box() {
     assert_eq!(known.len(), 1);
     assert!(known[0].read && known[0].message_id == "m-1");
     let sent: Value = serde_json::from_slice(&script.sent.lock().unwrap()[1].body).unwrap();
-    let expected = json!([{"messageId": "m-1", "eboxId": {"eboxType": "enterprise", "eboxIdValue": "0206731645"}}]);
+    let expected =
+        json!([{"messageId": "m-1", "eboxId": {"eboxType": "enterprise", "eboxIdValue": "0206731645"}}]);
     assert_eq!(sent, expected);
 }
 
@@ -437,5 +471,8 @@ fn file_names_are_encoded_only_where_needed() {
     assert_eq!(publish::file_name("plain name (1).pdf"), "plain name (1).pdf");
     assert_eq!(publish::file_name("100%.pdf"), "100%25.pdf");
     assert_eq!(publish::file_name("a\"b\r\n.pdf"), "a%22b%0D%0A.pdf");
-    assert_eq!(publish::file_name("upfilétéstmichaël123 (1) (1).pdf"), "upfil%C3%A9t%C3%A9stmicha%C3%ABl123%20(1)%20(1).pdf");
+    assert_eq!(
+        publish::file_name("upfilétéstmichaël123 (1) (1).pdf"),
+        "upfil%C3%A9t%C3%A9stmicha%C3%ABl123%20(1)%20(1).pdf"
+    );
 }

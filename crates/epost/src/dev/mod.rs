@@ -4,6 +4,7 @@
 
 mod authority;
 mod der;
+pub mod ebox;
 pub mod pki;
 pub mod sample;
 pub mod sandbox;

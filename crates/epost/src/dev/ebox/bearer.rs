@@ -13,7 +13,9 @@ use serde_json::Value;
 
 /// A registered client's key, from its certificate or SubjectPublicKeyInfo in DER.
 pub(super) fn client_key(der: &[u8]) -> Result<PKey<Public>, String> {
-    let key = X509::from_der(der).and_then(|certificate| certificate.public_key()).or_else(|_| PKey::public_key_from_der(der));
+    let key = X509::from_der(der)
+        .and_then(|certificate| certificate.public_key())
+        .or_else(|_| PKey::public_key_from_der(der));
     let key = key.map_err(|error| format!("neither certificate nor public key: {error}"))?;
     if key.id() == Id::RSA { Ok(key) } else { Err("an RSA key is needed: assertions are RS256".into()) }
 }
@@ -60,7 +62,8 @@ impl Authority {
         if field("client_assertion_type") != Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer") {
             return Err(denied("invalid_client", "client_assertion_type"));
         }
-        let assertion = field("client_assertion").ok_or_else(|| denied("invalid_client", "no client_assertion"))?;
+        let assertion =
+            field("client_assertion").ok_or_else(|| denied("invalid_client", "no client_assertion"))?;
         self.check_assertion(assertion, now)?;
         let asked: Vec<_> = field("scope").unwrap_or_default().split_whitespace().collect();
         if asked.is_empty() || !asked.iter().all(|scope| self.scopes.contains(*scope)) {
@@ -108,7 +111,9 @@ impl Authority {
         }
         let for_us = match claims.get("aud") {
             Some(Value::String(audience)) => *audience == self.audience,
-            Some(Value::Array(several)) => several.iter().any(|audience| audience.as_str() == Some(&self.audience)),
+            Some(Value::Array(several)) => {
+                several.iter().any(|audience| audience.as_str() == Some(&self.audience))
+            }
             _ => false,
         };
         if !for_us {
@@ -139,10 +144,14 @@ fn parse_form(form: &[u8]) -> Option<BTreeMap<String, String>> {
         let spaced = text.replace('+', " ");
         percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
     };
-    std::str::from_utf8(form).ok()?.split('&').map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        Some((decode(name)?, decode(value)?))
-    }).collect()
+    std::str::from_utf8(form)
+        .ok()?
+        .split('&')
+        .map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((decode(name)?, decode(value)?))
+        })
+        .collect()
 }
 
 const ASSERTION_SECONDS_MAX: i64 = 3600;
@@ -191,7 +200,9 @@ mod tests {
         let form = request(&key, r#"{"alg":"RS256"}"#, &claims, "a+b");
         let bearer = authority.grant(&form, now).unwrap();
         assert!(authority.admits(Some(&format!("Bearer {bearer}")), now));
-        assert!(!authority.admits(Some(&format!("Bearer {bearer}")), Timestamp::from_second(1_000_300).unwrap()));
+        assert!(
+            !authority.admits(Some(&format!("Bearer {bearer}")), Timestamp::from_second(1_000_300).unwrap())
+        );
         assert!(!authority.admits(Some("Bearer other"), now));
         assert_eq!(authority.grant(&form, now).unwrap_err().description, "jti was used before");
         authority.revoke_all();

@@ -92,7 +92,11 @@ impl Reader {
 
     fn headers(&mut self) -> Result<bool, String> {
         let Some(end) = find(&self.held, b"\r\n\r\n") else {
-            return if self.held.len() > HEADER_BYTES_MAX { Err("part headers too long".into()) } else { Ok(false) };
+            return if self.held.len() > HEADER_BYTES_MAX {
+                Err("part headers too long".into())
+            } else {
+                Ok(false)
+            };
         };
         let head: Vec<u8> = self.held.drain(..end + 4).collect();
         // ISO-8859-1, as the field's rule for names says.
