@@ -22,7 +22,8 @@ fn digests_of_libxmlsec1_match() {
 
 #[test]
 fn a_signature_of_libxmlsec1_verifies() {
-    let certificate = Certificate::from_pem(include_bytes!("oracle/signed-by-xmlsec1.crt")).unwrap().remove(0);
+    let certificate =
+        Certificate::from_pem(include_bytes!("oracle/signed-by-xmlsec1.crt")).unwrap().remove(0);
     let document = Document::parse(SIGNED, &Limits::default()).unwrap();
     let signature = signature_in(&document);
     let verified = verify(&document, &signature, certificate.public_key(), &Profile::service()).unwrap();

@@ -101,8 +101,8 @@ kinds! {
     PrefixReserved = "xml.namespace.reserved", "a reserved prefix or namespace misused";
     /// `xmlns:p=""`.
     PrefixUndeclared = "xml.namespace.undeclared", "a prefix declared empty";
-    /// A namespace name that is a relative reference (Canonical XML 1.0 §1.3 makes it an error).
-    NamespaceRelative = "xml.namespace.relative", "a namespace name that is not absolute";
+    /// A namespace name that is a relative reference (Canonical XML 1.0 §1.3 makes it an error) or no URI at all.
+    NamespaceRelative = "xml.namespace.relative", "a namespace name that is no absolute URI";
     /// The same prefix declared twice on one element.
     NamespaceDuplicate = "xml.namespace.duplicate", "one prefix declared twice";
     /// An end tag of another name than the open element's.

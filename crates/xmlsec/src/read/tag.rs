@@ -3,7 +3,7 @@
 //! Sources: XML 1.0 §3.1; Namespaces in XML 1.0 §3, §5, §6; Canonical XML 1.0 §1.3 (relative namespace names).
 
 use super::{Open, ReadError, Reader, Wrong};
-use crate::chars::{is_ncname_start, is_space};
+use crate::chars::is_ncname_start;
 use crate::namespace;
 use crate::text::{self, Place};
 use crate::tree::{AttributeData, DeclarationData, ElementData, Interned, Kind};
@@ -308,10 +308,15 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Whether a namespace name has a scheme; white space in it makes it no URI at all.
+/// Whether a namespace name has a scheme and only what RFC 3986 lets a URI reference have.
+///
+/// libxml2 finds no canonical form for others, so that they could only divide readers.
 fn is_absolute(uri: &str) -> bool {
     let Some((scheme, _)) = uri.split_once(':') else { return false };
     scheme.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-        && !uri.bytes().any(is_space)
+        && uri.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte))
+        && uri.split('%').skip(1).all(
+            |after| matches!(after.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()),
+        )
 }
