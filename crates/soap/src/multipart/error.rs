@@ -1,5 +1,8 @@
 //! Why a body was refused.
 
+use crate::refuse::refusal;
+use erds::refusal::{FaultCode, Refusal};
+
 /// A sink could not take a part: its own reason, handed through unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -164,5 +167,47 @@ impl MultipartError {
             Self::Sink(_) => "multipart.sink",
             Self::Ended => "multipart.ended",
         }
+    }
+
+    /// What the caller is told; `None` for what is ours (`Sink`, `Ended`).
+    pub fn refusal(&self) -> Option<Refusal> {
+        let (expected, remedy) = match self {
+            Self::Sink(_) | Self::Ended => return None,
+            Self::ContentTypeMalformed { .. } | Self::ContentTypeUnsupported { .. } => (
+                "multipart/related with a root part of text/xml, or text/xml",
+                "Send SOAP with Attachments, as the WSDL has it.",
+            ),
+            Self::CharsetUnsupported { .. } => ("UTF-8", "Send UTF-8 and say so in the charset parameter."),
+            Self::BoundaryInvalid | Self::BoundaryLineMalformed | Self::Truncated => (
+                "parts between boundaries of 1 to 70 characters (RFC 2046), closed by the boundary and two dashes",
+                "Choose a boundary that no part's content holds, and end the body with the closing one.",
+            ),
+            Self::PreambleTooLarge { .. } | Self::EpilogueTooLarge { .. } => {
+                ("nothing but parts", "Send nothing before the first and after the closing boundary.")
+            }
+            Self::TransferEncodingUnsupported { .. } => (
+                "Content-Transfer-Encoding binary, 8bit or 7bit",
+                "Send the attachment's bytes as they are, not encoded.",
+            ),
+            Self::ContentIdRepeated { .. } | Self::ContentIdMissing { .. } => {
+                ("a Content-ID for every attachment, each once", "Give every attachment its own Content-ID.")
+            }
+            Self::RootMissing | Self::RootAmbiguous | Self::RootTypeUnsupported { .. } => (
+                "one root part: the first, or the one that start names; text/xml or application/xop+xml",
+                "Send the SOAP envelope as the first part.",
+            ),
+            Self::PartHeaderMalformed { .. } => {
+                ("header lines as RFC 822 has them, none twice", "Correct the part's headers.")
+            }
+            Self::PartsTooMany { .. }
+            | Self::PartHeadersTooLarge { .. }
+            | Self::PartHeadersTooMany { .. }
+            | Self::RootTooLarge { .. }
+            | Self::PartTooLarge { .. }
+            | Self::BodyTooLarge { .. } => {
+                ("a request within the limits that the manual names", "Send less in one request.")
+            }
+        };
+        Some(refusal(FaultCode::Soa03004, self.code(), &self.to_string(), expected, remedy))
     }
 }

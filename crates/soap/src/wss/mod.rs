@@ -1,0 +1,200 @@
+//! WS-Security by X.509 certificates: who signed this request, and that what was signed is what is read.
+//!
+//! Order of the checks, cheap ones first: the header's form, the algorithms, the Timestamp, the token and its path, the
+//! signature, what it covers, the sender's identity, and last the schema of the Body.
+//!
+//! Sources: SOAP Message Security 1.0, X.509 Token Profile 1.0, WS-I Basic Security Profile; `security.md` A to F.
+
+mod addressing;
+pub mod client;
+mod header;
+mod name;
+pub mod namespace;
+mod refuse;
+mod thumbprint;
+mod timestamp;
+mod token;
+mod verify;
+
+pub use refuse::SecurityRefusal;
+
+use crate::envelope::Envelope;
+use crate::refuse::refusal;
+use erds::refusal::{FaultCode, Refusal};
+use erds::{Environment, Sender};
+use jiff::Timestamp;
+use pki::algorithm::SignatureAlgorithm;
+use pki::certificate::Certificate;
+use pki::path::{Revocation, TrustAnchors, ValidPath};
+use xmlsec::Element;
+use xmlsec::signature::Profile;
+
+/// What a request is judged by, at one instant.
+pub struct Policy<'a> {
+    /// The CAs whose senders may sign.
+    pub anchors: &'a TrustAnchors,
+    /// Where revocation is looked up.
+    pub revocation: Revocation<'a>,
+    /// The instant of judgement: when the last byte came in.
+    pub now: Timestamp,
+    /// How old `Created` may be.
+    pub age_seconds_max: u32,
+    /// How far `Expires` may lie after `Created`.
+    pub lifetime_seconds_max: u32,
+    /// How far clocks may differ.
+    pub skew_seconds: u32,
+    /// This instance's environment; `None` takes senders of any.
+    pub environment: Option<Environment>,
+    /// The algorithms taken.
+    pub profile: Profile,
+    /// Certificates that a bare name in KeyInfo may mean: the TLS client's, then those registered for that sender.
+    pub candidates: &'a [Certificate],
+    /// This service's addresses, for wsa:To; empty takes any.
+    pub addresses: &'a [String],
+    /// Whether the BinarySecurityToken must be signed too (ProtectTokens).
+    pub token_signed: bool,
+}
+
+impl<'a> Policy<'a> {
+    /// The service's policy: 300 s of age, 600 s of lifetime, 60 s of skew, any environment, SHA-2 only.
+    pub fn new(anchors: &'a TrustAnchors, revocation: Revocation<'a>, now: Timestamp) -> Self {
+        Self {
+            anchors,
+            revocation,
+            now,
+            age_seconds_max: 300,
+            lifetime_seconds_max: 600,
+            skew_seconds: 60,
+            environment: None,
+            profile: Profile::service(),
+            candidates: &[],
+            addresses: &[],
+            token_signed: false,
+        }
+    }
+}
+
+/// What the record keeps of a signature, so that it can be verified again without the message's other parts.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The canonical SignedInfo: the bytes that were signed.
+    pub signed_info: Vec<u8>,
+    /// Their SHA-256: what tells a replay, whatever was done to the message around it.
+    pub signed_info_sha256: [u8; 32],
+    /// The signature value, decoded.
+    pub signature_value: Vec<u8>,
+    /// The signature method.
+    pub algorithm: SignatureAlgorithm,
+    /// The identifier of SignedInfo's canonicalisation.
+    pub canonicalization: String,
+    /// The Timestamp's Created.
+    pub created: Timestamp,
+    /// The Timestamp's Expires, where it has one.
+    pub expires: Option<Timestamp>,
+    /// The Timestamp's Id.
+    pub timestamp_id: String,
+    /// Whether the token is covered by the signature as well.
+    pub token_signed: bool,
+}
+
+/// A request whose sender is proven: the signature covers the Body that `request` was read from and a fresh Timestamp,
+/// and its certificate has a path to an anchor.
+///
+/// Only [`authenticate`] and [`authenticate_with`] make one.
+#[derive(Clone, Debug)]
+pub struct Authenticated<T> {
+    request: T,
+    sender: Sender,
+    path: ValidPath,
+    proof: Proof,
+}
+
+impl<T> Authenticated<T> {
+    /// The request.
+    pub fn request(&self) -> &T {
+        &self.request
+    }
+
+    /// Who signed it, by the certificate.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// The certificate that signed.
+    pub fn certificate(&self) -> &Certificate {
+        self.path.leaf()
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &ValidPath {
+        &self.path
+    }
+
+    /// SHA-256 of the certificate.
+    pub fn certificate_fingerprint(&self) -> [u8; 32] {
+        self.path.leaf().fingerprint()
+    }
+
+    /// What the record keeps of the signature.
+    pub fn proof(&self) -> &Proof {
+        &self.proof
+    }
+
+    /// The Timestamp's Created.
+    pub fn created(&self) -> Timestamp {
+        self.proof.created
+    }
+
+    /// The Timestamp's Expires.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.proof.expires
+    }
+
+    /// Goes on with a part or another reading of the request; the proof stays with it.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Authenticated<U> {
+        let Self { request, sender, path, proof } = self;
+        Authenticated { request: change(request), sender, path, proof }
+    }
+
+    /// Takes it apart; what comes out proves nothing any more.
+    pub fn into_request(self) -> T {
+        self.request
+    }
+}
+
+/// Proves who signed the request, then reads the signed operation with `read`.
+///
+/// # Errors
+/// SOA-01001 for what is wrong with signature, token or Timestamp; SOA-01002 for a certificate that names no sender or one
+/// of another environment; SOA-02002 if revocation cannot be judged (ours); whatever `read` refuses, with the sender known.
+pub fn authenticate_with<T>(
+    envelope: &Envelope,
+    policy: &Policy<'_>,
+    read: impl FnOnce(Element<'_>) -> Result<T, Refusal>,
+) -> Result<Authenticated<T>, SecurityRefusal> {
+    let (path, proof) = verify::prove(envelope, policy)?;
+    let sender = Sender::from_path(&path).map_err(|error| {
+        refusal(
+            FaultCode::Soa01002,
+            error.code(),
+            &error.to_string(),
+            "a certificate of the sector's form: one CBE number in an OU, the application in the CN",
+            "Ask your certificate's issuer for a certificate of that form.",
+        )
+    })?;
+    if policy.environment.is_some_and(|ours| sender.environment != ours) {
+        let expected = policy.environment.map(Environment::as_str).unwrap_or_default();
+        let refused = refusal(
+            FaultCode::Soa01002,
+            "wss.sender.environment",
+            sender.environment.as_str(),
+            expected,
+            "Use the certificate of this environment, or the address of yours.",
+        );
+        return Err(SecurityRefusal::by(refused, sender));
+    }
+    match read(envelope.operation()) {
+        Ok(request) => Ok(Authenticated { request, sender, path, proof }),
+        Err(refused) => Err(SecurityRefusal::by(refused, sender)),
+    }
+}
