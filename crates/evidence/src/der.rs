@@ -40,11 +40,6 @@ pub(crate) fn encode_set_of(tag: u8, mut values: Vec<Vec<u8>>) -> Vec<u8> {
     encode(tag, &parts)
 }
 
-/// The same contents under another tag: how IMPLICIT tagging is written, and undone.
-pub(crate) fn retag(tag: u8, value: &Value<'_>) -> Vec<u8> {
-    encode(tag, &[value.contents])
-}
-
 /// Bytes that are not the DER that was looked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not the DER that is expected here")]

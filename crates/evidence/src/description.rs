@@ -20,7 +20,7 @@ pub const ANNEX_TYPE: &str = "ANNEX";
 pub enum RecipientDescription {
     /// `xsi:type="Citizen"`.
     Citizen {
-        /// The identification number of the social security, 11 digits.
+        /// The identification number of the social security, 11 characters.
         inss: String,
         /// `CITIZEN`.
         quality_code: String,
@@ -138,7 +138,6 @@ macro_rules! tag {
         if $prefixed { concat!("t:", $name) } else { $name }
     };
 }
-pub(crate) use tag;
 
 /// The comment at the top of a proof made outside production; `None` in production.
 ///
@@ -169,19 +168,19 @@ pub(crate) fn read_proof(xml: &[u8]) -> Result<(Document, Environment), ProofRea
     if document.has_processing_instructions() || document.root().has_comments() {
         return Err(ProofReadError::Markup);
     }
-    let mut marks = document.nodes().filter_map(|node| match node {
-        Node::Comment(text) => Some(text),
+    let comments = document.nodes().filter_map(|node| match node {
+        Node::Comment(text) => Some(text.into_owned()),
         _ => None,
     });
-    let environment = match (marks.next(), marks.next()) {
-        (None, _) => Environment::Prd,
-        (Some(mark), None) => mark
+    let environment = match comments.collect::<Vec<_>>().as_slice() {
+        [] => Environment::Prd,
+        [mark] => mark
             .strip_prefix(MARK_START)
             .and_then(|rest| rest.strip_suffix(MARK_END))
             .and_then(Environment::from_name)
             .filter(|environment| *environment != Environment::Prd)
             .ok_or(ProofReadError::Markup)?,
-        (Some(_), Some(_)) => return Err(ProofReadError::Markup),
+        _ => return Err(ProofReadError::Markup),
     };
     Ok((document, environment))
 }
@@ -277,7 +276,8 @@ pub(crate) fn length_is(text: &str, least: usize, most: usize) -> bool {
 
 /// Whether the text is a ticket: 13 of `[0-9A-HJ-NP-Z]`.
 pub(crate) fn is_ticket(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_digit() || (byte.is_ascii_uppercase() && byte != b'I' && byte != b'O');
+    let allowed =
+        |byte: u8| byte.is_ascii_digit() || (byte.is_ascii_uppercase() && byte != b'I' && byte != b'O');
     text.len() == 13 && text.bytes().all(allowed)
 }
 
@@ -403,7 +403,11 @@ impl RecipientDescription {
                 (tag!(prefixed, "Enterprise"), tag!(prefixed, "CompanyID"), company_id, quality_code)
             }
         };
-        writer.raw("\n  ").start("Recipient").namespace("xsi", XSI_NAMESPACE).attribute("xsi:type", type_name);
+        writer
+            .raw("\n  ")
+            .start("Recipient")
+            .namespace("xsi", XSI_NAMESPACE)
+            .attribute("xsi:type", type_name);
         writer.raw("\n    ").element(id_name, id);
         writer.raw("\n    ").element(tag!(prefixed, "QualityCode"), quality_code);
         writer.raw("\n  ").end();
@@ -418,8 +422,8 @@ impl RecipientDescription {
         let mut inner = Sequence::of(element, TYPES_NAMESPACE, Some((XSI_NAMESPACE, "type")))?;
         let recipient = match local_name {
             "Citizen" => Self::Citizen {
-                inss: inner.text("INSS", "11 digits", |text| is_digits(text, 11..=11))?,
-                quality_code: inner.text("QualityCode", "CITIZEN", |text| text == "CITIZEN")?,
+                inss: inner.text("INSS", "11 characters", |text| length_is(text, 11, 11))?,
+                quality_code: inner.text("QualityCode", "1 to 125 characters", |t| length_is(t, 1, 125))?,
             },
             "Enterprise" => Self::Enterprise {
                 company_id: inner.text("CompanyID", "9 or 10 digits", |text| is_digits(text, 9..=10))?,
@@ -435,7 +439,9 @@ impl std::fmt::Display for RecipientDescription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Citizen { inss, .. } => write!(f, "citizen {inss}"),
-            Self::Enterprise { company_id, quality_code } => write!(f, "enterprise {company_id} ({quality_code})"),
+            Self::Enterprise { company_id, quality_code } => {
+                write!(f, "enterprise {company_id} ({quality_code})")
+            }
         }
     }
 }
@@ -481,9 +487,8 @@ impl FileDescription {
         let mut inner = Sequence::of(element, TYPES_NAMESPACE, None)?;
         let title = inner.text("Title", "1 to 400 characters", |text| length_is(text, 1, 400))?;
         let mut digest = Sequence::of(inner.required("Digest")?, TYPES_NAMESPACE, None)?;
-        let method = digest.text("DigestMethod", "SHA-256 or SHA-512", |text| {
-            FileDigestMethod::parse(text).is_some()
-        })?;
+        let method = digest
+            .text("DigestMethod", "SHA-256 or SHA-512", |text| FileDigestMethod::parse(text).is_some())?;
         let digest_method = FileDigestMethod::parse(&method).unwrap_or(FileDigestMethod::Sha256);
         let value = digest.text("DigestValue", "base64", |_| true)?;
         digest.end()?;
@@ -491,7 +496,10 @@ impl FileDescription {
             .decode_to_vec(value.trim_ascii())
             .ok()
             .filter(|bytes| bytes.len() == digest_method.length_bytes())
-            .ok_or(ProofReadError::Value { element: "DigestValue", expected: "base64 of the method's length" })?;
+            .ok_or(ProofReadError::Value {
+                element: "DigestValue",
+                expected: "base64 of the method's length",
+            })?;
         let download_file_name =
             inner.text("DownloadFileName", "1 to 80 characters", |text| length_is(text, 1, 80))?;
         let mime = inner.optional_text("MIME", "a media type", |text| length_is(text, 1, 127))?;

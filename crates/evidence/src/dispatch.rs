@@ -3,12 +3,12 @@
 //! Source: `contract.md`, getStatus; schema `wsdl/v1/ProofOfDispatch.xsd`. Its own elements are in
 //! [`PROOF_NAMESPACE`]; what is inside the recipient, the sender and the files has the contract's types and namespace.
 
-use erds::Environment;
+use erds::{ChannelName, Environment};
 use jiff::Timestamp;
 
 use crate::description::{
-    FileDigestMethod, ItemDescription, ProofReadError, Sequence, TYPES_NAMESPACE, length_is, read_proof, start_proof,
-    structure,
+    FileDigestMethod, ItemDescription, ProofReadError, Sequence, TYPES_NAMESPACE, length_is, read_proof,
+    start_proof, structure,
 };
 
 /// The namespace of our own proofs.
@@ -28,8 +28,8 @@ pub struct ProofOfDispatchContent {
 /// How an item was placed in a box.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DispatchDescription {
-    /// The channel's name, for instance `EBOX_CITIZEN`.
-    pub channel: String,
+    /// The channel.
+    pub channel: ChannelName,
     /// The channel's own name of the message.
     pub message_id: String,
     /// When ePost had the last byte of the sender's request, to the second.
@@ -47,13 +47,13 @@ impl ProofOfDispatchContent {
         writer.namespace("t", TYPES_NAMESPACE);
         self.item.write(&mut writer, true);
         writer.raw("\n  ").start("Dispatch");
-        writer.raw("\n    ").element("Channel", &self.dispatch.channel);
+        writer.raw("\n    ").element("Channel", self.dispatch.channel.as_str());
         writer.raw("\n    ").element("MessageId", &self.dispatch.message_id);
         writer.raw("\n    ").element("ReceivedAt", &to_the_second(self.dispatch.received_at));
         writer.raw("\n    ").element("ConsignedAt", &to_the_second(self.dispatch.consigned_at));
         writer.raw("\n    ").start("AnswerDigest");
-        writer.raw("\n      ").element("t:DigestMethod", FileDigestMethod::Sha256.as_str());
-        writer.raw("\n      ").start("t:DigestValue").base64(&self.dispatch.answer_sha256).end();
+        writer.raw("\n      ").element("DigestMethod", FileDigestMethod::Sha256.as_str());
+        writer.raw("\n      ").start("DigestValue").base64(&self.dispatch.answer_sha256).end();
         writer.raw("\n    ").end().raw("\n  ").end().raw("\n").end().raw("\n");
         writer.finish()
     }
@@ -80,11 +80,13 @@ impl DispatchDescription {
     fn read(element: xmlsec::Element<'_>) -> Result<Self, ProofReadError> {
         const UTC: &str = "a time in UTC to the second, as 2026-01-31T23:59:59Z";
         let mut inner = Sequence::of(element, PROOF_NAMESPACE, None)?;
-        let channel = inner.text("Channel", "1 to 80 characters", |text| length_is(text, 1, 80))?;
-        let message_id = inner.text("MessageId", "1 to 250 characters", |text| length_is(text, 1, 250))?;
+        let channel = inner.text("Channel", "a channel", |text| ChannelName::from_name(text).is_some())?;
+        let channel = ChannelName::from_name(&channel)
+            .ok_or(ProofReadError::Value { element: "Channel", expected: "a channel" })?;
+        let message_id = inner.text("MessageId", "1 to 1000 characters", |text| length_is(text, 1, 1000))?;
         let received = inner.text("ReceivedAt", UTC, |text| parse_second(text).is_some())?;
         let consigned = inner.text("ConsignedAt", UTC, |text| parse_second(text).is_some())?;
-        let mut digest = Sequence::of(inner.required("AnswerDigest")?, TYPES_NAMESPACE, None)?;
+        let mut digest = Sequence::of(inner.required("AnswerDigest")?, PROOF_NAMESPACE, None)?;
         digest.text("DigestMethod", "SHA-256", |text| text == FileDigestMethod::Sha256.as_str())?;
         let value = digest.text("DigestValue", "base64 of 32 bytes", |_| true)?;
         digest.end()?;
@@ -94,9 +96,8 @@ impl DispatchDescription {
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(ProofReadError::Value { element: "DigestValue", expected: "base64 of 32 bytes" })?;
-        let time = |element, text: &str| {
-            parse_second(text).ok_or(ProofReadError::Value { element, expected: UTC })
-        };
+        let time =
+            |element, text: &str| parse_second(text).ok_or(ProofReadError::Value { element, expected: UTC });
         Ok(Self {
             channel,
             message_id,

@@ -5,7 +5,9 @@
 
 use erds::Environment;
 
-use crate::description::{ItemDescription, ProofReadError, Sequence, TYPES_NAMESPACE, read_proof, start_proof, structure};
+use crate::description::{
+    ItemDescription, ProofReadError, Sequence, TYPES_NAMESPACE, read_proof, start_proof, structure,
+};
 
 /// What Receipt.xml says.
 #[derive(Clone, Debug, Eq, PartialEq)]

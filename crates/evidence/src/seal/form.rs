@@ -77,7 +77,8 @@ impl SealForm {
         let content = der::encode(der::SEQUENCE, &[&OID_DATA]);
         let certificates = der::encode_set_of(der::CONTEXT_0, self.certificates.clone());
         let signers = der::encode(der::SET, &[&self.signer_info()]);
-        let signed_data = der::encode(der::SEQUENCE, &[&VERSION_1, &digests, &content, &certificates, &signers]);
+        let signed_data =
+            der::encode(der::SEQUENCE, &[&VERSION_1, &digests, &content, &certificates, &signers]);
         der::encode(der::SEQUENCE, &[&OID_SIGNED_DATA, &der::encode(der::CONTEXT_0, &[&signed_data])])
     }
 
@@ -131,7 +132,10 @@ impl SealForm {
         let form = Self {
             signing_time: decode_time(find_attribute(attributes.inside(), &OID_SIGNING_TIME)?.inside())?,
             message_digest: thirty_two(
-                find_attribute(attributes.inside(), &OID_MESSAGE_DIGEST)?.inside().take(der::OCTET_STRING)?.contents,
+                find_attribute(attributes.inside(), &OID_MESSAGE_DIGEST)?
+                    .inside()
+                    .take(der::OCTET_STRING)?
+                    .contents,
             )?,
             certificate_sha256: decode_certificate_hash(attributes.inside())?,
             signer_id,

@@ -88,6 +88,11 @@ pub(crate) fn sign(xml: &[u8], signer: &dyn Signer, at: Timestamp) -> Result<Uns
 }
 
 impl Unstamped {
+    #[cfg(test)]
+    pub(crate) fn into_form(self) -> SealForm {
+        self.form
+    }
+
     /// The imprint that the time-stamp must have: SHA-256 of the signature value (EN 319 122-1 §5.3).
     pub fn signature_digest(&self) -> Digest {
         Digest::of(DigestAlgorithm::Sha256, &self.form.signature)

@@ -105,9 +105,11 @@ impl CommandError {
 pub fn run(arguments: &Arguments, now: Timestamp) -> Answer {
     match run_all(arguments, now) {
         Ok(answer) => answer,
-        Err(error) => {
-            Answer { out: String::new(), err: format!("epost-verify: {error} [{}]\n", error.code()), exit_code: 3 }
-        }
+        Err(error) => Answer {
+            out: String::new(),
+            err: format!("epost-verify: {error} [{}]\n", error.code()),
+            exit_code: 3,
+        },
     }
 }
 
@@ -116,7 +118,8 @@ fn run_all(arguments: &Arguments, now: Timestamp) -> Result<Answer, CommandError
     let seal_anchors = read_anchors(&arguments.seal_anchors)?;
     let tsa_anchors = read_anchors(&arguments.tsa_anchors)?;
     let crls = read_crls(&arguments.crls)?;
-    let documents = arguments.documents.iter().map(|path| read_document(path)).collect::<Result<Vec<_>, _>>()?;
+    let documents =
+        arguments.documents.iter().map(|path| read_document(path)).collect::<Result<Vec<_>, _>>()?;
     let mut reports = Vec::new();
     for (xml_path, p7s_path) in pairs(&arguments.files)? {
         let (xml, p7s) = (read_file(&xml_path)?, read_file(&p7s_path)?);
@@ -213,7 +216,10 @@ fn list_crls(directory: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| ["crl", "pem", "der"].iter().any(|known| extension == *known)) {
+        if path
+            .extension()
+            .is_some_and(|extension| ["crl", "pem", "der"].iter().any(|known| extension == *known))
+        {
             found.push(path);
         }
     }

@@ -8,7 +8,9 @@ use erds::Environment;
 use pki::certificate::NameAttribute;
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
 
-use super::{CLOCK_SKEW_SECONDS_MAX, Checks, FILE_BYTES_MAX, Inputs, Proven, ReadSeal, SubIndication, hex, second};
+use super::{
+    CLOCK_SKEW_SECONDS_MAX, Checks, FILE_BYTES_MAX, Inputs, Proven, ReadSeal, SubIndication, hex, second,
+};
 use super::{Facts, FileFact};
 use crate::description::{FileDescription, FileDigestMethod, ItemDescription, ProofReadError};
 use crate::dispatch::{DispatchDescription, ProofOfDispatchContent};
@@ -180,7 +182,7 @@ impl Proof {
                 "ePost PLACED item {ticket} of enterprise {} IN THE BOX of {recipient}, through {}, at {}. It says \
                  nothing of reading.",
                 sender.company_id,
-                dispatch.channel,
+                dispatch.channel.as_str(),
                 second(dispatch.consigned_at)
             ),
         }
@@ -204,7 +206,10 @@ impl Proof {
             environment: self.environment.as_str().to_owned(),
             ticket: self.item.ticket.clone(),
             token: self.item.token.clone(),
-            sender: format!("enterprise {} ({})", self.item.sender.company_id, self.item.sender.application_id),
+            sender: format!(
+                "enterprise {} ({})",
+                self.item.sender.company_id, self.item.sender.application_id
+            ),
             recipient: self.item.recipient.to_string(),
             files: files_of(&self.item).map(file).collect(),
         }

@@ -132,7 +132,8 @@ fn read_seal(inputs: &Inputs<'_>, checks: &mut Checks) -> Option<ReadSeal> {
     let name = "signing certificate";
     let clause = "EN 319 102-1 5.2.3";
     let expected = "the certificate that signing-certificate-v2 and the signer identifier name";
-    let certificates: Result<Vec<_>, _> = form.certificates.iter().map(|der| Certificate::from_der(der)).collect();
+    let certificates: Result<Vec<_>, _> =
+        form.certificates.iter().map(|der| Certificate::from_der(der)).collect();
     let Ok(certificates) = certificates else {
         checks.failed(name, clause, "DER certificates", "bytes that are none", SubIndication::FormatFailure);
         return None;
@@ -155,7 +156,8 @@ fn judge_seal(inputs: &Inputs<'_>, seal: &ReadSeal, checks: &mut Checks) -> Opti
     initialise(inputs, checks);
     verify_cryptographically(inputs, seal, checks);
     let proven = stamp::judge(inputs, &seal.form, checks)?;
-    let judge = Judge { inputs, anchors: inputs.seal_anchors, purpose: Purpose::Sealing, proven_at: proven.at };
+    let judge =
+        Judge { inputs, anchors: inputs.seal_anchors, purpose: Purpose::Sealing, proven_at: proven.at };
     let judged = judge.with_proof_of_existence(&seal.signer, &seal.certificates);
     judged.report("path of the seal's certificate", "EN 319 102-1 5.2.6, 5.5.4", checks);
     if let Some(path) = judged.path {

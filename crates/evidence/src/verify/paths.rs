@@ -51,7 +51,8 @@ impl Judge<'_> {
                 Judged::not_passed(Some(path), Outcome::Failed, SubIndication::Revoked, found)
             }
             Answer::Revoked(at) => {
-                let found = format!("{}; revoked on {}, after the seal was stamped", describe(&path), second(at));
+                let found =
+                    format!("{}; revoked on {}, after the seal was stamped", describe(&path), second(at));
                 Judged { path: Some(path), outcome: Outcome::Passed, sub_indication: None, found }
             }
             Answer::Good => {
@@ -105,7 +106,8 @@ impl Judge<'_> {
     /// one of today, and a revocation that any of them knows counts.
     fn ask(&self, leaf: &Certificate, extra: &[Certificate], crls: &CrlSet) -> Answer {
         let between = |at: &Timestamp| self.proven_at < *at && *at < self.inputs.now;
-        let mut instants: Vec<_> = self.inputs.crls.iter().map(|crl| crl.this_update()).filter(between).collect();
+        let mut instants: Vec<_> =
+            self.inputs.crls.iter().map(|crl| crl.this_update()).filter(between).collect();
         instants.extend([self.proven_at, self.inputs.now.max(self.proven_at)]);
         instants.sort_unstable();
         instants.dedup();
@@ -115,7 +117,9 @@ impl Judge<'_> {
         for at in instants {
             match self.anchors.validate(leaf, extra, Revocation::HardFail(crls), self.purpose, at) {
                 Ok(_) => good = true,
-                Err(PathError::Revoked { at, .. }) => revoked = Some(revoked.map_or(at, |first| first.min(at))),
+                Err(PathError::Revoked { at, .. }) => {
+                    revoked = Some(revoked.map_or(at, |first| first.min(at)))
+                }
                 // The first is the one at the time of the seal: the one that a list kept with the proof would mend.
                 Err(error) => unknown = unknown.or(Some(error)),
             }

@@ -142,7 +142,11 @@ impl Report {
     fn render_facts(&self, out: &mut String) {
         let Some(facts) = &self.facts else { return };
         if facts.environment != erds::Environment::Prd.as_str() {
-            let _ = writeln!(out, "NOT PRODUCTION ({}): made for testing, without legal effect", line(&facts.environment));
+            let _ = writeln!(
+                out,
+                "NOT PRODUCTION ({}): made for testing, without legal effect",
+                line(&facts.environment)
+            );
         }
         let verb = if self.passed() { "Proves" } else { "Claims" };
         let _ = writeln!(out, "\n  {verb}: {}", line(&facts.statement));
@@ -165,7 +169,8 @@ impl Report {
                 Some(false) => "not given",
                 None => "no file given to compare",
             };
-            let text = format!("{:?} ({}), {} {}: {given}", file.title, file.name, file.digest_method, file.digest);
+            let text =
+                format!("{:?} ({}), {} {}: {given}", file.title, file.name, file.digest_method, file.digest);
             field("file", &text);
         }
     }
@@ -192,6 +197,9 @@ impl Report {
 
 /// Text from a proof, on one line: nothing in it can draw a line of its own (security.md row 85).
 fn line(text: &str) -> String {
-    let is_safe = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let is_safe = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     text.chars().map(|c| if is_safe(c) { c } else { '\u{fffd}' }).collect()
 }

@@ -14,7 +14,8 @@ use crate::seal::form::SealForm;
 pub(super) fn judge(inputs: &Inputs<'_>, form: &SealForm, checks: &mut Checks) -> Option<Proven> {
     let name = "time-stamp token";
     let clause = "EN 319 102-1 5.4; RFC 3161 2.4.2";
-    let expected = "a token over this signature, signed by a time-stamping certificate, in every field as RFC 3161 says";
+    let expected =
+        "a token over this signature, signed by a time-stamping certificate, in every field as RFC 3161 says";
     let token = match TimeStampToken::from_der(form.token.as_deref().unwrap_or_default()) {
         Ok(token) => token,
         Err(error) => {

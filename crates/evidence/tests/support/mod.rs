@@ -137,7 +137,15 @@ pub fn crl(issuer: &Party, this_update: i64, next_update: i64, revoked: &[(u32, 
     let extensions = encode(0xa0, &[&encode(0x30, &[&authority, &number])]);
     let to_be_signed = encode(
         0x30,
-        &[&integer(1), &algorithm, &name, &utc_time(this_update), &utc_time(next_update), &entries, &extensions],
+        &[
+            &integer(1),
+            &algorithm,
+            &name,
+            &utc_time(this_update),
+            &utc_time(next_update),
+            &entries,
+            &extensions,
+        ],
     );
     let signature = sign(&issuer.key, &to_be_signed);
     encode(0x30, &[&to_be_signed, &algorithm, &encode(0x03, &[&[0], &signature])])
@@ -267,7 +275,8 @@ impl House {
         };
         let seal_root = issue(&wanted("Seal Root", &[], Use::Ca, 1001), p256(), None);
         let seal_ca = issue(&wanted("Seal CA", &[], Use::Ca, 1002), p256(), Some(&seal_root));
-        let seal = issue(&wanted("ePost seal", &SEAL_UNITS, Use::Seal, SEAL_SERIAL), seal_key, Some(&seal_ca));
+        let seal =
+            issue(&wanted("ePost seal", &SEAL_UNITS, Use::Seal, SEAL_SERIAL), seal_key, Some(&seal_ca));
         let tsa_root = issue(&wanted("TSA Root", &[], Use::Ca, 2001), p256(), None);
         let tsa_ca = issue(&wanted("TSA CA", &[], Use::Ca, 2002), p256(), Some(&tsa_root));
         let tsa = issue(&wanted("Test TSA", &[], Use::Tsa, TSA_SERIAL), tsa_key, Some(&tsa_ca));
