@@ -83,8 +83,15 @@ pub enum ClientError {
     /// The service cannot be reached, or the connection broke.
     #[error("client.connection: {0}")]
     Connection(String),
+    /// The service ended the TLS handshake.
+    #[error(
+        "client.tls.refused: {0}; is the certificate one that the service's authorities issued, and is --tls-ca the service's own?"
+    )]
+    TlsRefused(String),
     /// Something answered that is not the service, or not with SOAP.
-    #[error("client.http: HTTP status {status} without a SOAP message; is {endpoint} the service's address, and this sender known to it?")]
+    #[error(
+        "client.http: HTTP status {status} without a SOAP message; is {endpoint} the service's address, and this sender known to it?"
+    )]
     Http {
         /// The status.
         status: u16,
@@ -116,6 +123,7 @@ impl ClientError {
             Self::Sign(error) => error.code(),
             Self::Multipart(error) => error.code(),
             Self::Connection(_) => "client.connection",
+            Self::TlsRefused(_) => "client.tls.refused",
             Self::Http { .. } => "client.http",
             Self::Answer(error) => error.code(),
             Self::ProofAbsent { .. } => "client.proof.absent",
@@ -130,7 +138,11 @@ impl ClientError {
             Self::Http { status, .. } => *status >= 500 || *status == 429,
             Self::Refused(fault) => fault.retry.unwrap_or(fault.origin == "provider"),
             Self::ProofAbsent { status, .. } => status == "PENDING",
-            Self::Settings(_) | Self::File { .. } | Self::Sign(_) | Self::Multipart(_) => false,
+            Self::TlsRefused(_)
+            | Self::Settings(_)
+            | Self::File { .. }
+            | Self::Sign(_)
+            | Self::Multipart(_) => false,
         }
     }
 }
@@ -166,7 +178,10 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
-            .map_err(|cause| SettingsError::Tls { path: settings.tls_ca.clone().unwrap_or_default(), cause: chain(&cause) })?;
+            .map_err(|cause| SettingsError::Tls {
+                path: settings.tls_ca.clone().unwrap_or_default(),
+                cause: chain(&cause),
+            })?;
         Ok(Self { http, endpoint, signer, language: language.to_owned(), progress, clock })
     }
 
@@ -181,7 +196,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]; after `Connection` the item may have been accepted: the same Token tells.
-    pub async fn send(&self, submission: &Submission, files: &[ContentFile]) -> Result<ProofFiles, ClientError> {
+    pub async fn send(
+        &self,
+        submission: &Submission,
+        files: &[ContentFile],
+    ) -> Result<ProofFiles, ClientError> {
         let payload = request::send_document(submission);
         let parts: Vec<OutgoingPart> = submission
             .parts()
@@ -234,7 +253,8 @@ impl Client {
         files: &[ContentFile],
     ) -> Result<answer::Answer, ClientError> {
         // Signed anew each time: freshness is judged by the Timestamp, sameness by the Token and the content.
-        let options = SignOptions { id_suffix: uuid::Uuid::new_v4().simple().to_string(), ..SignOptions::default() };
+        let options =
+            SignOptions { id_suffix: uuid::Uuid::new_v4().simple().to_string(), ..SignOptions::default() };
         let root = sign_request(payload, &self.signer, (self.clock)(), &options)?;
         let request = self.http.post(endpoint).header("soapaction", "\"\"");
         let request = if parts.is_empty() {
@@ -246,12 +266,12 @@ impl Client {
                 .header("content-length", layout.total_bytes)
                 .body(reqwest::Body::wrap_stream(content::stream(layout, files.to_vec(), self.progress)))
         };
-        let broke = |error: reqwest::Error| ClientError::Connection(chain(&error));
-        let mut response = request.send().await.map_err(|error| changed_file(&error, files).unwrap_or_else(|| broke(error)))?;
+        let mut response = request.send().await.map_err(|error| broke(&error, files))?;
         let status = response.status().as_u16();
-        let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let kind =
+            response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(broke)? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| broke(&error, files))? {
             body.extend_from_slice(&chunk);
             if body.len() as u64 > answer::ANSWER_BYTES_MAX {
                 return Err(AnswerError::Form("an answer of at most 64 MiB").into());
@@ -271,15 +291,30 @@ impl Client {
     }
 }
 
+/// Why the exchange ended early: the file, the TLS handshake, or the connection, which alone is worth another try.
+fn broke(error: &reqwest::Error, files: &[ContentFile]) -> ClientError {
+    if let Some(changed) = changed_file(error, files) {
+        return changed;
+    }
+    let text = chain(error);
+    // rustls's own words; its error lies too deep under hyper's to be taken out by type.
+    let tls = ["received fatal alert", "invalid peer certificate"].iter().any(|words| text.contains(words));
+    if tls { ClientError::TlsRefused(text) } else { ClientError::Connection(text) }
+}
+
 /// A body stream that ended on a file is the file's fault, not the connection's: sending again would not help.
 fn changed_file(error: &reqwest::Error, files: &[ContentFile]) -> Option<ClientError> {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>()
             && io.kind() == std::io::ErrorKind::Other
-            && let Some(file) = files.iter().find(|file| io.to_string().starts_with(&file.path.display().to_string()))
+            && let Some(file) =
+                files.iter().find(|file| io.to_string().starts_with(&file.path.display().to_string()))
         {
-            return Some(ClientError::File { path: file.path.clone(), cause: std::io::Error::other("it changed while it was sent") });
+            return Some(ClientError::File {
+                path: file.path.clone(),
+                cause: std::io::Error::other("it changed while it was sent"),
+            });
         }
         cause = inner.source();
     }

@@ -93,7 +93,9 @@ impl Answer {
 
     fn body(&self) -> Result<Element<'_>, AnswerError> {
         let envelope = self.document.root();
-        let body = envelope.children().find(|child| child.local_name() == "Body" && child.namespace() == envelope.namespace());
+        let body = envelope
+            .children()
+            .find(|child| child.local_name() == "Body" && child.namespace() == envelope.namespace());
         body.and_then(|body| body.children().next()).ok_or(AnswerError::Form("the SOAP Body"))
     }
 
@@ -103,13 +105,21 @@ impl Answer {
         if body.local_name() != "Fault" {
             return Ok(None);
         }
-        let detail = body.descendants_and_self().find(|one| matches!(one.local_name(), "BusinessError" | "SystemError"));
+        let detail = body
+            .descendants_and_self()
+            .find(|one| matches!(one.local_name(), "BusinessError" | "SystemError"));
         let Some(detail) = detail else {
             let text = |names: [&str; 2]| {
-                let found = body.descendants_and_self().find(|one| names.contains(&one.local_name()) && !one.children().any(|_| true));
+                let found = body
+                    .descendants_and_self()
+                    .find(|one| names.contains(&one.local_name()) && !one.children().any(|_| true));
                 found.and_then(|one| one.text().ok()).map(|text| text.trim().to_owned()).unwrap_or_default()
             };
-            return Ok(Some(Fault { code: text(["faultcode", "Value"]), message: text(["faultstring", "Text"]), ..Fault::default() }));
+            return Ok(Some(Fault {
+                code: text(["faultcode", "Value"]),
+                message: text(["faultstring", "Text"]),
+                ..Fault::default()
+            }));
         };
         Ok(Some(Fault {
             code: child_text(detail, "Code").unwrap_or_default(),
@@ -134,7 +144,8 @@ impl Answer {
         let body = self.expect("GetStatusResponse")?;
         let text = |name| child_text(body, name).ok_or(AnswerError::Form(name));
         let ticket = text("Ticket")?;
-        let proof = child(body, "ProofOfDispatch").map(|file| self.signed_file(file, ticket.clone())).transpose()?;
+        let proof =
+            child(body, "ProofOfDispatch").map(|file| self.signed_file(file, ticket.clone())).transpose()?;
         Ok(StatusAnswer { ticket, token: text("Token")?, status: text("Status")?, proof })
     }
 
@@ -143,13 +154,20 @@ impl Answer {
         let body = self.expect("GetProofResponse")?;
         let ticket = child_text(body, "Ticket").ok_or(AnswerError::Form("Ticket"))?;
         let Some(proof) = child(body, "Proof") else {
-            return Err(ClientError::ProofAbsent { ticket, status: child_text(body, "Status").unwrap_or_default() });
+            return Err(ClientError::ProofAbsent {
+                ticket,
+                status: child_text(body, "Status").unwrap_or_default(),
+            });
         };
         let content = |name| child(proof, name).ok_or(AnswerError::Form(name)).and_then(bytes);
         Ok(ProofFiles {
             xml: content("Content")?,
             p7s: content("Signature")?,
-            crls: body.children().filter(|one| one.local_name() == "Crl").map(bytes).collect::<Result<_, _>>()?,
+            crls: body
+                .children()
+                .filter(|one| one.local_name() == "Crl")
+                .map(bytes)
+                .collect::<Result<_, _>>()?,
             ticket,
         })
     }
@@ -257,7 +275,10 @@ mod tests {
         ));
         let answer = Answer::parse("text/xml; charset=utf-8", fault.as_bytes()).unwrap();
         let read = answer.fault("nl").unwrap().unwrap();
-        assert_eq!((read.code.as_str(), read.message.as_str(), read.id.as_str()), ("FILE_B01", "hash verschilt", "j-7"));
+        assert_eq!(
+            (read.code.as_str(), read.message.as_str(), read.id.as_str()),
+            ("FILE_B01", "hash verschilt", "j-7")
+        );
         assert_eq!(answer.fault("fr").unwrap().unwrap().message, "digest differs");
         assert_eq!(read.retry, Some(false));
     }
@@ -265,7 +286,7 @@ mod tests {
     #[test]
     fn a_receipt_is_found_by_its_content_id() {
         let root = envelope(&format!(
-            "<m:SendDocumentResponse xmlns:m=\"m\" xmlns:t=\"{TYPES}\"><t:Receipt><t:Ticket>0000000000000</t:Ticket>\
+            "<m:SendDocumentResponse xmlns:m=\"urn:m\" xmlns:t=\"{TYPES}\"><t:Receipt><t:Ticket>0000000000000</t:Ticket>\
              <t:Token>x</t:Token><t:Document><t:Content>cid:receipt%40epost</t:Content><t:Signature>AQI=</t:Signature>\
              </t:Document></t:Receipt></m:SendDocumentResponse>"
         ));

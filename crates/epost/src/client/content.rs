@@ -99,8 +99,10 @@ impl Progress {
         if !self.shown || bytes < SHOWN_FROM_BYTES {
             return ProgressBar::hidden();
         }
-        let style = ProgressStyle::with_template("{prefix:>8} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template(
+            "{prefix:>8} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::new(bytes).with_style(style).with_prefix(doing).with_message(name)
     }
 }
@@ -127,7 +129,12 @@ pub(super) fn stream(
 
 type Chunks = mpsc::Sender<std::io::Result<Bytes>>;
 
-async fn feed(pieces: Vec<Piece>, files: &[ContentFile], chunks: &Chunks, bar: &ProgressBar) -> std::io::Result<()> {
+async fn feed(
+    pieces: Vec<Piece>,
+    files: &[ContentFile],
+    chunks: &Chunks,
+    bar: &ProgressBar,
+) -> std::io::Result<()> {
     for piece in pieces {
         match piece {
             Piece::Bytes(bytes) => {
@@ -185,7 +192,8 @@ mod tests {
         std::fs::write(&path, &content).unwrap();
         let file = ContentFile::digest(&path, &Progress { shown: false }).unwrap();
         assert_eq!((file.bytes, file.mime()), (700_000, Some("application/pdf")));
-        let chunks: Vec<_> = stream(layout(file.bytes), vec![file], Progress { shown: false }).collect().await;
+        let chunks: Vec<_> =
+            stream(layout(file.bytes), vec![file], Progress { shown: false }).collect().await;
         let sent: Vec<u8> = chunks.into_iter().flat_map(|chunk| chunk.unwrap()).collect();
         assert_eq!(sent, [b"<", content.as_slice(), b">"].concat());
     }

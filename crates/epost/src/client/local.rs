@@ -23,14 +23,18 @@ pub fn save(proof: &ProofFiles, kind: ProofKind, out: &Path) -> std::io::Result<
     let folder = out.join(&proof.ticket);
     std::fs::create_dir_all(&folder)?;
     let stem = kind.file_stem();
-    let mut files = vec![(folder.join(format!("{stem}.xml")), &proof.xml), (folder.join(format!("{stem}.p7s")), &proof.p7s)];
+    let mut files = vec![
+        (folder.join(format!("{stem}.xml")), &proof.xml),
+        (folder.join(format!("{stem}.p7s")), &proof.p7s),
+    ];
     if !proof.crls.is_empty() {
         let crls = folder.join("crls");
         std::fs::create_dir_all(&crls)?;
         files.extend((1..).zip(&proof.crls).map(|(number, crl)| (crls.join(format!("{number}.crl")), crl)));
     }
     for (path, bytes) in &files {
-        write(path, bytes).map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        write(path, bytes)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     }
     Ok(files.into_iter().map(|(path, _)| path).collect())
 }
@@ -100,10 +104,17 @@ mod tests {
     #[test]
     fn a_proof_is_saved_under_its_ticket_only() {
         let folder = tempfile::tempdir().unwrap();
-        let mut proof =
-            ProofFiles { xml: b"<r/>".to_vec(), p7s: vec![1], crls: vec![vec![2], vec![3]], ticket: "0123456789ABC".to_owned() };
+        let mut proof = ProofFiles {
+            xml: b"<r/>".to_vec(),
+            p7s: vec![1],
+            crls: vec![vec![2], vec![3]],
+            ticket: "0123456789ABC".to_owned(),
+        };
         let paths = save(&proof, ProofKind::Receipt, folder.path()).unwrap();
-        let names: Vec<_> = paths.iter().map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string()).collect();
+        let names: Vec<_> = paths
+            .iter()
+            .map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string())
+            .collect();
         let expected = ["Receipt.xml", "Receipt.p7s", "crls/1.crl", "crls/2.crl"];
         assert_eq!(names, expected.map(|name| format!("0123456789ABC/{name}")));
         assert_eq!(std::fs::read(&paths[1]).unwrap(), [1]);
@@ -119,7 +130,8 @@ mod tests {
         log.note(Timestamp::UNIX_EPOCH, "sending", "t", None, None);
         log.note(Timestamp::UNIX_EPOCH, "accepted", "t", Some("0123456789ABC"), None);
         let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((lines.len(), &lines[1]["ticket"]), (2, &json!("0123456789ABC")));
         assert!(!lines[0]["user"].as_str().unwrap().is_empty());
     }

@@ -35,7 +35,9 @@ fn recipient(xml: &mut Writer, recipient: &Recipient) {
         Recipient::Enterprise { .. } => ("t:Enterprise", "t:CompanyID"),
     };
     xml.start("t:Recipient").attribute("xsi:type", kind);
-    xml.element(number, recipient.number_as_given()).element("t:QualityCode", recipient.quality().as_str()).end();
+    xml.element(number, recipient.number_as_given())
+        .element("t:QualityCode", recipient.quality().as_str())
+        .end();
 }
 
 fn document(xml: &mut Writer, part: &Part) {
@@ -50,7 +52,9 @@ fn document(xml: &mut Writer, part: &Part) {
 
 /// An annex has another order than the document, and no type or language.
 fn annex(xml: &mut Writer, part: &Part) {
-    xml.start("t:Annex").element("t:Content", &format!("cid:{}", part.content_id)).element("t:Title", &part.title);
+    xml.start("t:Annex")
+        .element("t:Content", &format!("cid:{}", part.content_id))
+        .element("t:Title", &part.title);
     digest(xml, part);
     xml.element("t:DownloadFileName", &part.download_file_name);
     optional(xml, "t:MIME", part.mime.as_deref());
@@ -71,7 +75,10 @@ fn optional(xml: &mut Writer, name: &'static str, value: Option<&str>) {
 /// `GetStatusRequest` of contract A.
 pub(super) fn get_status(ticket: &Ticket) -> String {
     let mut xml = Writer::new();
-    xml.start("m:GetStatusRequest").namespace("m", MESSAGES).namespace("t", TYPES).element("t:Ticket", ticket.as_str());
+    xml.start("m:GetStatusRequest")
+        .namespace("m", MESSAGES)
+        .namespace("t", TYPES)
+        .element("t:Ticket", ticket.as_str());
     text(xml)
 }
 

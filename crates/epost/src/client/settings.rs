@@ -194,16 +194,18 @@ impl Settings {
         let identity = other.as_ref().unwrap_or(signer);
         let roots = self.tls_roots()?;
         let at = self.tls_ca.clone().unwrap_or_default();
-        let refused = |cause: rustls::Error| SettingsError::Tls { path: at.clone(), cause: cause.to_string() };
+        let refused =
+            |cause: rustls::Error| SettingsError::Tls { path: at.clone(), cause: cause.to_string() };
         let chain = std::iter::once(identity.certificate()).chain(identity.chain());
         let chain = chain.map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
         let key = PrivateKeyDer::Pkcs8(identity.private_key_pkcs8_der().to_vec().into());
-        let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls_openssl::default_provider()))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(refused)?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .map_err(refused)?;
+        let mut config =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls_openssl::default_provider()))
+                .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+                .map_err(refused)?
+                .with_root_certificates(roots)
+                .with_client_auth_cert(chain, key)
+                .map_err(refused)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
@@ -248,7 +250,11 @@ mod tests {
     fn the_command_line_goes_before_the_profile() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("office.toml");
-        std::fs::write(&path, "endpoint = \"https://a/RegisteredMail/v1\"\ncert = \"a.crt\"\nkey = \"/k/a.key\"\n").unwrap();
+        std::fs::write(
+            &path,
+            "endpoint = \"https://a/RegisteredMail/v1\"\ncert = \"a.crt\"\nkey = \"/k/a.key\"\n",
+        )
+        .unwrap();
         let profile = Settings::read(&path).unwrap();
         assert_eq!(profile.cert, Some(folder.path().join("a.crt")));
         assert_eq!(profile.key, Some(PathBuf::from("/k/a.key")));

@@ -47,7 +47,9 @@ pub async fn run(args: Args) -> ExitCode {
 
 async fn fetch(args: &Args) -> Result<ExitCode, Failure> {
     let of = match (&args.ticket, &args.token) {
-        (Some(ticket), _) => ProofOf::Ticket(Ticket::parse(ticket).map_err(|error| Failure::Option(format!("TICKET: {error}")))?),
+        (Some(ticket), _) => ProofOf::Ticket(
+            Ticket::parse(ticket).map_err(|error| Failure::Option(format!("TICKET: {error}")))?,
+        ),
         (None, token) => {
             let token = token.as_deref().unwrap_or_default();
             ProofOf::Token(Token::parse(token).map_err(|error| Failure::Option(format!("--token: {error}")))?)

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use erds::{
-    DigestMethod, EboxCheck, EnterpriseNumber, Language, Meta, Part, QualityCode, Recipient, Ssin, StatedDigest, Strictness,
-    Submission, Ticket, Token,
+    DigestMethod, EboxCheck, EnterpriseNumber, Language, Meta, Part, QualityCode, Recipient, Ssin,
+    StatedDigest, Strictness, Submission, Ticket, Token,
 };
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::client::{Client, ClientError, Connection, ContentFile, Progress, ProofFiles, ProofKind, ProofOf, SentLog, save};
+use crate::client::{
+    Client, ClientError, Connection, ContentFile, Progress, ProofFiles, ProofKind, ProofOf, SentLog, save,
+};
 use crate::command::status::{Wait, wait_for_end};
 
 /// What to send, to whom.
@@ -125,7 +127,9 @@ impl From<crate::client::SettingsError> for Failure {
 /// Says what went wrong and what to do, and gives the exit code: 1 refused, 2 try again, 3 could not run.
 pub(crate) fn report(failure: &Failure, json: bool) -> ExitCode {
     let (code, text, id) = match failure {
-        Failure::Client(ClientError::Refused(fault)) => (fault.code.clone(), fault.message.clone(), Some(fault.id.clone())),
+        Failure::Client(ClientError::Refused(fault)) => {
+            (fault.code.clone(), fault.message.clone(), Some(fault.id.clone()))
+        }
         Failure::Client(error) => (error.code().to_owned(), error.to_string(), None),
         Failure::Option(_) => ("client.option".to_owned(), failure.to_string(), None),
         Failure::Save(_) => ("client.save".to_owned(), failure.to_string(), None),
@@ -143,7 +147,12 @@ pub(crate) fn report(failure: &Failure, json: bool) -> ExitCode {
     }
     ExitCode::from(match failure {
         _ if again => 2,
-        Failure::Client(ClientError::Refused(_) | ClientError::Http { .. } | ClientError::ProofAbsent { .. }) => 1,
+        Failure::Client(
+            ClientError::Refused(_)
+            | ClientError::TlsRefused(_)
+            | ClientError::Http { .. }
+            | ClientError::ProofAbsent { .. },
+        ) => 1,
         _ => 3,
     })
 }
@@ -154,7 +163,8 @@ async fn send(args: &Args) -> Result<ExitCode, Failure> {
     let files = std::iter::once(&args.file)
         .chain(&args.annexes)
         .map(|path| {
-            ContentFile::digest(path, &progress).map_err(|cause| ClientError::File { path: path.clone(), cause })
+            ContentFile::digest(path, &progress)
+                .map_err(|cause| ClientError::File { path: path.clone(), cause })
         })
         .collect::<Result<Vec<_>, _>>()?;
     let submission = submission(args, &files)?;
@@ -170,7 +180,9 @@ async fn send(args: &Args) -> Result<ExitCode, Failure> {
             let event = if matches!(error, ClientError::Refused(_)) { "refused" } else { "failed" };
             log.note(Timestamp::now(), event, token, None, Some(error.code()));
             if !matches!(error, ClientError::Refused(_)) && !args.connection.json {
-                eprintln!("nothing is lost: the same command with --token {token} sends it, or gives the receipt if it was taken");
+                eprintln!(
+                    "nothing is lost: the same command with --token {token} sends it, or gives the receipt if it was taken"
+                );
             }
             return Err(error.into());
         }
@@ -179,23 +191,37 @@ async fn send(args: &Args) -> Result<ExitCode, Failure> {
     accepted(args, &client, token, receipt).await
 }
 
-async fn accepted(args: &Args, client: &Client, token: &str, receipt: ProofFiles) -> Result<ExitCode, Failure> {
+async fn accepted(
+    args: &Args,
+    client: &Client,
+    token: &str,
+    receipt: ProofFiles,
+) -> Result<ExitCode, Failure> {
     let ticket = Ticket::parse(&receipt.ticket).map_err(|error| Failure::Option(error.to_string()))?;
     // The receipt first: whatever happens to the CRLs, the proof is on disk.
     let mut files = save(&receipt, ProofKind::Receipt, &args.out).map_err(Failure::Save)?;
     let mut note = None;
-    match client.proof(&ProofOf::Ticket(ticket.clone()), ProofKind::Receipt).await {
+    match client.proof(&ProofOf::Ticket(ticket), ProofKind::Receipt).await {
         Ok(again) if again.xml == receipt.xml => {
             let with_crls = ProofFiles { crls: again.crls, ..receipt.clone() };
             files = save(&with_crls, ProofKind::Receipt, &args.out).map_err(Failure::Save)?;
         }
-        Ok(_) => note = Some("the service's second copy of the receipt differs from the first; tell its operator".to_owned()),
+        Ok(_) => {
+            note = Some(
+                "the service's second copy of the receipt differs from the first; tell its operator"
+                    .to_owned(),
+            )
+        }
         Err(error) => note = Some(format!("no CRLs yet ({error}); `epost proof {ticket}` fetches them")),
     }
-    let ended = if args.wait.wait { Some(wait_for_end(client, &ticket, &args.wait, &args.out).await?) } else { None };
+    let ended =
+        if args.wait.wait { Some(wait_for_end(client, &ticket, &args.wait, &args.out).await?) } else { None };
     if args.connection.json {
         let status = ended.as_ref().map(|end| end.status.clone());
-        println!("{}", json!({ "token": token, "ticket": ticket.as_str(), "files": files, "status": status, "note": note }));
+        println!(
+            "{}",
+            json!({ "token": token, "ticket": ticket.as_str(), "files": files, "status": status, "note": note })
+        );
     } else {
         println!("ticket   {ticket}");
         for file in files.iter().take(2) {
@@ -218,7 +244,8 @@ fn submission(args: &Args, files: &[ContentFile]) -> Result<Submission, Failure>
     let wrong = |option: &str, error: &dyn std::fmt::Display| Failure::Option(format!("{option}: {error}"));
     let token = match &args.token {
         Some(token) => Token::parse(token).map_err(|error| wrong("--token", &error))?,
-        None => Token::parse(&uuid::Uuid::new_v4().simple().to_string()).map_err(|error| wrong("--token", &error))?,
+        None => Token::parse(&uuid::Uuid::new_v4().simple().to_string())
+            .map_err(|error| wrong("--token", &error))?,
     };
     let mut parts = files.iter().enumerate().map(|(index, file)| part(args, index, file));
     let document = parts.next().ok_or_else(|| Failure::Option("FILE: no document".to_owned()))?;
@@ -240,15 +267,18 @@ fn submission(args: &Args, files: &[ContentFile]) -> Result<Submission, Failure>
 fn recipient(args: &Args) -> Result<Recipient, Failure> {
     let wrong = |option: &str, error: &dyn std::fmt::Display| Failure::Option(format!("{option}: {error}"));
     let quality = |default: &str| {
-        QualityCode::parse(args.quality.as_deref().unwrap_or(default)).map_err(|error| wrong("--quality", &error))
+        QualityCode::parse(args.quality.as_deref().unwrap_or(default))
+            .map_err(|error| wrong("--quality", &error))
     };
     if let Some(inss) = &args.to_citizen {
         let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let inss = Ssin::parse(inss, Strictness::Lax, today).map_err(|error| wrong("--to-citizen", &error))?;
+        let inss =
+            Ssin::parse(inss, Strictness::Lax, today).map_err(|error| wrong("--to-citizen", &error))?;
         return Ok(Recipient::Citizen { inss, quality: quality("CITIZEN")? });
     }
     let company = args.to_enterprise.as_deref().unwrap_or_default();
-    let company = EnterpriseNumber::parse(company, Strictness::Lax).map_err(|error| wrong("--to-enterprise", &error))?;
+    let company = EnterpriseNumber::parse(company, Strictness::Lax)
+        .map_err(|error| wrong("--to-enterprise", &error))?;
     Ok(Recipient::Enterprise { company, quality: quality("QUAL_EMP_NOSS")? })
 }
 

@@ -61,7 +61,10 @@ async fn ask(args: &Args) -> Result<ExitCode, Failure> {
         End::of(client.status(&ticket).await?, args.out.as_deref())?
     };
     if args.connection.json {
-        println!("{}", json!({ "ticket": end.ticket, "token": end.token, "status": end.status, "files": end.files }));
+        println!(
+            "{}",
+            json!({ "ticket": end.ticket, "token": end.token, "status": end.status, "files": end.files })
+        );
     } else {
         println!("ticket   {}\ntoken    {}\nstatus   {}", end.ticket, end.token, end.status);
         for file in &end.files {
@@ -99,11 +102,21 @@ impl End {
 }
 
 /// Polls until SENT or ERROR, and saves the proof of dispatch into `out`.
-pub(crate) async fn wait_for_end(client: &Client, ticket: &Ticket, wait: &Wait, out: &Path) -> Result<End, Failure> {
+pub(crate) async fn wait_for_end(
+    client: &Client,
+    ticket: &Ticket,
+    wait: &Wait,
+    out: &Path,
+) -> Result<End, Failure> {
     wait_until(client, ticket, wait, Some(out)).await
 }
 
-async fn wait_until(client: &Client, ticket: &Ticket, wait: &Wait, out: Option<&Path>) -> Result<End, Failure> {
+async fn wait_until(
+    client: &Client,
+    ticket: &Ticket,
+    wait: &Wait,
+    out: Option<&Path>,
+) -> Result<End, Failure> {
     let deadline = Instant::now() + Duration::from_secs(wait.wait_seconds_max);
     let mut pause = POLL_PAUSE;
     loop {

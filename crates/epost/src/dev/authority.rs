@@ -143,7 +143,9 @@ impl Identity {
         };
         builder.append_extension(authority_key)?;
         // Seconds since 1970: it grows with each issue, as RFC 5280 §5.2.3 demands.
-        builder.append_extension(CrlNumber::new(BigNum::from_dec_str(&now.as_second().to_string())?)?.build()?)?;
+        builder.append_extension(
+            CrlNumber::new(BigNum::from_dec_str(&now.as_second().to_string())?)?.build()?,
+        )?;
         builder.sign(&self.key, MessageDigest::sha256())?;
         builder.build()
     }
@@ -188,7 +190,8 @@ fn extend(builder: &mut X509Builder, made_for: Use, issuer: Option<&X509Ref>) ->
         Use::Server => {
             builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
             let context = builder.x509v3_context(None, None);
-            let names = SubjectAlternativeName::new().dns("localhost").ip("127.0.0.1").ip("::1").build(&context)?;
+            let names =
+                SubjectAlternativeName::new().dns("localhost").ip("127.0.0.1").ip("::1").build(&context)?;
             builder.append_extension(names)?;
         }
         Use::Authority { .. } | Use::Sender | Use::Seal | Use::TimeStampingWithoutUsage => {}
@@ -196,7 +199,8 @@ fn extend(builder: &mut X509Builder, made_for: Use, issuer: Option<&X509Ref>) ->
     let subject_key = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None))?;
     builder.append_extension(subject_key)?;
     if let Some(issuer) = issuer {
-        let authority_key = AuthorityKeyIdentifier::new().keyid(true).build(&builder.x509v3_context(Some(issuer), None))?;
+        let authority_key =
+            AuthorityKeyIdentifier::new().keyid(true).build(&builder.x509v3_context(Some(issuer), None))?;
         builder.append_extension(authority_key)?;
     }
     Ok(())

@@ -200,7 +200,8 @@ impl Pki {
     /// As [`Pki::open_or_create`].
     pub fn senders_issuer_spki_sha256(&self) -> Result<String, PkiError> {
         let issuer = read_certificate(&self.certificate("senders-ca"))?;
-        let digest = openssl::hash::hash(MessageDigest::sha256(), &issuer.public_key()?.public_key_to_der()?)?;
+        let digest =
+            openssl::hash::hash(MessageDigest::sha256(), &issuer.public_key()?.public_key_to_der()?)?;
         Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -232,7 +233,11 @@ struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     fn new(directory: &'a Path, now: Timestamp, days: i64) -> Result<Self, PkiError> {
-        Ok(Self { directory, validity: Validity { from: days_after(now, -1), until: days_after(now, days) }, now })
+        Ok(Self {
+            directory,
+            validity: Validity { from: days_after(now, -1), until: days_after(now, days) },
+            now,
+        })
     }
 
     fn make(&self, extent: Extent) -> Result<(), PkiError> {
@@ -260,7 +265,8 @@ impl<'a> Maker<'a> {
     fn two_authorities(&self, name: &str) -> Result<(Identity, Identity), PkiError> {
         let root = authority::root(&format!("ePost test {name} root"), self.validity)?;
         let subject = authority::plain_name(&format!("ePost test {name} CA"))?;
-        let ca = root.issue(&subject, authority::p256_key()?, Use::Authority { path_len: 0 }, self.validity)?;
+        let ca =
+            root.issue(&subject, authority::p256_key()?, Use::Authority { path_len: 0 }, self.validity)?;
         self.save(&format!("{name}-root"), &root, &[])?;
         self.save(&format!("{name}-ca"), &ca, &[])?;
         Ok((root, ca))
@@ -270,7 +276,8 @@ impl<'a> Maker<'a> {
     fn rogue(&self, real: &Identity) -> Result<Identity, PkiError> {
         let root = authority::root("ePost test senders root", self.validity)?;
         let subject = real.certificate.subject_name().to_owned()?;
-        let rogue = root.issue(&subject, authority::p256_key()?, Use::Authority { path_len: 0 }, self.validity)?;
+        let rogue =
+            root.issue(&subject, authority::p256_key()?, Use::Authority { path_len: 0 }, self.validity)?;
         self.save("rogue-ca", &rogue, &[])?;
         Ok(rogue)
     }
@@ -287,7 +294,8 @@ impl<'a> Maker<'a> {
     }
 
     fn ebox_client(&self, issuer: &Identity, key: PKey<Private>) -> Result<Identity, PkiError> {
-        let subject = authority::sector_name(PLATFORM, CONTROLLER_CBE, ENVIRONMENT, "urn:be:fgov:epost:test:delivery")?;
+        let subject =
+            authority::sector_name(PLATFORM, CONTROLLER_CBE, ENVIRONMENT, "urn:be:fgov:epost:test:delivery")?;
         Ok(issuer.issue(&subject, key, Use::Sender, self.validity)?)
     }
 
@@ -334,7 +342,12 @@ impl<'a> Maker<'a> {
         chain.push(issuer.clone())?;
         let mut builder = Pkcs12::builder();
         // AES-256 and SHA-256 (OpenSSL's own default): what Java 17 and Python read without an old provider.
-        builder.name(name).pkey(&identity.key).cert(&identity.certificate).ca(chain).mac_md(MessageDigest::sha256());
+        builder
+            .name(name)
+            .pkey(&identity.key)
+            .cert(&identity.certificate)
+            .ca(chain)
+            .mac_md(MessageDigest::sha256());
         let file = builder.build2(PASSWORD)?;
         write_file(&self.directory.join(format!("{name}.p12")), &file.to_der()?, 0o600)
     }
@@ -386,17 +399,28 @@ fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
     let written = || {
         let beside = path.with_added_extension("new");
         let _ = std::fs::remove_file(&beside); // an old one's mode would stay
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?.write_all(bytes)?;
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&beside)?
+            .write_all(bytes)?;
         std::fs::rename(&beside, path)
     };
     written().map_err(|cause| PkiError::File { path: path.to_owned(), cause })
 }
 
-const README: &str = "# Test keys\n\n\
-    Made by `epost dev pki certs-test`; never edit, make them again. **Test keys**: public, they protect nothing, and no\n\
-    production configuration may trust their roots. Valid for 20 years, CRLs too, so that no test expires. Every `.p12` has the\n\
-    password `epost-test`. Senders `alice` and `bob`; strangers `unknown_ca`, `expired`, `revoked`, `wrong_environment`,\n\
-    `not_authorised`; `server`, `seal`, `tsa`, `ebox-client`; each authority is a `-root` and a `-ca` under it.\n";
+const README: &str = "\
+# Test keys
+
+Made by `epost dev pki certs-test`; never edit, make them again.
+**These keys are public and protect nothing**: no production configuration may trust their roots.
+Certificates and CRLs live for 20 years, so that no test expires. Every `.p12` has the password `epost-test`.
+
+- senders: `alice`, `bob`; strangers: `unknown_ca`, `expired`, `revoked`, `wrong_environment`, `not_authorised`
+- platform: `server`, `seal`, `tsa`, `ebox-client`
+- authorities: `NAME-root`, and `NAME-ca` under it; `rogue-ca` bears the name of `senders-ca`
+";
 
 const PLATFORM: &str = "ePost test platform";
 

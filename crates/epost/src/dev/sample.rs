@@ -30,7 +30,7 @@ pub fn pdf(title: &str, lines: &[&str]) -> Vec<u8> {
     let count = objects.len() + 1;
     let _ = write!(file, "xref\n0 {count}\n0000000000 65535 f \n");
     for offset in offsets {
-        let _ = write!(file, "{offset:010} 00000 n \n");
+        let _ = writeln!(file, "{offset:010} 00000 n ");
     }
     let _ = write!(file, "trailer\n<< /Size {count} /Root 1 0 R >>\nstartxref\n{table_at}\n%%EOF\n");
     file.into_bytes()
@@ -51,7 +51,10 @@ pub fn letter() -> Vec<u8> {
 
 /// Its annex.
 pub fn annex() -> Vec<u8> {
-    pdf("Annex 1: how to appeal", &["You may appeal within three months of the notification of this decision."])
+    pdf(
+        "Annex 1: how to appeal",
+        &["You may appeal within three months of the notification of this decision."],
+    )
 }
 
 /// The content of a PDF literal string, kept to ASCII so that byte offsets equal character offsets.

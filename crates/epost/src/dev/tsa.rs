@@ -57,7 +57,8 @@ impl TsaSetup {
     pub fn from_pki(pki: &Pki, clock: fn() -> Timestamp) -> Result<Self, PkiError> {
         let now = clock().as_second();
         let days = |from: i64, until: i64| -> Result<Validity, PkiError> {
-            let at = |days: i64| Timestamp::from_second(now + days * DAY_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH);
+            let at =
+                |days: i64| Timestamp::from_second(now + days * DAY_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH);
             Ok(Validity { from: at(from), until: at(until) })
         };
         let subject = pki.tsa.certificate.subject_name().to_owned()?;
@@ -114,7 +115,9 @@ pub async fn serve(listener: TcpListener, setup: TsaSetup) {
                 async move { Ok::<_, Infallible>(tsa.answer(request).await) }
             });
             // A client that goes away is no news of a stand-in.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
         });
     }
 }

@@ -27,7 +27,8 @@ pub(super) enum FailInfo {
 impl<'a> Request<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, FailInfo> {
         let mut rest = bytes;
-        let outer = der::expect(&mut rest, SEQUENCE).filter(|_| rest.is_empty()).ok_or(FailInfo::BadDataFormat)?;
+        let outer =
+            der::expect(&mut rest, SEQUENCE).filter(|_| rest.is_empty()).ok_or(FailInfo::BadDataFormat)?;
         Self::parse_fields(outer.content).ok_or(FailInfo::BadDataFormat)?
     }
 
@@ -40,7 +41,8 @@ impl<'a> Request<'a> {
         let imprint = der::expect(&mut message_imprint, OCTETS)?.content;
         let policy = der::optional(&mut fields, OBJECT).map(|value| value.whole);
         let nonce = der::optional(&mut fields, INTEGER).map(|value| value.whole);
-        let wants_certificate = der::optional(&mut fields, BOOLEAN).is_some_and(|value| value.content == [0xff]);
+        let wants_certificate =
+            der::optional(&mut fields, BOOLEAN).is_some_and(|value| value.content == [0xff]);
         if der::optional(&mut fields, 0xa0).is_some() {
             return Some(Err(FailInfo::UnacceptedExtension));
         }

@@ -24,7 +24,8 @@ async fn stand() -> Stand {
 
 impl Stand {
     async fn ask(&self, query: Vec<u8>) -> (u16, Vec<u8>) {
-        let request = self.http.post(format!("{}/", self.url)).header("content-type", "application/timestamp-query");
+        let request =
+            self.http.post(format!("{}/", self.url)).header("content-type", "application/timestamp-query");
         let answer = request.body(query).send().await.unwrap();
         (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
     }

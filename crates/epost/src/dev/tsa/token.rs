@@ -9,7 +9,9 @@ use openssl::sign::Signer;
 use openssl::x509::X509;
 
 use super::super::authority::Identity;
-use super::super::der::{self, GENERALIZED_TIME, OCTETS, SET, UTC_TIME, object, sequence, set_of, unsigned, value};
+use super::super::der::{
+    self, GENERALIZED_TIME, OCTETS, SET, UTC_TIME, object, sequence, set_of, unsigned, value,
+};
 use super::fault::Lie;
 use super::request::{FailInfo, Request};
 use super::{TsaSetup, Units};
@@ -155,7 +157,10 @@ fn signer_info(
     let content_type = if lie == Some(Lie::BadContentType) { ID_DATA } else { ID_TST_INFO };
     let mut attributes = vec![
         attribute("1.2.840.113549.1.9.3", &object(content_type)),
-        attribute("1.2.840.113549.1.9.5", &value(UTC_TIME, &[now.strftime("%y%m%d%H%M%SZ").to_string().as_bytes()])),
+        attribute(
+            "1.2.840.113549.1.9.5",
+            &value(UTC_TIME, &[now.strftime("%y%m%d%H%M%SZ").to_string().as_bytes()]),
+        ),
     ];
     if lie != Some(Lie::NoMessageDigest) {
         attributes.push(attribute("1.2.840.113549.1.9.4", &value(OCTETS, &[&digest])));
