@@ -71,13 +71,18 @@ impl SubjectLanguage {
     }
 }
 
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Fills with unpredictable bytes; `false` when it cannot.
+pub type Random = Arc<dyn Fn(&mut [u8]) -> bool + Send + Sync>;
+
 /// Time and randomness, given by the caller.
 #[derive(Clone)]
 pub struct Ambient {
     /// The clock.
-    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub clock: Clock,
     /// Fills with unpredictable bytes, or says that it cannot.
-    pub random: Arc<dyn Fn(&mut [u8]) -> bool + Send + Sync>,
+    pub random: Random,
 }
 
 impl Ambient {

@@ -195,9 +195,7 @@ fn judged(error: reqwest::Error) -> TransportError {
     let mut cause = error.source();
     while let Some(inner) = cause {
         detail = format!("{detail}: {inner}");
-        // An io::Error hides its own content from source().
-        let hidden = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        tls |= inner.is::<rustls::Error>() || hidden.is_some_and(|hidden| hidden.is::<rustls::Error>());
+        tls |= is_tls(inner);
         cause = inner.source();
     }
     let kind = match () {
@@ -207,6 +205,14 @@ fn judged(error: reqwest::Error) -> TransportError {
         () => TransportFault::Interrupted,
     };
     fault(kind, detail)
+}
+
+/// An io::Error hides its own content from `source()`, and io::Errors lie in each other.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    match error.downcast_ref::<io::Error>() {
+        Some(outer) => outer.get_ref().is_some_and(|hidden| is_tls(hidden)),
+        None => error.is::<rustls::Error>(),
+    }
 }
 
 fn fault(fault: TransportFault, detail: String) -> TransportError {
@@ -309,3 +315,99 @@ impl hyper::body::Body for StreamedBody {
 
 const CHUNK_BYTES: usize = 64 * 1024;
 const CHUNKS_AHEAD: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use openssl::pkey::PKey;
+    use openssl::x509::extension::SubjectAlternativeName;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A certificate for `localhost` that is its own root, and its key, both PEM.
+    fn certificate() -> (Vec<u8>, Vec<u8>) {
+        use openssl::asn1::Asn1Time;
+        let key = PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap();
+        let mut name = openssl::x509::X509NameBuilder::new().unwrap();
+        name.append_entry_by_text("CN", "localhost").unwrap();
+        let name = name.build();
+        let mut builder = openssl::x509::X509Builder::new().unwrap();
+        builder.set_version(2).unwrap();
+        builder.set_subject_name(&name).unwrap();
+        builder.set_issuer_name(&name).unwrap();
+        builder.set_pubkey(&key).unwrap();
+        builder.set_not_before(&Asn1Time::from_unix(0).unwrap()).unwrap();
+        builder.set_not_after(&Asn1Time::from_unix(4_000_000_000).unwrap()).unwrap();
+        let names = SubjectAlternativeName::new()
+            .dns("localhost")
+            .build(&builder.x509v3_context(None, None))
+            .unwrap();
+        builder.append_extension(names).unwrap();
+        builder.sign(&key, openssl::hash::MessageDigest::sha256()).unwrap();
+        (builder.build().to_pem().unwrap(), key.private_key_to_pem_pkcs8().unwrap())
+    }
+
+    /// Serves one answer a connection over TLS, whatever is asked.
+    async fn server(certificate_pem: &[u8], key_pem: &[u8], answer: &'static str) -> String {
+        let chain = CertificateDer::pem_slice_iter(certificate_pem).collect::<Result<Vec<_>, _>>().unwrap();
+        let config =
+            rustls::ServerConfig::builder_with_provider(Arc::new(rustls_openssl::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(chain, PrivateKeyDer::from_pem_slice(key_pem).unwrap())
+                .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        url
+    }
+
+    async fn get(anchor_pem: &[u8], url: &str) -> Result<HttpResponse, TransportError> {
+        let client = client(&[anchor_pem.to_vec()], None, Duration::from_secs(5)).unwrap();
+        let transport = HttpTransport::new(client, Duration::from_secs(5));
+        let url = url.to_owned();
+        transport.send(HttpRequest { method: Method::Get, url, headers: Vec::new(), body: Body::Empty }).await
+    }
+
+    #[tokio::test]
+    async fn only_the_configured_root_is_trusted() {
+        let (certificate_pem, key_pem) = certificate();
+        let url =
+            server(&certificate_pem, &key_pem, "HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 2\r\n\r\nok")
+                .await;
+        let answer = get(&certificate_pem, &url).await.unwrap();
+        assert_eq!((answer.status, &answer.body[..], answer.header("x-a")), (200, &b"ok"[..], Some("b")));
+        let (other_pem, _) = certificate();
+        let error = get(&other_pem, &url).await.unwrap_err();
+        assert_eq!(error.fault, TransportFault::Tls, "{error}");
+    }
+
+    #[tokio::test]
+    async fn redirects_are_answers_and_long_answers_are_refused() {
+        let (certificate_pem, key_pem) = certificate();
+        let moved = "HTTP/1.1 302 Found\r\nLocation: https://localhost:1/\r\nContent-Length: 0\r\n\r\n";
+        let url = server(&certificate_pem, &key_pem, moved).await;
+        assert_eq!(get(&certificate_pem, &url).await.unwrap().status, 302);
+        let long =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n{}", "x".repeat(ANSWER_BYTES_MAX + 1));
+        let url = server(&certificate_pem, &key_pem, String::leak(long)).await;
+        assert_eq!(get(&certificate_pem, &url).await.unwrap_err().fault, TransportFault::AnswerTooLong);
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_no_connection() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        assert_eq!(get(&certificate().0, &url).await.unwrap_err().fault, TransportFault::Connect);
+    }
+}

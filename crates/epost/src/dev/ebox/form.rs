@@ -102,10 +102,13 @@ impl Reader {
         // ISO-8859-1, as the field's rule for names says.
         let head: String = head.into_iter().map(char::from).collect();
         self.state = begin(&head)?;
-        if let State::File { name, .. } = &self.state
-            && self.form.files.contains_key(name)
-        {
-            return Err(format!("two parts named {name}"));
+        let twice = match &self.state {
+            State::Message(_) => self.form.message.is_some(),
+            State::File { name, .. } => self.form.files.contains_key(name),
+            _ => false,
+        };
+        if twice {
+            return Err("two parts of one name".into());
         }
         Ok(true)
     }
@@ -131,11 +134,7 @@ impl Reader {
         }
         self.held.drain(..self.delimiter.len());
         match std::mem::replace(&mut self.state, State::AfterDelimiter) {
-            State::Message(message) => {
-                if self.form.message.replace(message).is_some() {
-                    return Err("two parts named messageToPublish".into());
-                }
-            }
+            State::Message(message) => self.form.message = Some(message),
             State::File { name, mut file, hasher } => {
                 file.sha256 = hasher.finish();
                 self.form.files.insert(name, file);
