@@ -7,6 +7,7 @@
 
 pub(crate) mod form;
 
+use erds::Record;
 use jiff::Timestamp;
 use pki::algorithm::SignatureAlgorithm;
 use pki::digest::{Digest, DigestAlgorithm};
@@ -46,13 +47,20 @@ pub fn seal(
     signer: &dyn Signer,
     at: Timestamp,
 ) -> Result<Unstamped, SealError> {
-    // A proof of another item than the one recorded must not come to be by a mix-up of variables.
-    let ticket = recorded.record().ticket().ok_or(SealError::OtherItem)?;
-    let named = format!("<Ticket>{}</Ticket>", ticket.as_str());
-    if !xml.windows(named.len()).any(|window| window == named.as_bytes()) {
-        return Err(SealError::OtherItem);
-    }
-    sign(xml, signer, at)
+    if proves(recorded.record(), xml) { sign(xml, signer, at) } else { Err(SealError::OtherItem) }
+}
+
+/// A receipt is sealed for a Received, a proof of dispatch for a Consigned, each of the same ticket: no mix-up of
+/// variables brings a proof of another fact into the world.
+fn proves(record: &Record, xml: &[u8]) -> bool {
+    let (root, ticket) = match record {
+        Record::Received(received) => ("<ReceiptContent ", &received.ticket),
+        Record::Consigned(consigned) => ("<ProofOfDispatchContent ", &consigned.ticket),
+        _ => return false,
+    };
+    let ticket = format!("<Ticket>{}</Ticket>", ticket.as_str());
+    let holds = |wanted: &str| xml.windows(wanted.len()).any(|window| window == wanted.as_bytes());
+    holds(root) && holds(&ticket)
 }
 
 /// The part of [`seal`] that does not ask for a witness: for the tests of this crate.
@@ -138,7 +146,8 @@ impl Sealed {
 /// Why nothing was sealed. None of it is the sender's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The proof does not name the ticket of the record that it is to be a proof of.
+    /// The proof is not of the fact and the ticket that the record holds: a receipt needs a Received, a proof of
+    /// dispatch a Consigned.
     #[error("the proof is not of the recorded item")]
     OtherItem,
     /// The seal's key signs with something other than RSA or P-256 with SHA-256.
