@@ -80,7 +80,7 @@ impl InquireError {
 }
 
 /// What is to be handed over: already accepted, so every value is valid.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Item {
     /// The ticket; with the channel it makes the idempotency key.
     pub ticket: Ticket,
@@ -100,8 +100,15 @@ pub struct Item {
     pub parts: Vec<ItemPart>,
 }
 
+impl std::fmt::Debug for Item {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The ticket alone: title, names and recipient are personal, and logs are not erasable.
+        formatter.debug_struct("Item").field("ticket", &self.ticket.as_str()).finish_non_exhaustive()
+    }
+}
+
 /// One file of an item.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ItemPart {
     /// Its name in the [`ContentSource`].
     pub name: String,
