@@ -1,1 +1,153 @@
-//! The messages of both contracts.
+//! The messages of both contracts: requests read to the schema's letter, answers written without an element beyond it.
+//!
+//! Reading: [`Request::parse`] takes the one element of the (verified) Body. Writing: every `write_…` gives the element
+//! that goes into the Body; [`envelope`] wraps it for contract A's unsigned answers, and `wss::client::sign_request`
+//! signs it otherwise. The client's side has `write_…_request` and `parse_…_response`.
+//!
+//! Source: contract.md; `wsdl/v1`, `wsdl/v2`.
+
+mod answer;
+mod client;
+mod read;
+mod request;
+
+#[cfg(test)]
+mod tests;
+
+use erds::{Submission, Ticket, Token};
+
+pub(crate) use answer::to_millisecond;
+pub use answer::{
+    CheckOutcome, ComponentHealth, HealthLevel, HealthReport, ProofAnswer, ResourceType, SealedFile,
+    ServiceLocation, envelope, write_get_proof_response, write_get_status_response,
+    write_health_check_response, write_send_document_response,
+};
+pub use client::{
+    AnswerError, HealthAnswer, ProofReply, ReceiptAnswer, SignedFile, StatusAnswer, parse_get_proof_response,
+    parse_get_status_response, parse_health_check_response, parse_send_document_response,
+    write_get_proof_request, write_get_status_request, write_health_check_request,
+    write_send_document_request,
+};
+pub use request::{ReadRules, normalised_content_id};
+
+/// The namespaces of the messages.
+pub mod namespace {
+    /// Contract A's messages.
+    pub const V1: &str = "http://socialsecurity.be/registeredmail/v1";
+    /// Contract A's types.
+    pub const TYPES: &str = "http://socialsecurity.be/registeredmail/types/v1";
+    /// Health checks.
+    pub const MONITORING: &str = "http://services.fgov.be/monitoring/v1";
+    /// Contract B.
+    pub const V2: &str = "urn:epost:registeredmail:v2";
+    /// `xsi:type`.
+    pub const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
+}
+
+/// One request of either contract: valid by its schema, its identifiers judged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Request {
+    /// Contract A: one item to send.
+    SendDocument(Submission),
+    /// Contract A: where an item stands.
+    GetStatus {
+        /// Which item.
+        ticket: Ticket,
+    },
+    /// Contract A: how the service is.
+    HealthCheck {
+        /// How deep to look.
+        kind: HealthCheckKind,
+    },
+    /// Contract B: a proof of an item again.
+    GetProof {
+        /// Which item.
+        item: ItemName,
+        /// Which proof.
+        proof: ProofKind,
+    },
+}
+
+/// How a sender names an item of his.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ItemName {
+    /// By our name.
+    Ticket(Ticket),
+    /// By his own; never empty.
+    Token(Token),
+}
+
+/// Which proof is asked for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ProofKind {
+    /// That the item was handed to ePost.
+    Receipt,
+    /// That it was placed in the box.
+    Dispatch,
+}
+
+impl ProofKind {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Receipt => "RECEIPT",
+            Self::Dispatch => "DISPATCH",
+        }
+    }
+
+    /// The kind of that exact name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Receipt, Self::Dispatch].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// How deep a health check looks.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum HealthCheckKind {
+    /// Nothing is checked.
+    Ping,
+    /// The local parts.
+    #[default]
+    Default,
+    /// The outside services too.
+    Deep,
+}
+
+impl HealthCheckKind {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ping => "PING",
+            Self::Default => "DEFAULT",
+            Self::Deep => "DEEP",
+        }
+    }
+
+    /// The kind of that exact name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Ping, Self::Default, Self::Deep].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl Request {
+    /// The operation's name, as the WSDL and the policy file have it.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::SendDocument(_) => "sendDocument",
+            Self::GetStatus { .. } => "getStatus",
+            Self::HealthCheck { .. } => "healthCheck",
+            Self::GetProof { .. } => "getProof",
+        }
+    }
+}
+
+/// The operation that a Body's element asks for, by its expanded name.
+pub fn operation_name(namespace: &str, local_name: &str) -> Option<&'static str> {
+    match (namespace, local_name) {
+        (namespace::V1, "SendDocumentRequest") => Some("sendDocument"),
+        (namespace::V1, "GetStatusRequest") => Some("getStatus"),
+        (namespace::MONITORING, "HealthCheckRequest") => Some("healthCheck"),
+        (namespace::V2, "GetProofRequest") => Some("getProof"),
+        _ => None,
+    }
+}
