@@ -336,3 +336,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 const ATTEMPTS_MAX: u32 = 3;
+
+#[cfg(test)]
+mod tests;

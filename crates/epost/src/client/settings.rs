@@ -198,7 +198,18 @@ impl Settings {
             |cause: rustls::Error| SettingsError::Tls { path: at.clone(), cause: cause.to_string() };
         let chain = std::iter::once(identity.certificate()).chain(identity.chain());
         let chain = chain.map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
-        let key = PrivateKeyDer::Pkcs8(identity.private_key_pkcs8_der().to_vec().into());
+        let key = identity.private_key_pkcs8_der().map_err(|cause| SettingsError::Key {
+            path: self
+                .tls_key
+                .as_ref()
+                .or(self.key.as_ref())
+                .or(self.p12.as_ref())
+                .cloned()
+                .unwrap_or_default(),
+            cause: cause.to_string(),
+            expected: "a private key that TLS can use",
+        })?;
+        let key = PrivateKeyDer::Pkcs8(key.to_vec().into());
         let mut config =
             rustls::ClientConfig::builder_with_provider(Arc::new(rustls_openssl::default_provider()))
                 .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])

@@ -298,3 +298,61 @@ fn part(args: &Args, index: usize, file: &ContentFile) -> Part {
 
 /// How long to wait between two questions.
 pub(crate) const POLL_PAUSE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    enum Line {
+        Send(Box<Args>),
+        Status(crate::command::status::Args),
+        Proof(crate::command::proof::Args),
+    }
+
+    fn submission_of(line: &[&str]) -> Result<Submission, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letter.pdf");
+        std::fs::write(&path, "%PDF").unwrap();
+        let line =
+            [&["epost", "send", path.to_str().unwrap(), "--title", "T", "--type", "LETTER"], line].concat();
+        let Line::Send(args) = Line::try_parse_from(line).unwrap() else { panic!("send") };
+        let file = ContentFile::digest(&path, &Progress::new(true)).unwrap();
+        submission(&args, &[file.clone(), file])
+    }
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Line::command().debug_assert();
+        assert!(
+            Line::try_parse_from(["epost", "send", "a", "--title", "T", "--type", "L"]).is_err(),
+            "a recipient"
+        );
+        assert!(
+            Line::try_parse_from(["epost", "status", "T", "--wait-seconds-max", "3"]).is_err(),
+            "only with --wait"
+        );
+        assert!(Line::try_parse_from(["epost", "proof"]).is_err(), "ticket or token");
+        assert!(Line::try_parse_from(["epost", "proof", "--token", "t", "--kind", "dispatch"]).is_ok());
+    }
+
+    #[test]
+    fn defaults_suit_a_small_office() {
+        let citizen = submission_of(&["--to-citizen", "00000000196", "--meta", "CASE=17"]).unwrap();
+        assert_eq!(citizen.recipient.quality().as_str(), "CITIZEN");
+        assert_eq!((citizen.token.as_str().len(), citizen.check), (32, EboxCheck::Activated));
+        assert_eq!(citizen.document.mime.as_deref(), Some("application/pdf"));
+        assert_eq!((citizen.annexes.len(), citizen.annexes[0].document_type.clone()), (1, None));
+        let enterprise = submission_of(&["--to-enterprise", "000000196", "--token", "mine"]).unwrap();
+        assert_eq!(enterprise.recipient.number_as_given(), "000000196");
+        assert_eq!(enterprise.token.as_str(), "mine");
+    }
+
+    #[test]
+    fn a_wrong_option_is_named() {
+        let error = submission_of(&["--to-citizen", "12"]).unwrap_err();
+        assert!(error.to_string().starts_with("client.option: --to-citizen: "), "{error}");
+    }
+}

@@ -22,7 +22,8 @@ fn every_party_has_its_files_and_keys_are_private() {
     let pki = Pki::open_or_create(folder.path(), Extent::WithStrangers, now, 30, 7).unwrap();
     for party in SENDERS.iter().chain(&STRANGERS) {
         let leaf = read_certificate(&pki.certificate(party.name)).unwrap();
-        let p12 = Pkcs12::from_der(&std::fs::read(pki.p12(party.name)).unwrap()).unwrap().parse2(PASSWORD).unwrap();
+        let p12 =
+            Pkcs12::from_der(&std::fs::read(pki.p12(party.name)).unwrap()).unwrap().parse2(PASSWORD).unwrap();
         assert_eq!(p12.cert.unwrap().to_der().unwrap(), leaf.to_der().unwrap(), "{}", party.name);
         let mode = std::fs::metadata(pki.key(party.name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", party.name);
