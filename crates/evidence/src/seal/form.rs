@@ -108,22 +108,23 @@ impl SealForm {
     /// Reads a stamped seal. What it returns encodes to exactly `p7s`.
     pub(crate) fn decode(p7s: &[u8]) -> Result<Self, DerError> {
         let mut content_info = der::whole(p7s, der::SEQUENCE)?.inside();
-        content_info.take_exactly(&OID_SIGNED_DATA)?;
+        der::take_exactly(&mut content_info, &OID_SIGNED_DATA)?;
         let mut explicit = content_info.take(der::CONTEXT_0)?.inside();
         content_info.end()?;
         let mut signed_data = explicit.take(der::SEQUENCE)?.inside();
         explicit.end()?;
-        signed_data.take_exactly(&VERSION_1)?;
+        der::take_exactly(&mut signed_data, &VERSION_1)?;
         signed_data.take(der::SET)?;
         signed_data.take(der::SEQUENCE)?;
-        let certificates = all(signed_data.take(der::CONTEXT_0)?.inside())?;
+        let certificates = signed_data.take(der::CONTEXT_0)?.all(der::SEQUENCE)?;
+        let certificates = certificates.iter().map(|certificate| certificate.whole.to_vec()).collect();
         let mut signers = signed_data.take(der::SET)?.inside();
         signed_data.end()?;
         let mut signer = signers.take(der::SEQUENCE)?.inside();
         signers.end()?;
-        signer.take_exactly(&VERSION_1)?;
+        der::take_exactly(&mut signer, &VERSION_1)?;
         let signer_id = signer.take(der::SEQUENCE)?.whole.to_vec();
-        signer.take_exactly(&SHA256)?;
+        der::take_exactly(&mut signer, &SHA256)?;
         let attributes = signer.take(der::CONTEXT_0)?;
         let algorithm = decode_algorithm(signer.take(der::SEQUENCE)?.whole)?;
         let signature = signer.take(der::OCTET_STRING)?.contents.to_vec();
@@ -154,19 +155,11 @@ fn attribute(oid: &[u8], values: &[&[u8]]) -> Vec<u8> {
     der::encode(der::SEQUENCE, &[oid, &der::encode(der::SET, values)])
 }
 
-fn all(mut reader: Reader<'_>) -> Result<Vec<Vec<u8>>, DerError> {
-    let mut values = Vec::new();
-    while reader.peek().is_some() {
-        values.push(reader.take(der::SEQUENCE)?.whole.to_vec());
-    }
-    Ok(values)
-}
-
 /// The SET of values of the attribute of that type.
 fn find_attribute<'a>(mut attributes: Reader<'a>, oid: &[u8]) -> Result<der::Value<'a>, DerError> {
     loop {
         let mut attribute = attributes.take(der::SEQUENCE)?.inside();
-        if attribute.take(der::OBJECT_IDENTIFIER)?.whole == oid {
+        if attribute.take(der::OID)?.whole == oid {
             return attribute.take(der::SET);
         }
     }
@@ -182,7 +175,7 @@ fn decode_certificate_hash(attributes: Reader<'_>) -> Result<[u8; 32], DerError>
 fn decode_token(mut attributes: Reader<'_>) -> Result<Vec<u8>, DerError> {
     let mut attribute = attributes.take(der::SEQUENCE)?.inside();
     attributes.end()?;
-    attribute.take_exactly(&OID_SIGNATURE_TIME_STAMP)?;
+    der::take_exactly(&mut attribute, &OID_SIGNATURE_TIME_STAMP)?;
     let mut values = attribute.take(der::SET)?.inside();
     attribute.end()?;
     let token = values.take(der::SEQUENCE)?.whole.to_vec();
