@@ -6,10 +6,8 @@
 use erds::{ChannelName, Environment};
 use jiff::Timestamp;
 
-use crate::description::{
-    FileDigestMethod, ItemDescription, ProofReadError, Sequence, TYPES_NAMESPACE, length_is, read_proof,
-    start_proof, structure,
-};
+use crate::description::{FileDigestMethod, ItemDescription, TYPES_NAMESPACE};
+use crate::schema::{ProofReadError, Sequence, length_is, read_proof, start_proof, structure};
 
 /// The namespace of our own proofs.
 pub const PROOF_NAMESPACE: &str = "urn:epost:registeredmail:proof:v1";

@@ -10,6 +10,7 @@ mod der;
 pub mod description;
 pub mod dispatch;
 pub mod receipt;
+pub mod schema;
 pub mod seal;
 pub mod verify;
 

@@ -5,9 +5,8 @@
 
 use erds::Environment;
 
-use crate::description::{
-    ItemDescription, ProofReadError, Sequence, TYPES_NAMESPACE, read_proof, start_proof, structure,
-};
+use crate::description::{ItemDescription, TYPES_NAMESPACE};
+use crate::schema::{ProofReadError, Sequence, read_proof, start_proof, structure};
 
 /// What Receipt.xml says.
 #[derive(Clone, Debug, Eq, PartialEq)]

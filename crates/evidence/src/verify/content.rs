@@ -12,9 +12,10 @@ use super::{
     CLOCK_SKEW_SECONDS_MAX, Checks, FILE_BYTES_MAX, Inputs, Proven, ReadSeal, SubIndication, hex, second,
 };
 use super::{Facts, FileFact};
-use crate::description::{FileDescription, FileDigestMethod, ItemDescription, ProofReadError};
+use crate::description::{FileDescription, FileDigestMethod, ItemDescription};
 use crate::dispatch::{DispatchDescription, ProofOfDispatchContent};
 use crate::receipt::ReceiptContent;
+use crate::schema::ProofReadError;
 
 /// One file that the user says was sent: its name for the report, and its digests.
 #[derive(Clone, Debug)]
@@ -86,7 +87,7 @@ struct Proof {
 fn read(xml: &[u8]) -> Result<Proof, ProofReadError> {
     let too_large = xml.len() > FILE_BYTES_MAX;
     if too_large {
-        return Err(crate::description::structure("a proof of at most 1 MiB", "a larger file"));
+        return Err(crate::schema::structure("a proof of at most 1 MiB", "a larger file"));
     }
     // Which of the two it is, the root element says; the receipt's reader names it in its error otherwise.
     match ProofOfDispatchContent::parse(xml) {

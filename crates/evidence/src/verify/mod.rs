@@ -121,7 +121,7 @@ fn read_seal(inputs: &Inputs<'_>, checks: &mut Checks) -> Option<ReadSeal> {
     let name = "format of the seal";
     let clause = "EN 319 102-1 5.2.2; EN 319 122-1 6.3";
     let in_size = inputs.p7s.len() <= FILE_BYTES_MAX;
-    let form = in_size.then(|| SealForm::decode(inputs.p7s)).unwrap_or(Err(DerError));
+    let form = if in_size { SealForm::decode(inputs.p7s) } else { Err(DerError) };
     let Ok(form) = form else {
         let found = format!("{} bytes that are not of this form", inputs.p7s.len());
         checks.failed(name, clause, FORM, found, SubIndication::FormatFailure);
