@@ -36,7 +36,6 @@ impl DigestMethod {
         [Self::Sha1, Self::Sha256, Self::Sha512].into_iter().find(|method| method.as_str() == name)
     }
 
-    #[cfg(pki_is_there)]
     /// The algorithm to compute, unless it is forbidden.
     pub fn algorithm(self) -> Option<pki::digest::DigestAlgorithm> {
         match self {
@@ -58,7 +57,6 @@ pub struct StatedDigest {
 }
 
 impl StatedDigest {
-    #[cfg(pki_is_there)]
     /// The digest to compare with, if its method is allowed and its length is right.
     pub fn to_digest(&self) -> Option<pki::digest::Digest> {
         pki::digest::Digest::new(self.method.algorithm()?, &self.value).ok()
@@ -225,7 +223,6 @@ impl Submission {
         self.content_encoding() == other.content_encoding()
     }
 
-    #[cfg(pki_is_there)]
     /// SHA-256 of the item, each content stood for by its digest: equal exactly when [`Submission::same_content`].
     pub fn content_digest(&self) -> [u8; 32] {
         pki::digest::sha256(&self.content_encoding())
@@ -317,7 +314,6 @@ mod tests {
         let mut other = submission();
         other.document.content_id = "new".to_owned();
         assert!(submission().same_content(&other));
-        #[cfg(pki_is_there)]
         assert_eq!(submission().content_digest(), other.content_digest());
     }
 
@@ -338,7 +334,6 @@ mod tests {
             let mut other = submission();
             change(&mut other);
             assert!(!submission().same_content(&other));
-            #[cfg(pki_is_there)]
             assert_ne!(submission().content_digest(), other.content_digest());
         }
     }

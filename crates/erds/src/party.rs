@@ -123,7 +123,6 @@ impl IdentityError {
 pub const CBE_URN: &str = "urn:be:fgov:kbo-bce:organization:cbe-number:";
 
 impl Sender {
-    #[cfg(pki_is_there)]
     /// Reads the sender from the leaf of a validated path.
     ///
     /// # Errors

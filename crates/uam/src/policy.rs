@@ -171,7 +171,7 @@ impl PolicyFile {
         let grants = grants
             .map(|(entry, number)| Grant::read(entry, number, &zones, issuers))
             .collect::<Result<_, _>>()?;
-        Ok(Self { zones, grants, digest: [0; 32] })
+        Ok(Self { zones, grants, digest: pki::digest::sha256(text.as_bytes()) })
     }
 
     /// SHA-256 of the file's text.

@@ -12,7 +12,7 @@ mod read;
 mod request;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use erds::{Submission, Ticket, Token};
 
