@@ -1,0 +1,194 @@
+//! Public keys: parsed once, judged for strength, and the verification of signatures with exact forms.
+//!
+//! Source: RFC 8017 §8.1–8.2, FIPS 186-5, `security.md` rows 34–37.
+
+use openssl::bn::{BigNum, BigNumContext, BigNumRef};
+use openssl::ec::EcKey;
+use openssl::ecdsa::EcdsaSig;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{Id, PKey, Public};
+use openssl::rsa::Padding;
+use openssl::sign::{RsaPssSaltlen, Verifier};
+
+use crate::algorithm::SignatureAlgorithm;
+use crate::digest::{Digest, DigestAlgorithm};
+
+/// What kind of key it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyKind {
+    /// RSA.
+    Rsa,
+    /// ECDSA on P-256.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// Anything else: nothing verifies with it.
+    Other,
+}
+
+/// A key that nothing may verify with; the fault of who certified it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a weak key: {0}")]
+pub struct WeakKey(&'static str);
+
+/// A signature that does not verify. One class: what was wrong would be an oracle.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum VerifyError {
+    /// The algorithm is not one of this kind of key.
+    #[error("the algorithm is not one of the key's kind")]
+    OtherKind,
+    /// The value is not this key's signature of the message.
+    #[error("the signature value is not this key's over this message")]
+    Invalid,
+}
+
+impl VerifyError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OtherKind => "signature.other-kind",
+            Self::Invalid => "signature.invalid",
+        }
+    }
+}
+
+/// A public key, decoded once.
+pub struct PublicKey {
+    key: PKey<Public>,
+    curve: Option<Curve>,
+    kind: KeyKind,
+    weakness: Option<&'static str>,
+}
+
+struct Curve {
+    key: EcKey<Public>,
+    order: BigNum,
+    half_bytes: usize,
+}
+
+impl PublicKey {
+    /// Decodes a key that OpenSSL read; an unknown kind can be held, but nothing verifies with it.
+    pub(crate) fn new(key: PKey<Public>) -> Self {
+        let (kind, curve) = match key.id() {
+            Id::RSA => (KeyKind::Rsa, None),
+            Id::EC => curve(&key).map_or((KeyKind::Other, None), |(kind, curve)| (kind, Some(curve))),
+            _ => (KeyKind::Other, None),
+        };
+        let weakness = match kind {
+            KeyKind::Rsa => rsa_weakness(&key),
+            KeyKind::P256 | KeyKind::P384 => None,
+            KeyKind::Other => Some("expected RSA, P-256 or P-384"),
+        };
+        Self { key, curve, kind, weakness }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// Its length: the modulus, or the field.
+    pub fn bits(&self) -> u32 {
+        self.key.bits()
+    }
+
+    /// RSA of at least 2048 bits with an odd exponent of at least 65537, or P-256, P-384.
+    ///
+    /// # Errors
+    /// [`WeakKey`] says what was expected (security row 37).
+    pub fn check_strength(&self) -> Result<(), WeakKey> {
+        self.weakness.map_or(Ok(()), |expected| Err(WeakKey(expected)))
+    }
+
+    /// Verifies a signature value: RSA as long as the modulus, ECDSA as r‖s of exact length with 0 < r, s < n.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; a weak key verifies nothing.
+    pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], value: &[u8]) -> Result<(), VerifyError> {
+        use SignatureAlgorithm as A;
+        if self.weakness.is_some() {
+            return Err(VerifyError::Invalid);
+        }
+        match (algorithm, self.kind) {
+            (A::RsaSha256, KeyKind::Rsa) => self.verify_rsa(MessageDigest::sha256(), Padding::PKCS1, message, value),
+            (A::RsaSha384, KeyKind::Rsa) => self.verify_rsa(MessageDigest::sha384(), Padding::PKCS1, message, value),
+            (A::RsaSha512, KeyKind::Rsa) => self.verify_rsa(MessageDigest::sha512(), Padding::PKCS1, message, value),
+            (A::RsaPssSha256, KeyKind::Rsa) => {
+                self.verify_rsa(MessageDigest::sha256(), Padding::PKCS1_PSS, message, value)
+            }
+            (A::EcdsaSha256, KeyKind::P256) => self.verify_ecdsa(DigestAlgorithm::Sha256, message, value),
+            (A::EcdsaSha384, KeyKind::P384) => self.verify_ecdsa(DigestAlgorithm::Sha384, message, value),
+            _ => Err(VerifyError::OtherKind),
+        }
+    }
+
+    fn verify_rsa(
+        &self,
+        digest: MessageDigest,
+        padding: Padding,
+        message: &[u8],
+        value: &[u8],
+    ) -> Result<(), VerifyError> {
+        let invalid = |_| VerifyError::Invalid;
+        if value.len() != self.key.size() {
+            return Err(VerifyError::Invalid);
+        }
+        let mut verifier = Verifier::new(digest, &self.key).map_err(invalid)?;
+        verifier.set_rsa_padding(padding).map_err(invalid)?;
+        if padding == Padding::PKCS1_PSS {
+            verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(32)).map_err(invalid)?;
+            verifier.set_rsa_mgf1_md(digest).map_err(invalid)?;
+        }
+        match verifier.verify_oneshot(value, message) {
+            Ok(true) => Ok(()),
+            _ => Err(VerifyError::Invalid),
+        }
+    }
+
+    fn verify_ecdsa(&self, digest: DigestAlgorithm, message: &[u8], value: &[u8]) -> Result<(), VerifyError> {
+        let invalid = |_| VerifyError::Invalid;
+        let curve = self.curve.as_ref().ok_or(VerifyError::OtherKind)?;
+        if value.len() != 2 * curve.half_bytes {
+            return Err(VerifyError::Invalid);
+        }
+        let (r, s) = value.split_at(curve.half_bytes);
+        let (r, s) = (BigNum::from_slice(r).map_err(invalid)?, BigNum::from_slice(s).map_err(invalid)?);
+        let in_range = |number: &BigNumRef| number.num_bits() > 0 && number < &*curve.order;
+        if !in_range(&r) || !in_range(&s) {
+            return Err(VerifyError::Invalid);
+        }
+        let signature = EcdsaSig::from_private_components(r, s).map_err(invalid)?;
+        match signature.verify(Digest::of(digest, message).as_bytes(), &curve.key) {
+            Ok(true) => Ok(()),
+            _ => Err(VerifyError::Invalid),
+        }
+    }
+}
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PublicKey({:?}, {} bits)", self.kind, self.bits())
+    }
+}
+
+fn curve(key: &PKey<Public>) -> Option<(KeyKind, Curve)> {
+    let key = key.ec_key().ok()?;
+    let (kind, half_bytes) = match key.group().curve_name()? {
+        Nid::X9_62_PRIME256V1 => (KeyKind::P256, 32),
+        Nid::SECP384R1 => (KeyKind::P384, 48),
+        _ => return None,
+    };
+    let mut order = BigNum::new().ok()?;
+    let mut context = BigNumContext::new().ok()?;
+    key.group().order(&mut order, &mut context).ok()?;
+    Some((kind, Curve { key, order, half_bytes }))
+}
+
+fn rsa_weakness(key: &PKey<Public>) -> Option<&'static str> {
+    const EXPECTED: &str = "expected RSA of at least 2048 bits with an odd exponent of at least 65537";
+    let Ok(rsa) = key.rsa() else { return Some(EXPECTED) };
+    let Ok(least) = BigNum::from_u32(65537) else { return Some(EXPECTED) };
+    let strong = rsa.n().num_bits() >= 2048 && rsa.e() >= &*least && rsa.e().is_bit_set(0) && rsa.e().num_bits() <= 64;
+    (!strong).then_some(EXPECTED)
+}

@@ -1,0 +1,380 @@
+//! Paths to trust anchors: RFC 5280 by OpenSSL's store, and on top our own judgement of keys, usages and revocation.
+//!
+//! Source: RFC 5280 §6; `security.md` rows 43–46.
+
+use jiff::Timestamp;
+use openssl::stack::Stack;
+use openssl::x509::store::{X509Store, X509StoreBuilder};
+use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
+use openssl::x509::{X509, X509StoreContext};
+
+use crate::certificate::Certificate;
+use crate::crl::{CrlAnswer, CrlSet};
+
+/// What a leaf is to be used for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// Signing a message (WS-Security).
+    MessageSigning,
+    /// A TLS client.
+    TlsClient,
+    /// A TLS server.
+    TlsServer,
+    /// Sealing a proof: digitalSignature and nonRepudiation, no extended key usage.
+    Sealing,
+    /// Time-stamping: critical, sole extended key usage (RFC 3161 §2.3).
+    TimeStamping,
+}
+
+/// How revocation is judged.
+#[derive(Clone, Copy, Debug)]
+pub enum Revocation<'a> {
+    /// A current CRL for every certificate below the anchor, or the path is refused.
+    HardFail(&'a CrlSet),
+    /// Not judged here.
+    NotChecked,
+}
+
+/// Certificates that are trusted by their keys, and intermediates that help to reach them.
+pub struct TrustAnchors {
+    anchors: Vec<Certificate>,
+    intermediates: Vec<Certificate>,
+}
+
+/// A path that held: leaf first, anchor last. Only [`TrustAnchors::validate`] makes one.
+#[derive(Clone, Debug)]
+pub struct ValidPath {
+    chain: Vec<Certificate>,
+}
+
+/// Why a path does not hold: the most telling reason.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PathError {
+    /// Past its end.
+    #[error("{subject} expired on {at}")]
+    Expired {
+        /// Whose certificate.
+        subject: String,
+        /// Its end.
+        at: Timestamp,
+    },
+    /// Before its begin.
+    #[error("{subject} is not valid before {at}")]
+    NotYetValid {
+        /// Whose certificate.
+        subject: String,
+        /// Its begin.
+        at: Timestamp,
+    },
+    /// No path to an anchor.
+    #[error("no path from {subject} to a trusted authority")]
+    UnknownIssuer {
+        /// Whose certificate.
+        subject: String,
+    },
+    /// A CRL names it.
+    #[error("{subject} was revoked on {at}")]
+    Revoked {
+        /// Whose certificate.
+        subject: String,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// No CRL of its issuer is at hand.
+    #[error("no revocation list for {subject}")]
+    CrlMissing {
+        /// Whose certificate.
+        subject: String,
+    },
+    /// Its issuer's CRL is not current.
+    #[error("no current revocation list for {subject}")]
+    CrlStale {
+        /// Whose certificate.
+        subject: String,
+    },
+    /// keyUsage, extKeyUsage or basicConstraints do not fit the purpose.
+    #[error("{subject} is not for this use: {expected}")]
+    WrongUsage {
+        /// Whose certificate.
+        subject: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// A key that is too weak.
+    #[error("{subject} has {cause}")]
+    WeakKey {
+        /// Whose certificate.
+        subject: String,
+        /// What was expected.
+        cause: crate::certificate::WeakKey,
+    },
+    /// Issued with SHA-1, MD5 or an unknown algorithm.
+    #[error("{subject} was issued with algorithm {algorithm}, expected SHA-2")]
+    WeakSignature {
+        /// Whose certificate.
+        subject: String,
+        /// The algorithm, dotted.
+        algorithm: String,
+    },
+    /// Another rule of RFC 5280 §6.
+    #[error("path of {subject}: {reason}")]
+    Rule {
+        /// Whose certificate.
+        subject: String,
+        /// What the store said.
+        reason: String,
+    },
+}
+
+impl PathError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Expired { .. } => "path.expired",
+            Self::NotYetValid { .. } => "path.not-yet-valid",
+            Self::UnknownIssuer { .. } => "path.unknown-issuer",
+            Self::Revoked { .. } => "path.revoked",
+            Self::CrlMissing { .. } => "path.crl-missing",
+            Self::CrlStale { .. } => "path.crl-stale",
+            Self::WrongUsage { .. } => "path.wrong-usage",
+            Self::WeakKey { .. } => "path.weak-key",
+            Self::WeakSignature { .. } => "path.weak-signature",
+            Self::Rule { .. } => "path.rule",
+        }
+    }
+}
+
+impl ValidPath {
+    /// The certificate that was asked about.
+    pub fn leaf(&self) -> &Certificate {
+        // A path has a leaf and an anchor: validate() sees to it.
+        &self.chain[0]
+    }
+
+    /// Leaf, intermediates, anchor.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    /// The authority that issued the leaf.
+    pub fn issuing_ca(&self) -> &Certificate {
+        &self.chain[1]
+    }
+}
+
+impl TrustAnchors {
+    /// Anchors are trusted for their keys; intermediates for nothing.
+    pub fn new(anchors: Vec<Certificate>, intermediates: Vec<Certificate>) -> Self {
+        Self { anchors, intermediates }
+    }
+
+    /// The anchors.
+    pub fn anchors(&self) -> &[Certificate] {
+        &self.anchors
+    }
+
+    /// Finds and judges a path from `leaf`, over `extra` and the known intermediates, at the time `at`.
+    ///
+    /// # Errors
+    /// [`PathError`]: the fault of who presents the leaf, but for missing and stale CRLs, which the operator mends.
+    pub fn validate(
+        &self,
+        leaf: &Certificate,
+        extra: &[Certificate],
+        revocation: Revocation<'_>,
+        purpose: Purpose,
+        at: Timestamp,
+    ) -> Result<ValidPath, PathError> {
+        // Said first, because OpenSSL stops at the issuer when both are wrong.
+        if leaf.not_after() < at && self.build(leaf, extra, leaf.not_after()).is_ok() {
+            return Err(PathError::Expired { subject: leaf.subject().to_string(), at: leaf.not_after() });
+        }
+        let path = self.build(leaf, extra, at)?;
+        path.check_strength()?;
+        path.check_usage(purpose)?;
+        if let Revocation::HardFail(crls) = revocation {
+            path.check_revocation(crls, at)?;
+        }
+        Ok(path)
+    }
+
+    fn build(&self, leaf: &Certificate, extra: &[Certificate], at: Timestamp) -> Result<ValidPath, PathError> {
+        let subject = || leaf.subject().to_string();
+        let rule = |error: openssl::error::ErrorStack| PathError::Rule { subject: subject(), reason: error.to_string() };
+        let store = self.store(at).map_err(rule)?;
+        let mut helpers = Stack::<X509>::new().map_err(rule)?;
+        for certificate in extra.iter().chain(&self.intermediates) {
+            helpers.push(certificate.openssl().clone()).map_err(rule)?;
+        }
+        let mut context = X509StoreContext::new().map_err(rule)?;
+        let found = context.init(&store, leaf.openssl(), &helpers, |context| {
+            let good = context.verify_cert()?;
+            let chain: Vec<Vec<u8>> =
+                context.chain().into_iter().flatten().map(|step| step.to_der()).collect::<Result<_, _>>()?;
+            let at_fault = context.current_cert().map(|step| step.to_der()).transpose()?;
+            Ok((good, context.error(), chain, at_fault))
+        });
+        let (good, error, chain, at_fault) = found.map_err(rule)?;
+        if !good {
+            return Err(store_error(leaf, error, at_fault.as_deref(), at));
+        }
+        let malformed = |_| PathError::Rule { subject: subject(), reason: "a certificate of the path".into() };
+        let chain: Vec<Certificate> =
+            chain.iter().map(|der| self.known(leaf, extra, der)).collect::<Result<_, _>>().map_err(malformed)?;
+        // A leaf that is itself an anchor has no issuer that answers for it.
+        if chain.len() < 2 {
+            return Err(PathError::UnknownIssuer { subject: subject() });
+        }
+        Ok(ValidPath { chain })
+    }
+
+    /// The certificate of these bytes, parsed already if we know it.
+    fn known(
+        &self,
+        leaf: &Certificate,
+        extra: &[Certificate],
+        der: &[u8],
+    ) -> Result<Certificate, crate::certificate::CertificateError> {
+        let mut all = std::iter::once(leaf).chain(&self.intermediates).chain(&self.anchors).chain(extra);
+        all.find(|known| known.der() == der).cloned().map_or_else(|| Certificate::from_der(der), Ok)
+    }
+
+    fn store(&self, at: Timestamp) -> Result<X509Store, openssl::error::ErrorStack> {
+        let mut builder = X509StoreBuilder::new()?;
+        for anchor in &self.anchors {
+            builder.add_cert(anchor.openssl().clone())?;
+        }
+        let mut parameters = X509VerifyParam::new()?;
+        // PARTIAL_CHAIN: an anchor need not be self-signed. TRUSTED_FIRST: never around an anchor.
+        parameters.set_flags(X509VerifyFlags::PARTIAL_CHAIN | X509VerifyFlags::TRUSTED_FIRST)?;
+        parameters.set_time(at.as_second());
+        parameters.set_depth(DEPTH_MAX);
+        builder.set_param(&parameters)?;
+        Ok(builder.build())
+    }
+}
+
+fn store_error(
+    leaf: &Certificate,
+    error: openssl::x509::X509VerifyResult,
+    at_fault: Option<&[u8]>,
+    at: Timestamp,
+) -> PathError {
+    let at_fault = at_fault.and_then(|der| Certificate::from_der(der).ok());
+    let certificate = at_fault.as_ref().unwrap_or(leaf);
+    let subject = certificate.subject().to_string();
+    match error.as_raw() {
+        9 => PathError::NotYetValid { subject, at: certificate.not_before().max(at) },
+        10 => PathError::Expired { subject, at: certificate.not_after() },
+        2 | 18..=21 => PathError::UnknownIssuer { subject: leaf.subject().to_string() },
+        24 | 26 | 32 | 79 => PathError::WrongUsage { subject, expected: "an authority that may issue certificates" },
+        _ => PathError::Rule { subject, reason: error.error_string().to_owned() },
+    }
+}
+
+impl ValidPath {
+    /// Keys of every certificate, and the algorithms that those below the anchor were issued with.
+    fn check_strength(&self) -> Result<(), PathError> {
+        for certificate in &self.chain {
+            let subject = || certificate.subject().to_string();
+            certificate.public_key().check_strength().map_err(|cause| PathError::WeakKey { subject: subject(), cause })?;
+        }
+        for certificate in self.below_anchor() {
+            if !SHA2_SIGNATURES.contains(&certificate.signature_oid()) {
+                return Err(PathError::WeakSignature {
+                    subject: certificate.subject().to_string(),
+                    algorithm: certificate.signature_oid().to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_usage(&self, purpose: Purpose) -> Result<(), PathError> {
+        let leaf = self.leaf();
+        let wrong = |expected| Err(PathError::WrongUsage { subject: leaf.subject().to_string(), expected });
+        if leaf.is_ca() {
+            return wrong("a certificate of an end entity, not of an authority");
+        }
+        let usage = leaf.key_usage();
+        let extended = leaf.extended_key_usage();
+        let may = |purposes: &[&str]| {
+            extended.is_none_or(|extended| extended.purposes.iter().any(|one| purposes.contains(&one.as_str())))
+        };
+        match purpose {
+            Purpose::MessageSigning => {
+                if usage.is_some_and(|usage| !usage.digital_signature && !usage.non_repudiation) {
+                    return wrong("keyUsage digitalSignature");
+                }
+                if !may(&[CLIENT_AUTH, EMAIL_PROTECTION, DOCUMENT_SIGNING, ANY]) {
+                    return wrong("extKeyUsage clientAuth, or none");
+                }
+            }
+            Purpose::TlsClient if usage.is_some_and(|usage| !usage.digital_signature) => {
+                return wrong("keyUsage digitalSignature");
+            }
+            Purpose::TlsClient if !may(&[CLIENT_AUTH, ANY]) => return wrong("extKeyUsage clientAuth, or none"),
+            Purpose::TlsServer if !may(&[SERVER_AUTH, ANY]) => return wrong("extKeyUsage serverAuth, or none"),
+            Purpose::TlsClient | Purpose::TlsServer => {}
+            Purpose::Sealing => {
+                if !usage.is_some_and(|usage| usage.digital_signature && usage.non_repudiation) {
+                    return wrong("keyUsage digitalSignature and nonRepudiation");
+                }
+                if extended.is_some() {
+                    return wrong("no extKeyUsage");
+                }
+            }
+            Purpose::TimeStamping => {
+                if !extended.is_some_and(|extended| extended.critical && extended.purposes == [TIME_STAMPING]) {
+                    return wrong("extKeyUsage timeStamping, critical and alone");
+                }
+                if usage.is_some_and(|usage| !usage.digital_signature && !usage.non_repudiation) {
+                    return wrong("keyUsage digitalSignature");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_revocation(&self, crls: &CrlSet, at: Timestamp) -> Result<(), PathError> {
+        for (certificate, issuer) in self.chain.iter().zip(self.chain.iter().skip(1)) {
+            let subject = certificate.subject().to_string();
+            match crls.judge(certificate, issuer, at) {
+                CrlAnswer::Good => {}
+                CrlAnswer::Revoked(at) => return Err(PathError::Revoked { subject, at }),
+                CrlAnswer::Stale => return Err(PathError::CrlStale { subject }),
+                CrlAnswer::Missing => return Err(PathError::CrlMissing { subject }),
+            }
+        }
+        Ok(())
+    }
+
+    fn below_anchor(&self) -> impl Iterator<Item = &Certificate> {
+        self.chain.iter().take(self.chain.len().saturating_sub(1))
+    }
+}
+
+impl std::fmt::Debug for TrustAnchors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.anchors.iter().map(|anchor| anchor.subject().to_string())).finish()
+    }
+}
+
+const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
+const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+const EMAIL_PROTECTION: &str = "1.3.6.1.5.5.7.3.4";
+const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
+const DOCUMENT_SIGNING: &str = "1.3.6.1.5.5.7.3.36";
+const ANY: &str = "2.5.29.37.0";
+
+/// RSA PKCS#1 and ECDSA with SHA-256, -384, -512.
+const SHA2_SIGNATURES: [&str; 6] = [
+    "1.2.840.113549.1.1.11",
+    "1.2.840.113549.1.1.12",
+    "1.2.840.113549.1.1.13",
+    "1.2.840.10045.4.3.2",
+    "1.2.840.10045.4.3.3",
+    "1.2.840.10045.4.3.4",
+];
+
+const DEPTH_MAX: i32 = 8;
