@@ -28,7 +28,7 @@ struct Door {
     folder: tempfile::TempDir,
     pki: Pki,
     endpoint: String,
-    requests: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    requests: Kept,
 }
 
 async fn door(script: Vec<Script>) -> Door {

@@ -1,3 +1,7 @@
+use ::pki::certificate::Certificate;
+use ::pki::crl::{Crl, CrlSet};
+use ::pki::path::{PathError, Purpose, Revocation, TrustAnchors};
+
 use super::*;
 
 #[test]
@@ -46,4 +50,40 @@ fn half_made_is_made_again() {
     let before = std::fs::read(pki.certificate("alice")).unwrap();
     let again = Pki::open_or_create(folder.path(), Extent::Senders, now, 30, 7).unwrap();
     assert_ne!(before, std::fs::read(again.certificate("alice")).unwrap());
+}
+
+/// What the service's own path engine says of a certificate of this PKI.
+fn judged(
+    pki: &Pki,
+    name: &str,
+    authorities: &str,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<(), PathError> {
+    let read = |name: &str| Certificate::from_pem(&std::fs::read(pki.certificate(name)).unwrap()).unwrap();
+    let crl = |name: String| Crl::from_der(&std::fs::read(pki.crls().join(name)).unwrap()).unwrap();
+    let (root, ca) = (format!("{authorities}-root"), format!("{authorities}-ca"));
+    let anchors = TrustAnchors::new(read(&root), read(&ca));
+    let crls = CrlSet::new(vec![crl(format!("{root}.crl")), crl(format!("{ca}.crl"))]);
+    let leaf = read(name).remove(0);
+    anchors.validate(&leaf, &[], Revocation::HardFail(&crls), purpose, now).map(drop)
+}
+
+#[test]
+fn each_is_what_its_name_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let pki = Pki::open_or_create(folder.path(), Extent::WithStrangers, now, 30, 7).unwrap();
+    let code = |name, authorities, purpose| {
+        judged(&pki, name, authorities, purpose, now).map_err(|error| error.code())
+    };
+    for name in ["alice", "bob", "wrong_environment", "not_authorised"] {
+        assert_eq!(code(name, "senders", Purpose::MessageSigning), Ok(()), "{name}");
+        assert_eq!(code(name, "senders", Purpose::TlsClient), Ok(()), "{name}");
+    }
+    assert_eq!(code("seal", "seal", Purpose::Sealing), Ok(()));
+    assert_eq!(code("tsa", "tsa", Purpose::TimeStamping), Ok(()));
+    assert_eq!(code("expired", "senders", Purpose::MessageSigning), Err("path.expired"));
+    assert_eq!(code("revoked", "senders", Purpose::MessageSigning), Err("path.revoked"));
+    assert_eq!(code("unknown_ca", "senders", Purpose::MessageSigning), Err("path.unknown-issuer"));
 }

@@ -1,6 +1,6 @@
 //! What the TSA stand-in can be told to do wrong.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A misbehaviour asked for by `PUT /fault`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -49,7 +49,7 @@ pub enum Kind {
 }
 
 /// One lie of a token; everything else in it is right.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lie {
     /// Another imprint.

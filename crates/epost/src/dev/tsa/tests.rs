@@ -1,3 +1,9 @@
+use ::pki::certificate::Certificate;
+use ::pki::crl::{Crl, CrlSet};
+use ::pki::digest::{Digest, DigestAlgorithm};
+use ::pki::path::{Revocation, TrustAnchors};
+use ::pki::tsp::{self, TimeStampRequest, TokenChecks};
+
 use super::super::pki::Extent;
 use super::*;
 
@@ -79,4 +85,46 @@ async fn what_is_no_request_is_rejected() {
         assert_eq!(status, 200);
         assert!(answer.len() < 40, "{bytes:?}");
     }
+}
+
+/// What the service's own checker says of an answer.
+async fn judge(stand: &Stand, imprint: &Digest, nonce: [u8; 8]) -> Result<(), String> {
+    let policy = POLICIES.first().copied();
+    let (_, answer) = stand.ask(TimeStampRequest::new(imprint, nonce, policy).to_der()).await;
+    let token = tsp::parse_response(&answer).map_err(|error| error.code().to_owned())?;
+    let certificates =
+        |name| Certificate::from_pem(&std::fs::read(stand.pki.certificate(name)).unwrap()).unwrap();
+    let anchors = TrustAnchors::new(certificates("tsa-root"), Vec::new());
+    let crl = |name| Crl::from_der(&std::fs::read(stand.pki.crls().join(name)).unwrap()).unwrap();
+    let crls = CrlSet::new(vec![crl("tsa-root.crl"), crl("tsa-ca.crl")]);
+    let minute = jiff::SignedDuration::from_secs(60);
+    let checks = TokenChecks {
+        imprint,
+        nonce: Some(&nonce),
+        policies: &POLICIES.map(str::to_owned),
+        anchors: &anchors,
+        revocation: Revocation::HardFail(&crls),
+        gen_time_window: Some((now() - minute, now() + minute)),
+        at: now(),
+    };
+    tsp::check(&token, &checks).map(drop).map_err(|error| error.code().to_owned())
+}
+
+#[tokio::test]
+async fn the_checker_takes_the_truth_and_refuses_each_lie() {
+    let stand = stand().await;
+    let imprint = Digest::of(DigestAlgorithm::Sha256, b"a signature value");
+    assert_eq!(judge(&stand, &imprint, [1; 8]).await, Ok(()), "also: something to replay");
+    for lie in Lie::ALL {
+        let kind = serde_json::to_string(&lie).unwrap();
+        stand.fault(&format!("{{\"kind\":{kind}}}")).await;
+        let verdict = judge(&stand, &imprint, [2; 8]).await;
+        assert!(verdict.is_err(), "{kind} was believed");
+        println!("{kind}: {verdict:?}");
+    }
+    for kind in ["reject", "waiting", "garbage", "truncated", "oversized", "html"] {
+        stand.fault(&format!("{{\"kind\":\"{kind}\"}}")).await;
+        assert!(judge(&stand, &imprint, [3; 8]).await.is_err(), "{kind} was believed");
+    }
+    assert_eq!(judge(&stand, &imprint, [4; 8]).await, Ok(()), "the faults are over");
 }
