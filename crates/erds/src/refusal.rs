@@ -43,8 +43,14 @@ pub fn is_class_only(code: FaultCode, check: &str) -> bool {
 }
 
 /// Checks under SOA-01001 whose detail would be an oracle.
-const CLASS_ONLY_CHECKS: [&str; 5] =
-    ["wss.signature.value", "wss.signature.key", "wss.token.unknown", "wss.saml", "identity."];
+const CLASS_ONLY_CHECKS: [&str; 6] = [
+    "wss.signature.value",
+    "wss.signature.key",
+    "wss.token.unknown",
+    "wss.token.unresolved",
+    "wss.token.ambiguous",
+    "wss.saml",
+];
 
 /// Whether the caller's request or the system's state is at fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

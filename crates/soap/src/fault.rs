@@ -75,7 +75,7 @@ pub fn write_fault_body(
 fn code_local(refusal: &Refusal, version: SoapVersion) -> &'static str {
     match (refusal.check, refusal.code.origin(), version) {
         ("soap.must-understand", ..) => "soapenv:MustUnderstand",
-        ("soap.version", ..) => "soapenv:VersionMismatch",
+        ("soap.version-mismatch", ..) => "soapenv:VersionMismatch",
         (_, FaultOrigin::Consumer, SoapVersion::V11) => "soapenv:Client",
         (_, FaultOrigin::Provider, SoapVersion::V11) => "soapenv:Server",
         (_, FaultOrigin::Consumer, SoapVersion::V12) => "soapenv:Sender",

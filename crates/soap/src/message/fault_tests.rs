@@ -84,7 +84,7 @@ fn soap_names_the_party() {
     assert_eq!(code(FaultCode::Soa03006, "a", SoapVersion::V12), Some("Sender"));
     assert_eq!(code(FaultCode::Soa02001, "a", SoapVersion::V12), Some("Receiver"));
     assert_eq!(code(FaultCode::Soa03002, "soap.must-understand", SoapVersion::V11), Some("MustUnderstand"));
-    assert_eq!(code(FaultCode::Soa03002, "soap.version", SoapVersion::V12), Some("VersionMismatch"));
+    assert_eq!(code(FaultCode::Soa03002, "soap.version-mismatch", SoapVersion::V12), Some("VersionMismatch"));
 }
 
 #[test]
