@@ -1,1 +1,113 @@
-//! placeholder
+//! The file layer under journal and store: the real disk, or one that forgets what was not synced.
+//!
+//! Everything durable goes through [`Disk`], so that a test can fail or cut the power at any of its operations. A name (a
+//! created or removed file) is durable only after [`Disk::sync_dir`], data only after [`DiskFile::sync_data`].
+
+mod forgetful;
+mod real;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use forgetful::{Fault, ForgetfulDisk, Operation};
+pub use real::RealDisk;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OpenMode {
+    /// To read; it must exist.
+    Read,
+    /// To read and write; made if absent.
+    Write,
+    /// To read and write; it must not exist.
+    CreateNew,
+}
+
+/// Files and folders. Every error is the system's; after a failed sync nothing of that file may be trusted.
+pub trait Disk: Send + Sync {
+    /// Makes a folder and those above it.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>>;
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// The system's.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+    /// What lies directly in a folder, sorted; nothing if it does not exist.
+    ///
+    /// # Errors
+    /// The system's.
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that may still be written.
+    ///
+    /// # Errors
+    /// The system's.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// Keeps other processes out of a folder for as long as the returned value lives.
+    ///
+    /// # Errors
+    /// `WouldBlock`: another process is in it.
+    fn lock(&self, dir: &Path) -> io::Result<Box<dyn Send + Sync>>;
+}
+
+/// An open file, read and written by position.
+pub trait DiskFile: Send + Sync {
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// The system's; how much was written is then unknown.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Reads up to `buffer.len()` bytes at `offset`; 0 at the end.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Its length.
+    ///
+    /// # Errors
+    /// The system's.
+    fn length(&self) -> io::Result<u64>;
+    /// Cuts it, or lengthens it with zeros.
+    ///
+    /// # Errors
+    /// The system's.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+    /// Makes its data durable.
+    ///
+    /// # Errors
+    /// The system's: what was written since the last success may be lost, and the next success proves nothing about it.
+    fn sync_data(&mut self) -> io::Result<()>;
+}
+
+/// Reads exactly `length` bytes at `offset`.
+///
+/// # Errors
+/// The system's; `UnexpectedEof` where the file ends before.
+pub fn read_exactly(file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let mut done = 0;
+    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(offset + done as u64, rest)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => done += count,
+        }
+    }
+    Ok(bytes)
+}
