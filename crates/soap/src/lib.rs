@@ -7,7 +7,10 @@
 //! Sources: SOAP 1.1, SOAP 1.2 part 1, RFC 2387 (multipart/related), SOAP Messages with Attachments, XOP 1.0,
 //! Web Services Security: SOAP Message Security 1.0 and X.509 Token Profile 1.0.
 
+pub mod contract;
 pub mod envelope;
+pub mod fault;
+pub mod message;
 pub mod multipart;
 mod refuse;
 pub mod wss;

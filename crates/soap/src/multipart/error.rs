@@ -169,10 +169,13 @@ impl MultipartError {
         }
     }
 
-    /// What the caller is told; `None` for what is ours (`Sink`, `Ended`).
-    pub fn refusal(&self) -> Option<Refusal> {
+    /// What the caller is told: SOA-03004, or SOA-02001 for what is ours (`Sink`, `Ended`).
+    pub fn refusal(&self) -> Refusal {
         let (expected, remedy) = match self {
-            Self::Sink(_) | Self::Ended => return None,
+            Self::Sink(_) | Self::Ended => {
+                let remedy = "Nothing was accepted; send again later.";
+                return refusal(FaultCode::Soa02001, self.code(), "", "", remedy);
+            }
             Self::ContentTypeMalformed { .. } | Self::ContentTypeUnsupported { .. } => (
                 "multipart/related with a root part of text/xml, or text/xml",
                 "Send SOAP with Attachments, as the WSDL has it.",
@@ -208,6 +211,11 @@ impl MultipartError {
                 ("a request within the limits that the manual names", "Send less in one request.")
             }
         };
-        Some(refusal(FaultCode::Soa03004, self.code(), &self.to_string(), expected, remedy))
+        refusal(FaultCode::Soa03004, self.code(), &self.to_string(), expected, remedy)
     }
+}
+
+/// [`MultipartError::refusal`].
+pub fn refusal_of(error: &MultipartError) -> Refusal {
+    error.refusal()
 }

@@ -15,7 +15,7 @@ mod tests;
 mod writer;
 
 pub use content_type::{ContentType, RootMedia};
-pub use error::{MultipartError, SinkError};
+pub use error::{MultipartError, SinkError, refusal_of as refusal};
 pub use headers::PartHeaders;
 pub use reader::Reader;
 pub use reference::find_content_id;

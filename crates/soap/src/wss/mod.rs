@@ -19,10 +19,13 @@ mod verify;
 pub use refuse::SecurityRefusal;
 
 use crate::envelope::Envelope;
+use crate::message::{ReadRules, Request};
 use crate::refuse::refusal;
 use erds::refusal::{FaultCode, Refusal};
-use erds::{Environment, Sender};
+use erds::{Environment, Sender, Strictness};
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
 use pki::path::{Revocation, TrustAnchors, ValidPath};
@@ -38,11 +41,11 @@ pub struct Policy<'a> {
     /// The instant of judgement: when the last byte came in.
     pub now: Timestamp,
     /// How old `Created` may be.
-    pub age_seconds_max: u32,
+    pub age_seconds_max: u64,
     /// How far `Expires` may lie after `Created`.
-    pub lifetime_seconds_max: u32,
+    pub lifetime_seconds_max: u64,
     /// How far clocks may differ.
-    pub skew_seconds: u32,
+    pub skew_seconds: u64,
     /// This instance's environment; `None` takes senders of any.
     pub environment: Option<Environment>,
     /// The algorithms taken.
@@ -53,6 +56,10 @@ pub struct Policy<'a> {
     pub addresses: &'a [String],
     /// Whether the BinarySecurityToken must be signed too (ProtectTokens).
     pub token_signed: bool,
+    /// How identifiers in the request are judged.
+    pub strictness: Strictness,
+    /// The day at `now`: no date of birth lies after it.
+    pub today: Date,
 }
 
 impl<'a> Policy<'a> {
@@ -70,7 +77,15 @@ impl<'a> Policy<'a> {
             candidates: &[],
             addresses: &[],
             token_signed: false,
+            strictness: Strictness::Strict,
+            today: now.to_zoned(TimeZone::UTC).date(),
         }
+    }
+
+    /// A policy to be completed: at the epoch, so that every message is from the future until `now` is set, and without
+    /// revocation until that is.
+    pub fn default_for(anchors: &'a TrustAnchors) -> Self {
+        Self::new(anchors, Revocation::NotChecked, Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -140,6 +155,21 @@ impl<T> Authenticated<T> {
         &self.proof
     }
 
+    /// The canonical SignedInfo: the bytes that were signed.
+    pub fn signed_info(&self) -> &[u8] {
+        &self.proof.signed_info
+    }
+
+    /// The signature value, decoded.
+    pub fn signature_value(&self) -> &[u8] {
+        &self.proof.signature_value
+    }
+
+    /// The signature method.
+    pub fn signature_algorithm(&self) -> SignatureAlgorithm {
+        self.proof.algorithm
+    }
+
     /// The Timestamp's Created.
     pub fn created(&self) -> Timestamp {
         self.proof.created
@@ -160,6 +190,18 @@ impl<T> Authenticated<T> {
     pub fn into_request(self) -> T {
         self.request
     }
+}
+
+/// Proves who signed the request, then reads the signed operation to its schema.
+///
+/// # Errors
+/// As [`authenticate_with`]; a schema error (SOA-03005, SOA-03006, an identifier's) carries the sender.
+pub fn authenticate(
+    envelope: &Envelope,
+    policy: &Policy<'_>,
+) -> Result<Authenticated<Request>, SecurityRefusal> {
+    let rules = ReadRules { strictness: policy.strictness, today: policy.today };
+    authenticate_with(envelope, policy, |operation| Request::parse(operation, &rules))
 }
 
 /// Proves who signed the request, then reads the signed operation with `read`.

@@ -22,9 +22,9 @@ pub(super) struct Validity {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) now: Timestamp,
-    pub(super) age_seconds_max: u32,
-    pub(super) lifetime_seconds_max: u32,
-    pub(super) skew_seconds: u32,
+    pub(super) age_seconds_max: u64,
+    pub(super) lifetime_seconds_max: u64,
+    pub(super) skew_seconds: u64,
 }
 
 /// Reads a Timestamp: Created, then Expires if there is one (either order), nothing else.
@@ -57,7 +57,7 @@ pub(super) fn read(element: Element<'_>) -> Result<Validity, Refusal> {
 
 /// Judges it at `window.now`.
 pub(super) fn judge(validity: Validity, window: Window) -> Result<(), Refusal> {
-    let seconds = |count: u32| SignedDuration::from_secs(i64::from(count));
+    let seconds = |count: u64| SignedDuration::from_secs(i64::try_from(count).unwrap_or(i64::MAX));
     let (created, now) = (validity.created, window.now);
     let skew = seconds(window.skew_seconds);
     let refuse = |check, seen: String, expected: String| {
@@ -70,7 +70,7 @@ pub(super) fn judge(validity: Validity, window: Window) -> Result<(), Refusal> {
         let expected = format!("Created at most {} s after {now}", window.skew_seconds);
         return refuse("wss.timestamp.future", format!("Created {created}"), expected);
     }
-    if age > seconds(window.age_seconds_max) + skew {
+    if age > seconds(window.age_seconds_max).saturating_add(skew) {
         let expected = format!("Created at most {} s before {now}", window.age_seconds_max);
         return refuse("wss.timestamp.stale", format!("Created {created}"), expected);
     }
