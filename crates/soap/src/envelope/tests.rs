@@ -1,1 +1,44 @@
+//! The envelope by itself; what is wrong in a signed message is held in `tests/security`.
 
+use super::*;
+
+const V11: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+
+fn read(body: &str) -> Result<Envelope, Refusal> {
+    let text = format!("<s:Envelope xmlns:s=\"{V11}\"><s:Body>{body}</s:Body></s:Envelope>");
+    Envelope::parse(text.into_bytes(), &|_| None, &Rules::default())
+}
+
+#[test]
+fn row_55_hints_that_name_another_operation() {
+    let envelope = read("<v:GetStatusRequest xmlns:v=\"urn:v\"/>").expect("an envelope");
+    for same in [
+        None,
+        Some(""),
+        Some("\"\""),
+        Some("urn:x/getStatus"),
+        Some("\"urn:x/GetStatusRequest\""),
+        Some("urn:y"),
+    ] {
+        assert!(envelope.check_action(same).is_ok(), "{same:?}");
+    }
+    for other in [
+        "urn:x/sendDocument",
+        "\"http://socialsecurity.be/registeredmail/v1/healthCheck\"",
+        "getProofRequest",
+    ] {
+        assert_eq!(
+            envelope.check_action(Some(other)).map_err(|r| r.check),
+            Err("soap.action.differs"),
+            "{other}"
+        );
+    }
+}
+
+#[test]
+fn answers_may_hold_a_fault() {
+    let text = format!("<s:Envelope xmlns:s=\"{V11}\"><s:Body><s:Fault/></s:Body></s:Envelope>");
+    let read = |rules: &Rules| Envelope::parse(text.clone().into_bytes(), &|_| None, rules);
+    assert!(read(&Rules::answer()).is_ok());
+    assert_eq!(read(&Rules::default()).map(|_| ()).map_err(|r| r.check), Err("soap.body.fault"));
+}

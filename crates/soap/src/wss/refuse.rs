@@ -118,5 +118,6 @@ pub(super) fn signature(error: &SignatureError) -> Refusal {
 }
 
 pub(super) fn is_sha1(uri: &str) -> bool {
-    uri.to_ascii_lowercase().contains("sha1")
+    let uri = uri.to_ascii_lowercase();
+    uri.contains("sha1") && !uri.contains("hmac")
 }

@@ -76,7 +76,7 @@ fn bare_ids_as_node_soap_writes_them() {
 fn str_transform_covers_the_token() {
     let transform = format!(
         "<ds:Transform Algorithm=\"http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0\
-         #STR-Transform\"><wsse:TransformationParameters><ds:CanonicalizationMethod Algorithm=\"{EXC}\"/>\
+         #STR-Transform\"><wsse:TransformationParameters xmlns:wsse=\"{WSSE}\"><ds:CanonicalizationMethod Algorithm=\"{EXC}\"/>\
          </wsse:TransformationParameters></ds:Transform>"
     );
     let mut forge = Forge::new(&ALICE);

@@ -31,7 +31,7 @@ fn row_13_to_15_transforms_beyond_the_allow_list() {
     check(body_by(&twice), "SOA-01001 xmlsec.signature.too-many");
     check(body_by(&twice.repeat(500)), "SOA-01001 xmlsec.signature.too-many");
     let xslt = "<ds:Transform Algorithm=\"http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0\
-        #STR-Transform\"><wsse:TransformationParameters><xsl:stylesheet xmlns:xsl=\"http://www.w3.org/1999/XSL/Transform\"/>\
+        #STR-Transform\"><wsse:TransformationParameters xmlns:wsse=\"http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd\"><xsl:stylesheet xmlns:xsl=\"http://www.w3.org/1999/XSL/Transform\"/>\
         </wsse:TransformationParameters></ds:Transform>";
     check(body_by(xslt), "SOA-01001 xmlsec.signature.schema");
 }

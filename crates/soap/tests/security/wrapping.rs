@@ -166,7 +166,7 @@ fn row_09_token_substituted() {
 fn row_09_str_transform_elsewhere() {
     let transform = format!(
         "<ds:Transform Algorithm=\"http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0\
-         #STR-Transform\"><wsse:TransformationParameters><ds:CanonicalizationMethod Algorithm=\"{EXC}\"/>\
+         #STR-Transform\"><wsse:TransformationParameters xmlns:wsse=\"{WSSE}\"><ds:CanonicalizationMethod Algorithm=\"{EXC}\"/>\
          </wsse:TransformationParameters></ds:Transform>"
     );
     let decoy = format!(
@@ -212,7 +212,10 @@ fn row_12_a_second_signature() {
         message.replace("</wsse:Security>", &format!("{other}</wsse:Security>")),
         "SOA-01001 wss.header.repeated",
     );
-    let signature = Forge::new(&ALICE).signature();
+    let declared = format!("<ds:Signature xmlns:wsse=\"{WSSE}\" xmlns:wsu=\"{WSU}\"");
+    let signature = Forge::new(&ALICE).signature().replace("<ds:Signature", &declared);
+    let signature = signature.replace(&format!("{declared}Value"), "<ds:SignatureValue");
+    let signature = signature.replace(&format!("{declared}Method"), "<ds:SignatureMethod");
     let outside = Forge::new(&ALICE).with("{SIG}", "").envelope;
     check(
         outside.replace("</soap:Header>", &format!("{signature}</soap:Header>")),
