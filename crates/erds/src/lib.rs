@@ -6,6 +6,7 @@
 pub mod consignment;
 pub mod dispatch;
 pub mod environment;
+mod hex;
 pub mod identifier;
 pub mod party;
 pub mod record;

@@ -7,6 +7,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::hex::Hex32;
+pub(crate) use crate::hex::{hex_bytes, hex32};
+
 use crate::environment::ChannelName;
 use crate::identifier::Ticket;
 use crate::party::Sender;
@@ -17,88 +20,6 @@ pub const RECORD_BYTES_MAX: usize = 8192;
 
 /// The most characters of any text that came from outside, once escaped.
 pub const SEEN_CHARACTERS_MAX: usize = 500;
-
-/// 32 bytes shown and stored as lower-case hex: SHA-256 digests, fingerprints, keys of uniqueness.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Hex32(#[serde(with = "hex32")] pub [u8; 32]);
-
-impl Hex32 {
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// Lower-case hex.
-    pub fn to_hex(self) -> String {
-        to_hex(&self.0)
-    }
-
-    /// Parses 64 hex digits.
-    pub fn from_hex(text: &str) -> Option<Self> {
-        from_hex(text)?.try_into().ok().map(Self)
-    }
-}
-
-impl From<[u8; 32]> for Hex32 {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl std::fmt::Display for Hex32 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.to_hex())
-    }
-}
-
-impl std::fmt::Debug for Hex32 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.to_hex())
-    }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
-}
-
-pub(crate) mod hex32 {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&super::to_hex(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = super::from_hex(&text).and_then(|bytes| bytes.try_into().ok());
-        bytes.ok_or_else(|| D::Error::custom("not 64 hex digits"))
-    }
-}
-
-pub(crate) mod hex_bytes {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&super::to_hex(bytes))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        super::from_hex(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("not hex digits"))
-    }
-}
 
 /// Who spoke to us, from where, and what was signed: the facts of one authenticated request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]

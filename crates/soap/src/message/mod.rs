@@ -46,6 +46,7 @@ pub mod namespace {
 
 /// One request of either contract: valid by its schema, its identifiers judged.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum Request {
     /// Contract A: one item to send.
     SendDocument(Submission),
