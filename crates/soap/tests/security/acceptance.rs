@@ -177,3 +177,21 @@ fn addressing_is_taken_when_signed() {
     let elsewhere = forge.sign().replace(&format!("{wsa}/anonymous"), "http://evil/");
     check(elsewhere, "SOA-01001 wsa.reply");
 }
+
+#[test]
+fn a_signed_answer_is_verified_by_the_client() {
+    let options = SignOptions::answer(SoapVersion::V11);
+    let signed = sign_request(forge_payload(), &BOB.signer(), now(), &options).expect("signs");
+    let rules = Rules::answer();
+    let envelope = soap::envelope::Envelope::parse(signed.clone(), &|_| None, &rules).expect("an envelope");
+    let anchors = pki().anchors();
+    let policy = soap::wss::Policy::new(&anchors, pki::path::Revocation::NotChecked, now());
+    let answer = soap::wss::client::verify_answer(&envelope, &policy).expect("verifies");
+    assert_eq!(answer.content.local_name(), "GetStatusRequest");
+    assert_eq!(answer.path.leaf().der(), BOB.der());
+    let flipped = String::from_utf8(signed).expect("text").replace("0123456789ABC", "0123456789ABD");
+    let envelope =
+        soap::envelope::Envelope::parse(flipped.into_bytes(), &|_| None, &rules).expect("an envelope");
+    let refused = soap::wss::client::verify_answer(&envelope, &policy).map(|_| ()).map_err(|r| r.code());
+    assert_eq!(refused, Err("wss.signature.digest"));
+}

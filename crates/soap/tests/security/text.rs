@@ -162,6 +162,6 @@ fn row_68_forms_of_an_include() {
         &format!("<t:DigestValue xmlns:t=\"{TYPES}\">{}</t:DigestValue>", include("href=\"cid:d@x\""))
             .repeat(2),
     );
-    let twice = format!("{}", twice.replace("</soap:Body>", "</v1:GetStatusRequest></soap:Body>"));
+    let twice = twice.replace("</soap:Body>", "</v1:GetStatusRequest></soap:Body>");
     check_in(twice, &setting(), "SOA-03004 xop.include.repeated");
 }
