@@ -7,14 +7,14 @@ mod answer;
 mod connection;
 mod content;
 mod local;
-mod request;
 mod settings;
 
 use std::time::Duration;
 
-use erds::{Submission, Ticket, Token};
+use erds::{Submission, Ticket};
 use jiff::Timestamp;
 use pki::signer::FileSigner;
+use soap::message::{write_get_proof_request, write_get_status_request, write_send_document_request};
 use soap::multipart::{OutgoingPart, Writer};
 use soap::wss::client::{SignOptions, SignRequestError, sign_request};
 
@@ -23,41 +23,14 @@ pub use connection::Connection;
 pub use content::{ContentFile, Progress};
 pub use local::{SentLog, save};
 pub use settings::{Settings, SettingsError};
+pub use soap::message::{ItemName, ProofKind};
 
-/// Which proof is asked for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-pub enum ProofKind {
-    /// The proof of sending.
-    Receipt,
-    /// The proof of dispatch: placed in the recipient's box.
-    Dispatch,
-}
-
-impl ProofKind {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Receipt => "RECEIPT",
-            Self::Dispatch => "DISPATCH",
-        }
+/// The name of a proof's files, without their extension.
+pub fn file_stem(kind: ProofKind) -> &'static str {
+    match kind {
+        ProofKind::Receipt => "Receipt",
+        ProofKind::Dispatch => "ProofOfDispatch",
     }
-
-    /// The name of its files, without their extension.
-    pub fn file_stem(self) -> &'static str {
-        match self {
-            Self::Receipt => "Receipt",
-            Self::Dispatch => "ProofOfDispatch",
-        }
-    }
-}
-
-/// The item whose proof is asked for.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ProofOf {
-    /// By the service's name for it.
-    Ticket(Ticket),
-    /// By the sender's own.
-    Token(Token),
 }
 
 /// Why nothing came of a request.
@@ -136,7 +109,7 @@ impl ClientError {
         match self {
             Self::Connection(_) | Self::Answer(_) => true,
             Self::Http { status, .. } => *status >= 500 || *status == 429,
-            Self::Refused(fault) => fault.retry.unwrap_or(fault.origin == "provider"),
+            Self::Refused(fault) => fault.retry.unwrap_or(fault.provider),
             Self::ProofAbsent { status, .. } => status == "PENDING",
             Self::TlsRefused(_)
             | Self::Settings(_)
@@ -201,7 +174,7 @@ impl Client {
         submission: &Submission,
         files: &[ContentFile],
     ) -> Result<ProofFiles, ClientError> {
-        let payload = request::send_document(submission);
+        let payload = write_send_document_request(submission);
         let parts: Vec<OutgoingPart> = submission
             .parts()
             .zip(files)
@@ -230,7 +203,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn status(&self, ticket: &Ticket) -> Result<StatusAnswer, ClientError> {
-        let answer = self.post(&self.endpoint, &request::get_status(ticket), &[], &[]).await?;
+        let answer = self.post(&self.endpoint, &write_get_status_request(ticket), &[], &[]).await?;
         Ok(answer.status()?)
     }
 
@@ -238,10 +211,10 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn proof(&self, of: &ProofOf, kind: ProofKind) -> Result<ProofFiles, ClientError> {
+    pub async fn proof(&self, of: &ItemName, kind: ProofKind) -> Result<ProofFiles, ClientError> {
         let base = self.endpoint.strip_suffix("/v1").or_else(|| self.endpoint.strip_suffix("/v2"));
         let endpoint = format!("{}/v2", base.unwrap_or(&self.endpoint));
-        let answer = self.post(&endpoint, &request::get_proof(of, kind), &[], &[]).await?;
+        let answer = self.post(&endpoint, &write_get_proof_request(of, kind), &[], &[]).await?;
         answer.proof()
     }
 

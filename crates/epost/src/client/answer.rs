@@ -1,7 +1,8 @@
-//! What the service answered: a fault, a receipt, a status, a proof.
-//!
-//! Read apart from the service's own writers: what these two disagree about shows in tests.
+//! What the service answered: a fault, a receipt, a status, a proof, with the attachments they name.
 
+use soap::message::{
+    SignedFile, parse_get_proof_response, parse_get_status_response, parse_send_document_response,
+};
 use soap::multipart::{Limits, MultipartError, PartHeaders, PartSink, Reader, SinkError};
 use xmlsec::{Document, Element};
 
@@ -29,8 +30,8 @@ pub struct Fault {
     pub message: String,
     /// The journal's id of the request: what the helpdesk asks for.
     pub id: String,
-    /// Whose fault: `consumer` or `provider`.
-    pub origin: String,
+    /// Whether the fault lies with the service.
+    pub provider: bool,
     /// Whether the same request may succeed later.
     pub retry: Option<bool>,
 }
@@ -60,6 +61,12 @@ pub enum AnswerError {
     /// Not what the contract says.
     #[error("client.answer.form: {0} is missing or malformed")]
     Form(&'static str),
+    /// Not what the contract says, in the words of the message's reader.
+    #[error(transparent)]
+    Message(#[from] soap::message::AnswerError),
+    /// An attached proof is not the one that the message names.
+    #[error("client.answer.digest: {0} differs from its stated digest; ask again with the same token")]
+    Digest(String),
 }
 
 impl AnswerError {
@@ -69,6 +76,8 @@ impl AnswerError {
             Self::Multipart(_) => "client.answer.multipart",
             Self::Xml(_) => "client.answer.xml",
             Self::Form(_) => "client.answer.form",
+            Self::Message(error) => error.code(),
+            Self::Digest(_) => "client.answer.digest",
         }
     }
 }
@@ -105,112 +114,55 @@ impl Answer {
         if body.local_name() != "Fault" {
             return Ok(None);
         }
-        let detail = body
-            .descendants_and_self()
-            .find(|one| matches!(one.local_name(), "BusinessError" | "SystemError"));
-        let Some(detail) = detail else {
-            let text = |names: [&str; 2]| {
-                let found = body
-                    .descendants_and_self()
-                    .find(|one| names.contains(&one.local_name()) && !one.children().any(|_| true));
-                found.and_then(|one| one.text().ok()).map(|text| text.trim().to_owned()).unwrap_or_default()
-            };
-            return Ok(Some(Fault {
-                code: text(["faultcode", "Value"]),
-                message: text(["faultstring", "Text"]),
-                ..Fault::default()
-            }));
-        };
+        let fault = soap::fault::parse_fault(body).ok_or(AnswerError::Form("the Fault"))?;
+        let provider = fault.fault_code().is_some_and(|code| code.origin() == erds::FaultOrigin::Provider);
         Ok(Some(Fault {
-            code: child_text(detail, "Code").unwrap_or_default(),
-            message: message(detail, language),
-            id: detail.attribute(None, "Id").map(|id| id.into_owned()).unwrap_or_default(),
-            origin: child_text(detail, "Origin").unwrap_or_default(),
-            retry: child_text(detail, "Retry").map(|retry| matches!(retry.as_str(), "true" | "1")),
+            message: fault.message(language).unwrap_or_default().to_owned(),
+            id: fault.id.clone().unwrap_or_default(),
+            provider,
+            retry: fault.retry,
+            code: fault.code,
         }))
     }
 
     /// The receipt of `SendDocumentResponse`.
     pub(super) fn receipt(&self) -> Result<ProofFiles, AnswerError> {
-        let body = self.expect("SendDocumentResponse")?;
-        let receipt = child(body, "Receipt").ok_or(AnswerError::Form("Receipt"))?;
-        let ticket = child_text(receipt, "Ticket").ok_or(AnswerError::Form("Ticket"))?;
-        let file = child(receipt, "Document").ok_or(AnswerError::Form("the receipt's Document"))?;
-        self.signed_file(file, ticket)
+        let answer = parse_send_document_response(self.body()?)?;
+        self.proof_files(answer.receipt, answer.ticket.as_str())
     }
 
     /// `GetStatusResponse`.
     pub(super) fn status(&self) -> Result<StatusAnswer, AnswerError> {
-        let body = self.expect("GetStatusResponse")?;
-        let text = |name| child_text(body, name).ok_or(AnswerError::Form(name));
-        let ticket = text("Ticket")?;
-        let proof =
-            child(body, "ProofOfDispatch").map(|file| self.signed_file(file, ticket.clone())).transpose()?;
-        Ok(StatusAnswer { ticket, token: text("Token")?, status: text("Status")?, proof })
+        let answer = parse_get_status_response(self.body()?)?;
+        let proof = answer.proof.map(|file| self.proof_files(file, answer.ticket.as_str())).transpose()?;
+        Ok(StatusAnswer {
+            ticket: answer.ticket.as_str().to_owned(),
+            token: answer.token.as_str().to_owned(),
+            status: answer.status.as_str().to_owned(),
+            proof,
+        })
     }
 
     /// `GetProofResponse` of contract B: content inline.
     pub(super) fn proof(&self) -> Result<ProofFiles, ClientError> {
-        let body = self.expect("GetProofResponse")?;
-        let ticket = child_text(body, "Ticket").ok_or(AnswerError::Form("Ticket"))?;
-        let Some(proof) = child(body, "Proof") else {
-            return Err(ClientError::ProofAbsent {
-                ticket,
-                status: child_text(body, "Status").unwrap_or_default(),
-            });
+        let answer = parse_get_proof_response(self.body()?).map_err(AnswerError::from)?;
+        let ticket = answer.ticket.as_str().to_owned();
+        let Some(proof) = answer.proof else {
+            return Err(ClientError::ProofAbsent { ticket, status: answer.status.as_str().to_owned() });
         };
-        let content = |name| child(proof, name).ok_or(AnswerError::Form(name)).and_then(bytes);
-        Ok(ProofFiles {
-            xml: content("Content")?,
-            p7s: content("Signature")?,
-            crls: body
-                .children()
-                .filter(|one| one.local_name() == "Crl")
-                .map(bytes)
-                .collect::<Result<_, _>>()?,
-            ticket,
-        })
+        Ok(ProofFiles { xml: proof.content, p7s: proof.signature, crls: answer.crls, ticket })
     }
 
-    fn expect(&self, name: &'static str) -> Result<Element<'_>, AnswerError> {
-        Some(self.body()?).filter(|body| body.local_name() == name).ok_or(AnswerError::Form(name))
-    }
-
-    fn signed_file(&self, file: Element<'_>, ticket: String) -> Result<ProofFiles, AnswerError> {
-        let reference = child_text(file, "Content").ok_or(AnswerError::Form("Content"))?;
-        let id = reference.strip_prefix("cid:").unwrap_or(&reference);
-        let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy();
-        let attached = self.attachments.iter().find(|(content_id, _)| *content_id == id);
+    /// The attachment that `file` names, if it has the digest that `file` states.
+    fn proof_files(&self, file: SignedFile, ticket: &str) -> Result<ProofFiles, AnswerError> {
+        let attached = self.attachments.iter().find(|(content_id, _)| *content_id == file.content_id);
         let (_, xml) = attached.ok_or(AnswerError::Form("the attachment that Content names"))?;
-        let p7s = child(file, "Signature").ok_or(AnswerError::Form("Signature"))?;
-        Ok(ProofFiles { xml: xml.clone(), p7s: bytes(p7s)?, crls: Vec::new(), ticket })
+        let stated = file.digest.to_digest().ok_or(AnswerError::Form("the digest"))?;
+        if pki::digest::Digest::of(stated.algorithm(), xml) != stated {
+            return Err(AnswerError::Digest(file.file_name));
+        }
+        Ok(ProofFiles { xml: xml.clone(), p7s: file.signature, crls: Vec::new(), ticket: ticket.to_owned() })
     }
-}
-
-fn message(detail: Element<'_>, language: &str) -> String {
-    let messages: Vec<(String, String)> = detail
-        .children()
-        .filter(|one| one.local_name() == "Message")
-        .filter_map(|one| {
-            let spoken = one.attribute(Some(XML), "lang").map(|lang| lang.into_owned()).unwrap_or_default();
-            Some((spoken, one.text().ok()?.trim().to_owned()))
-        })
-        .collect();
-    let of = |wanted: &str| messages.iter().find(|(spoken, _)| spoken == wanted);
-    of(language).or_else(|| of("en")).or(messages.first()).map(|(_, text)| text.clone()).unwrap_or_default()
-}
-
-fn child<'d>(of: Element<'d>, name: &str) -> Option<Element<'d>> {
-    of.children().find(|child| child.local_name() == name)
-}
-
-fn child_text(of: Element<'_>, name: &str) -> Option<String> {
-    Some(child(of, name)?.text().ok()?.trim().to_owned())
-}
-
-fn bytes(of: Element<'_>) -> Result<Vec<u8>, AnswerError> {
-    let text = of.text().map_err(|_| AnswerError::Form("a base64 value"))?;
-    xmlsec::base64::decode_text(&text).map_err(|_| AnswerError::Form("a base64 value"))
 }
 
 fn limits() -> Limits {
@@ -250,51 +202,29 @@ impl PartSink for Parts {
 /// No answer of either contract comes near it.
 pub(super) const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-const XML: &str = "http://www.w3.org/XML/1998/namespace";
-
 #[cfg(test)]
 mod tests {
+    use erds::{Ticket, Token};
+    use soap::envelope::SoapVersion;
+    use soap::message::{SealedFile, envelope, write_send_document_response};
+
     use super::*;
 
-    const TYPES: &str = "http://socialsecurity.be/registeredmail/types/v1";
-
-    fn envelope(body: &str) -> String {
-        format!(
-            "<soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Body>{body}\
-             </soapenv:Body></soapenv:Envelope>"
-        )
-    }
-
-    #[test]
-    fn a_fault_tells_code_text_and_id() {
-        let detail = "<e:BusinessError xmlns:e=\"http://socialsecurity.be/errors/serviceprovider/v1\" Id=\"j-7\">\
-            <e:Origin>consumer</e:Origin><e:Code>FILE_B01</e:Code><e:Message xml:lang=\"en\">digest differs</e:Message>\
-            <e:Message xml:lang=\"nl\">hash verschilt</e:Message><e:Retry>false</e:Retry></e:BusinessError>";
-        let fault = envelope(&format!(
-            "<soapenv:Fault><faultcode>soapenv:Client</faultcode><faultstring>FILE_B01</faultstring><detail>{detail}</detail></soapenv:Fault>"
-        ));
-        let answer = Answer::parse("text/xml; charset=utf-8", fault.as_bytes()).unwrap();
-        let read = answer.fault("nl").unwrap().unwrap();
-        assert_eq!(
-            (read.code.as_str(), read.message.as_str(), read.id.as_str()),
-            ("FILE_B01", "hash verschilt", "j-7")
-        );
-        assert_eq!(answer.fault("fr").unwrap().unwrap().message, "digest differs");
-        assert_eq!(read.retry, Some(false));
-    }
-
-    #[test]
-    fn a_receipt_is_found_by_its_content_id() {
-        let root = envelope(&format!(
-            "<m:SendDocumentResponse xmlns:m=\"urn:m\" xmlns:t=\"{TYPES}\"><t:Receipt><t:Ticket>0000000000000</t:Ticket>\
-             <t:Token>x</t:Token><t:Document><t:Content>cid:receipt%40epost</t:Content><t:Signature>AQI=</t:Signature>\
-             </t:Document></t:Receipt></m:SendDocumentResponse>"
-        ));
+    fn answer(payload: &str, attached: &[u8]) -> Answer {
+        let root = envelope(SoapVersion::V11, payload);
         let writer = soap::multipart::Writer::new([1; 16]);
-        let body = writer.body(root.into_bytes(), &[("receipt@epost", "text/xml", b"<r/>")]).unwrap();
-        let answer = Answer::parse(&writer.content_type(), &body).unwrap();
-        assert!(answer.fault("en").unwrap().is_none());
-        let receipt = answer.receipt().unwrap();
+        let body = writer.body(root, &[("receipt@epost", "text/xml", attached)]).unwrap();
+        Answer::parse(&writer.content_type(), &body).unwrap()
+    }
+
+    #[test]
+    fn a_receipt_is_found_by_its_content_id_and_held_to_its_digest() {
+        let ticket = Ticket::parse("0123456789ABC").unwrap();
+        let sha256 = pki::digest::sha256(b"<r/>");
+        let file = SealedFile::receipt(sha256, "receipt@epost".to_owned(), vec![1, 2]);
+        let payload = write_send_document_response(&ticket, &Token::parse("x").unwrap(), &file);
+        let receipt = answer(&payload, b"<r/>").receipt().unwrap();
         assert_eq!((receipt.xml, receipt.p7s), (b"<r/>".to_vec(), vec![1, 2]));
+        assert_eq!(answer(&payload, b"<R/>").receipt().unwrap_err().code(), "client.answer.digest");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{ProofFiles, ProofKind};
+use super::{ProofFiles, ProofKind, file_stem};
 
 /// Writes a proof and its CRLs into `out/TICKET/` and gives the paths, the XML first, its seal second.
 ///
@@ -22,7 +22,7 @@ pub fn save(proof: &ProofFiles, kind: ProofKind, out: &Path) -> std::io::Result<
     }
     let folder = out.join(&proof.ticket);
     std::fs::create_dir_all(&folder)?;
-    let stem = kind.file_stem();
+    let stem = file_stem(kind);
     let mut files = vec![
         (folder.join(format!("{stem}.xml")), &proof.xml),
         (folder.join(format!("{stem}.p7s")), &proof.p7s),

@@ -7,7 +7,7 @@ use erds::{Ticket, Token};
 use serde_json::json;
 
 use super::send::{Failure, report};
-use crate::client::{Connection, ProofKind, ProofOf, save};
+use crate::client::{Connection, ItemName, ProofKind, save};
 
 /// Which proof of which item.
 #[derive(Debug, clap::Args)]
@@ -21,13 +21,22 @@ pub struct Args {
     #[arg(long)]
     pub token: Option<String>,
     /// Which proof
-    #[arg(long, value_enum, default_value_t = ProofKind::Receipt)]
-    pub kind: ProofKind,
+    #[arg(long, value_enum, default_value_t = Kind::Receipt)]
+    pub kind: Kind,
     /// Where to save it and its CRLs: in a folder named by the ticket
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
     #[command(flatten)]
     pub(crate) connection: Connection,
+}
+
+/// Which proof.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Kind {
+    /// The proof of sending.
+    Receipt,
+    /// The proof of dispatch: placed in the recipient's box.
+    Dispatch,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -47,17 +56,23 @@ pub async fn run(args: Args) -> ExitCode {
 
 async fn fetch(args: &Args) -> Result<ExitCode, Failure> {
     let of = match (&args.ticket, &args.token) {
-        (Some(ticket), _) => ProofOf::Ticket(
+        (Some(ticket), _) => ItemName::Ticket(
             Ticket::parse(ticket).map_err(|error| Failure::Option(format!("TICKET: {error}")))?,
         ),
         (None, token) => {
             let token = token.as_deref().unwrap_or_default();
-            ProofOf::Token(Token::parse(token).map_err(|error| Failure::Option(format!("--token: {error}")))?)
+            ItemName::Token(
+                Token::parse(token).map_err(|error| Failure::Option(format!("--token: {error}")))?,
+            )
         }
     };
     let client = args.connection.client()?;
-    let proof = client.proof(&of, args.kind).await.map_err(Failure::Client)?;
-    let files = save(&proof, args.kind, &args.out).map_err(Failure::Save)?;
+    let kind = match args.kind {
+        Kind::Receipt => ProofKind::Receipt,
+        Kind::Dispatch => ProofKind::Dispatch,
+    };
+    let proof = client.proof(&of, kind).await.map_err(Failure::Client)?;
+    let files = save(&proof, kind, &args.out).map_err(Failure::Save)?;
     if args.connection.json {
         println!("{}", json!({ "ticket": proof.ticket, "files": files }));
     } else {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::client::{
-    Client, ClientError, Connection, ContentFile, Progress, ProofFiles, ProofKind, ProofOf, SentLog, save,
+    Client, ClientError, Connection, ContentFile, ItemName, Progress, ProofFiles, ProofKind, SentLog, save,
 };
 use crate::command::status::{Wait, wait_for_end};
 
@@ -201,7 +201,7 @@ async fn accepted(
     // The receipt first: whatever happens to the CRLs, the proof is on disk.
     let mut files = save(&receipt, ProofKind::Receipt, &args.out).map_err(Failure::Save)?;
     let mut note = None;
-    match client.proof(&ProofOf::Ticket(ticket), ProofKind::Receipt).await {
+    match client.proof(&ItemName::Ticket(ticket), ProofKind::Receipt).await {
         Ok(again) if again.xml == receipt.xml => {
             let with_crls = ProofFiles { crls: again.crls, ..receipt.clone() };
             files = save(&with_crls, ProofKind::Receipt, &args.out).map_err(Failure::Save)?;
