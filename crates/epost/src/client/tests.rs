@@ -224,3 +224,55 @@ async fn a_page_that_is_no_soap_names_the_address() {
     let error = door.client().status(&Ticket::parse("0123456789ABC").unwrap()).await.unwrap_err();
     assert_eq!((error.code(), error.may_succeed_later()), ("client.http", false));
 }
+
+#[derive(Default)]
+struct Root(Vec<u8>, bool);
+
+impl soap::multipart::PartSink for Root {
+    fn begin(&mut self, headers: &soap::multipart::PartHeaders) -> Result<(), soap::multipart::SinkError> {
+        self.1 = headers.is_root();
+        Ok(())
+    }
+    fn data(&mut self, bytes: &[u8]) -> Result<(), soap::multipart::SinkError> {
+        if self.1 {
+            self.0.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+    fn end(&mut self) -> Result<(), soap::multipart::SinkError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_is_what_the_service_authenticates() {
+    let door = door(vec![receipt()]).await;
+    let (submission, files) = door.submission();
+    door.client().send(&submission, &files).await.unwrap();
+    let (kind, body) = door.requests.lock().unwrap().remove(0);
+    let mut root = Root::default();
+    let mut reader = soap::multipart::Reader::new(&kind, &soap::multipart::Limits::default()).unwrap();
+    reader.feed(&body, &mut root).unwrap();
+    reader.finish(&mut root).unwrap();
+    let envelope =
+        soap::envelope::Envelope::parse(root.0, &|_| None, &soap::envelope::Rules::default()).unwrap();
+
+    let read = |name| {
+        ::pki::certificate::Certificate::from_pem(&std::fs::read(door.pki.certificate(name)).unwrap())
+            .unwrap()
+    };
+    let crl = |name| ::pki::crl::Crl::from_der(&std::fs::read(door.pki.crls().join(name)).unwrap()).unwrap();
+    let anchors = ::pki::path::TrustAnchors::new(read("senders-root"), read("senders-ca"));
+    let crls = ::pki::crl::CrlSet::new(vec![crl("senders-root.crl"), crl("senders-ca.crl")]);
+    let revocation = ::pki::path::Revocation::HardFail(&crls);
+    let policy = soap::wss::Policy {
+        environment: Some(erds::Environment::Tst),
+        token_signed: true,
+        ..soap::wss::Policy::new(&anchors, revocation, Timestamp::now())
+    };
+    let authenticated = soap::wss::authenticate(&envelope, &policy).unwrap();
+    assert_eq!(authenticated.sender().cbe.digits(), "1000000021");
+    assert_eq!(authenticated.sender().application.as_str(), "urn:be:fgov:epost:test:alice:letters");
+    let soap::message::Request::SendDocument(read) = authenticated.request() else { panic!("sendDocument") };
+    assert!(read.same_content(&submission));
+}
