@@ -1,1 +1,197 @@
-//! placeholder
+//! Append-only, fsynced, Merkle-hashed records, and the erasable frames that belong to them.
+//!
+//! One writer decides about duplicates and groups commits: one `fdatasync` serves every record that waits. What [`Journal::append`]
+//! has answered survives any crash; after a sync error nothing is answered any more, because nothing can be known.
+
+mod log;
+pub mod merkle;
+mod segment;
+mod verify;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use disk::Disk;
+use erds::Record;
+use tokio::sync::{mpsc, oneshot};
+
+use log::Log;
+pub use log::{OpenError, OpenReport, ReadError};
+pub use verify::{VerifyError, VerifyReport, verify};
+
+/// A record's place: 0 for the first.
+pub type Position = u64;
+
+/// 32 bytes that at most one record may claim.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct UniqueKey(pub [u8; 32]);
+
+/// Bytes that belong to a record but lie outside its leaf: erasable without touching the chain. Encrypted by who appends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Frame {
+    /// Its name within the record.
+    pub name: String,
+    /// Its bytes; the leaf covers their digest.
+    pub ciphertext: Vec<u8>,
+}
+
+/// What is to be appended.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The facts.
+    pub record: Record,
+    /// What belongs to them.
+    pub frames: Vec<Frame>,
+    /// The keys it claims: all, or it is not recorded.
+    pub unique_keys: Vec<UniqueKey>,
+}
+
+/// A durable record: the fsync that covers it has returned. Only this crate makes one.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    position: Position,
+    leaf_hash: merkle::Hash,
+    record: Record,
+}
+
+impl Recorded {
+    /// Its place.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Its hash in the tree (RFC 6962).
+    pub fn leaf_hash(&self) -> merkle::Hash {
+        self.leaf_hash
+    }
+
+    /// The facts.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+}
+
+/// What became of an append.
+#[derive(Clone, Debug)]
+pub enum Appended {
+    /// It is durable.
+    Recorded(Recorded),
+    /// A record that claims one of the keys is durable, at this place; nothing was written.
+    Existing(Position),
+}
+
+/// A record as it is read back.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its place.
+    pub position: Position,
+    /// The facts.
+    pub record: Record,
+    /// What belongs to them.
+    pub frames: Vec<Frame>,
+    /// Its hash in the tree.
+    pub leaf_hash: merkle::Hash,
+}
+
+/// Nothing was appended, or whether it was is unknown: ours.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AppendError {
+    /// The record is larger than any may be; nothing was written.
+    #[error("journal.record-too-large: {0}")]
+    TooLarge(String),
+    /// The journal has stopped after an error of the disk.
+    #[error("journal.stopped: {0}")]
+    Stopped(String),
+}
+
+/// How a journal is kept.
+#[derive(Clone)]
+pub struct Options {
+    /// The log's name, in every segment.
+    pub origin: String,
+    /// Size at which a segment is closed.
+    pub segment_bytes_max: u64,
+    /// Called once, when the disk failed: the process is to end.
+    pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// The journal, open. Clones share it; the last one's end ends the writer.
+#[derive(Clone)]
+pub struct Journal {
+    log: Arc<Log>,
+    queue: mpsc::Sender<writer::Waiting>,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, made if absent; a torn tail, which was never answered, is cut and reported.
+    ///
+    /// # Errors
+    /// Damage anywhere else, another log's name, another process: nothing is changed; the operator's to mend.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, OpenReport), OpenError> {
+        let (log, tail, report) = Log::open(disk, dir, &options)?;
+        let log = Arc::new(log);
+        let (queue, waiting) = mpsc::channel(writer::QUEUE_MAX);
+        writer::start(log.clone(), tail, waiting, options).map_err(OpenError::Thread)?;
+        Ok((Self { log, queue }, report))
+    }
+
+    /// Appends; when this returns, it is durable.
+    ///
+    /// # Errors
+    /// [`AppendError`]: ours.
+    pub async fn append(&self, entry: Entry) -> Result<Appended, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || AppendError::Stopped("the writer has ended".into());
+        self.queue.send(writer::Waiting { entry, answer }).await.map_err(|_| stopped())?;
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// As [`Journal::append`], for callers outside an async runtime.
+    ///
+    /// # Errors
+    /// [`AppendError`]: ours.
+    pub fn append_blocking(&self, entry: Entry) -> Result<Appended, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        let stopped = || AppendError::Stopped("the writer has ended".into());
+        self.queue.blocking_send(writer::Waiting { entry, answer }).map_err(|_| stopped())?;
+        answered.blocking_recv().unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Reads a record back, with its frames.
+    ///
+    /// # Errors
+    /// No such position, or damage.
+    pub fn read(&self, position: Position) -> Result<Stored, ReadError> {
+        self.log.read(position)
+    }
+
+    /// A record of the past as the witness that it is durable: whatever can be read here was synced.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn recorded(&self, position: Position) -> Result<Recorded, ReadError> {
+        let stored = self.log.read(position)?;
+        Ok(Recorded { position, leaf_hash: stored.leaf_hash, record: stored.record })
+    }
+
+    /// Every record from `first` on, one after the other, up to the size at the time of the call.
+    pub fn iter(&self, first: Position) -> impl Iterator<Item = Result<Stored, ReadError>> + '_ {
+        (first..self.size()).map(|position| self.read(position))
+    }
+
+    /// Who claims a key.
+    pub fn find(&self, key: &UniqueKey) -> Option<Position> {
+        self.log.find(key)
+    }
+
+    /// How many records there are.
+    pub fn size(&self) -> u64 {
+        self.log.root().0
+    }
+
+    /// Size and root of the tree (RFC 6962).
+    pub fn root(&self) -> (u64, merkle::Hash) {
+        self.log.root()
+    }
+}

@@ -1,0 +1,258 @@
+//! What is durable, as it is found at start and as readers see it.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use disk::{Disk, DiskFile, OpenMode};
+
+use crate::merkle::{Hash, Tree, leaf_hash};
+use crate::segment::{self, Group, GroupError};
+use crate::{Options, Position, Stored, UniqueKey};
+
+/// Why a journal cannot be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk.
+    #[error("journal.disk: {path}: {cause}")]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Another process has it.
+    #[error("journal.locked: {0} is in use by another process; stop that one first")]
+    Locked(PathBuf),
+    /// Bytes that were durable are not what they were.
+    #[error(
+        "journal.damaged: {path}, offset {offset}, record {position}: {what}; restore this file from the backup: nothing is guessed"
+    )]
+    Damaged {
+        /// Which segment.
+        path: PathBuf,
+        /// Where the group begins.
+        offset: u64,
+        /// Which record it should be.
+        position: Position,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The writer's thread could not be started.
+    #[error("journal.thread: {0}")]
+    Thread(io::Error),
+}
+
+/// What opening found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OpenReport {
+    /// Records.
+    pub records: u64,
+    /// Segments.
+    pub segments: usize,
+    /// Bytes of a write that never ended, cut: nothing in them was ever answered.
+    pub torn_bytes: u64,
+}
+
+impl std::fmt::Display for OpenReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} records in {} segments", self.records, self.segments)?;
+        match self.torn_bytes {
+            0 => Ok(()),
+            torn => write!(f, "; {torn} bytes of an unfinished, never answered write cut"),
+        }
+    }
+}
+
+/// A record could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such record.
+    #[error("journal.absent: record {0}")]
+    Absent(Position),
+    /// It is damaged.
+    #[error("journal.damaged: record {0}: {1}")]
+    Damaged(Position, &'static str),
+    /// The disk.
+    #[error("journal.disk: {0}")]
+    Disk(io::Error),
+}
+
+/// Where the writer goes on.
+pub(crate) struct Tail {
+    pub(crate) file: Box<dyn DiskFile>,
+    pub(crate) offset: u64,
+}
+
+/// The durable part of the journal, shared by the writer and all readers.
+pub(crate) struct Log {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    state: RwLock<State>,
+    _lock: Box<dyn Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    segments: Vec<Arc<dyn DiskFile>>,
+    places: Vec<(u32, u64)>,
+    keys: HashMap<UniqueKey, Position>,
+    tree: Tree,
+}
+
+/// One record that has become durable.
+pub(crate) struct Durable {
+    pub(crate) offset: u64,
+    pub(crate) entry: Hash,
+    pub(crate) keys: Vec<UniqueKey>,
+}
+
+impl Log {
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: &Options) -> Result<(Self, Tail, OpenReport), OpenError> {
+        let on = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| OpenError::Disk { path, cause }
+        };
+        disk.create_dir_all(dir).map_err(on(dir))?;
+        let lock = disk.lock(dir).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
+            _ => OpenError::Disk { path: dir.to_owned(), cause: error },
+        })?;
+        let mut state = State::default();
+        let mut torn_bytes = 0;
+        let mut tail = None;
+        let paths = segments(disk.as_ref(), dir).map_err(on(dir))?;
+        for (number, path) in paths.iter().enumerate() {
+            let last = number + 1 == paths.len();
+            let mode = if last { OpenMode::Write } else { OpenMode::Read };
+            let mut file = disk.open(path, mode).map_err(on(path))?;
+            let scanned = scan(file.as_ref(), &options.origin, number, &mut state).map_err(on(path))?;
+            let mut end = scanned.end;
+            if let Some(what) = scanned.broken {
+                let position = state.places.len() as Position;
+                let torn = last && !segment::later_batch_follows(file.as_ref(), end, position).map_err(on(path))?;
+                if !torn {
+                    return Err(OpenError::Damaged { path: path.clone(), offset: end, position, what });
+                }
+                torn_bytes = file.length().map_err(on(path))? - end;
+                if end == 0 {
+                    let header = segment::encode_header(position, &options.origin);
+                    file.truncate(0).map_err(on(path))?;
+                    file.write_at(0, &header).map_err(on(path))?;
+                    end = header.len() as u64;
+                } else {
+                    file.truncate(end).map_err(on(path))?;
+                }
+            }
+            if last {
+                // Whatever the crash left unsynced but readable is made durable before anybody is told of it.
+                file.sync_data().map_err(on(path))?;
+                disk.sync_dir(dir).map_err(on(dir))?;
+                tail = Some(Tail { file, offset: end });
+            }
+            state.segments.push(Arc::from(disk.open(path, OpenMode::Read).map_err(on(path))?));
+        }
+        let log = Self { disk, dir: dir.to_owned(), state: RwLock::new(state), _lock: lock };
+        let tail = match tail {
+            Some(tail) => tail,
+            None => log.new_segment(0, &options.origin).map_err(on(dir))?,
+        };
+        let report = OpenReport { records: log.root().0, segments: log.read_state(|state| state.segments.len()), torn_bytes };
+        Ok((log, tail, report))
+    }
+
+    /// Makes the next segment: its header and its name are durable when this returns.
+    pub(crate) fn new_segment(&self, first: Position, origin: &str) -> io::Result<Tail> {
+        let path = self.dir.join(format!("{first:020}.seg"));
+        let mut file = self.disk.open(&path, OpenMode::Write)?;
+        let header = segment::encode_header(first, origin);
+        file.write_at(0, &header)?;
+        file.sync_data()?;
+        self.disk.sync_dir(&self.dir)?;
+        let reader = Arc::from(self.disk.open(&path, OpenMode::Read)?);
+        self.state.write().unwrap_or_else(PoisonError::into_inner).segments.push(reader);
+        Ok(Tail { file, offset: header.len() as u64 })
+    }
+
+    /// Shows records that are durable now to the readers; gives each one's leaf hash.
+    pub(crate) fn publish(&self, records: Vec<Durable>) -> Vec<Hash> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        records.into_iter().map(|record| state.add(record)).collect()
+    }
+
+    pub(crate) fn read(&self, position: Position) -> Result<Stored, ReadError> {
+        let place = self.read_state(|state| {
+            let (segment, offset) = *state.places.get(usize::try_from(position).ok()?)?;
+            Some((state.segments.get(segment as usize)?.clone(), offset))
+        });
+        let (file, offset) = place.ok_or(ReadError::Absent(position))?;
+        let group = segment::read_group(file.as_ref(), offset).map_err(|error| match error {
+            GroupError::End => ReadError::Damaged(position, "the file ends here"),
+            GroupError::Broken(what) => ReadError::Damaged(position, what),
+            GroupError::Io(error) => ReadError::Disk(error),
+        })?;
+        let leaf_hash = leaf_hash(&group.entry);
+        Ok(Stored { position, record: group.body.record, frames: group.frames, leaf_hash })
+    }
+
+    pub(crate) fn find(&self, key: &UniqueKey) -> Option<Position> {
+        self.read_state(|state| state.keys.get(key).copied())
+    }
+
+    pub(crate) fn root(&self) -> (u64, Hash) {
+        self.read_state(|state| (state.tree.size(), state.tree.root()))
+    }
+
+    fn read_state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    fn add(&mut self, record: Durable) -> Hash {
+        let position = self.places.len() as Position;
+        let hash = leaf_hash(&record.entry);
+        self.places.push((self.segments.len().saturating_sub(1) as u32, record.offset));
+        self.keys.extend(record.keys.into_iter().map(|key| (key, position)));
+        self.tree.push(hash);
+        hash
+    }
+}
+
+/// The segments' paths, in the order of their positions.
+pub(crate) fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = disk.list(dir)?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    Ok(paths)
+}
+
+struct Scanned {
+    end: u64,
+    broken: Option<&'static str>,
+}
+
+fn scan(file: &dyn DiskFile, origin: &str, number: usize, state: &mut State) -> io::Result<Scanned> {
+    let first = state.places.len() as Position;
+    let mut offset = match segment::check_header(file, first, origin) {
+        Ok(offset) => offset,
+        Err(GroupError::Io(error)) => return Err(error),
+        Err(GroupError::Broken(what)) => return Ok(Scanned { end: 0, broken: Some(what) }),
+        Err(GroupError::End) => return Ok(Scanned { end: 0, broken: Some("an empty segment") }),
+    };
+    loop {
+        match segment::read_group(file, offset) {
+            Ok(Group { body, entry, end, .. }) => {
+                let position = state.places.len() as Position;
+                let hash = leaf_hash(&entry);
+                state.places.push((number as u32, offset));
+                state.keys.extend(body.keys.iter().map(|key| (UniqueKey(key.0), position)));
+                state.tree.push(hash);
+                offset = end;
+            }
+            Err(GroupError::End) => return Ok(Scanned { end: offset, broken: None }),
+            Err(GroupError::Broken(what)) => return Ok(Scanned { end: offset, broken: Some(what) }),
+            Err(GroupError::Io(error)) => return Err(error),
+        }
+    }
+}

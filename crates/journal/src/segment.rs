@@ -1,0 +1,202 @@
+//! The segments' bytes.
+//!
+//! ```text
+//! segment  = "EPOSTJ01" version:u32 first_position:u64 origin_length:u16 origin crc32c:u32  group*
+//! group    = leaf erasable*                               written together, read together or not at all
+//! leaf     = 'L' length:u32 crc32c:u32 batch:u64 salt:32 body
+//! erasable = 'E' length:u32 crc32c:u32 ciphertext
+//! body     = {"record":…, "frames":[{"name","bytes","sha256"}…], "keys":[hex…]}
+//! ```
+//! Numbers are little-endian. The entry is SHA-256(salt ‖ body): it covers the digests of the erasable frames, not their bytes, so
+//! that these can be erased while the chain still verifies. `batch` is the position of the first record written by the same
+//! write: it tells a torn tail (nothing of a later batch follows) from damage.
+
+use std::io;
+
+use disk::{DiskFile, read_exactly};
+use erds::Record;
+use erds::record::Hex32;
+use pki::digest::sha256;
+use serde::{Deserialize, Serialize};
+
+use crate::merkle::Hash;
+use crate::{Entry, Frame, Position};
+
+const MAGIC: &[u8; 8] = b"EPOSTJ01";
+const VERSION: u32 = 1;
+const FRAME_HEADER_BYTES: u64 = 9;
+const SALT_BYTES: usize = 32;
+const BATCH_BYTES: usize = 8;
+const LEAF: u8 = b'L';
+const ERASABLE: u8 = b'E';
+
+/// What one frame may hold.
+pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A leaf's body.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Body {
+    pub(crate) record: Record,
+    pub(crate) frames: Vec<FrameDigest>,
+    pub(crate) keys: Vec<Hex32>,
+}
+
+/// What the leaf says of an erasable frame.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct FrameDigest {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: Hex32,
+}
+
+/// A group as it was read.
+pub(crate) struct Group {
+    pub(crate) body: Body,
+    pub(crate) entry: Hash,
+    pub(crate) batch: Position,
+    pub(crate) frames: Vec<Frame>,
+    /// Where the next group begins.
+    pub(crate) end: u64,
+}
+
+/// Why a group could not be read.
+#[derive(Debug)]
+pub(crate) enum GroupError {
+    /// The segment ends here.
+    End,
+    /// The bytes are not a whole group: torn or damaged.
+    Broken(&'static str),
+    /// The disk.
+    Io(io::Error),
+}
+
+impl From<io::Error> for GroupError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Broken("the file ends inside a frame"),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+pub(crate) fn encode_header(first: Position, origin: &str) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend(first.to_le_bytes());
+    bytes.extend((origin.len() as u16).to_le_bytes());
+    bytes.extend(origin.as_bytes());
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend(crc.to_le_bytes());
+    bytes
+}
+
+/// The header's length, if it is exactly the one expected.
+pub(crate) fn check_header(file: &dyn DiskFile, first: Position, origin: &str) -> Result<u64, GroupError> {
+    let expected = encode_header(first, origin);
+    let found = read_exactly(file, 0, expected.len())?;
+    if found.starts_with(MAGIC) && found.get(8..12) != expected.get(8..12) {
+        return Err(GroupError::Broken("a segment of another format version"));
+    }
+    if found != expected {
+        return Err(GroupError::Broken("a segment header of another log, another position, or damaged"));
+    }
+    Ok(expected.len() as u64)
+}
+
+/// One group's bytes, and its entry. Ours to keep within limits: a record too large is refused before.
+pub(crate) fn encode_group(entry: &Entry, batch: Position, salt: [u8; SALT_BYTES]) -> Result<(Vec<u8>, Hash), serde_json::Error> {
+    let frames = entry.frames.iter().map(|frame| FrameDigest {
+        name: frame.name.clone(),
+        bytes: frame.ciphertext.len() as u64,
+        sha256: Hex32(sha256(&frame.ciphertext)),
+    });
+    let body = Body {
+        record: entry.record.clone(),
+        frames: frames.collect(),
+        keys: entry.unique_keys.iter().map(|key| Hex32(key.0)).collect(),
+    };
+    let mut payload = batch.to_le_bytes().to_vec();
+    payload.extend(salt);
+    serde_json::to_writer(&mut payload, &body)?;
+    let hash = sha256(payload.get(BATCH_BYTES..).unwrap_or_default());
+    let mut bytes = Vec::new();
+    push_frame(&mut bytes, LEAF, &payload);
+    for frame in &entry.frames {
+        push_frame(&mut bytes, ERASABLE, &frame.ciphertext);
+    }
+    Ok((bytes, hash))
+}
+
+fn push_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    let begin = bytes.len();
+    bytes.push(kind);
+    bytes.extend((payload.len() as u32).to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(bytes.get(begin..).unwrap_or_default()), payload);
+    bytes.extend(crc.to_le_bytes());
+    bytes.extend_from_slice(payload);
+}
+
+fn read_frame(file: &dyn DiskFile, offset: u64, kind: u8) -> Result<(Vec<u8>, u64), GroupError> {
+    let header = read_exactly(file, offset, FRAME_HEADER_BYTES as usize)?;
+    let (head, crc) = header.split_at(5);
+    let length = head.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).unwrap_or(u32::MAX);
+    if head.first() != Some(&kind) {
+        return Err(GroupError::Broken("another kind of frame than expected"));
+    }
+    if length as usize > FRAME_BYTES_MAX {
+        return Err(GroupError::Broken("a frame longer than any"));
+    }
+    let begin = offset + FRAME_HEADER_BYTES;
+    let payload = read_exactly(file, begin, length as usize)?;
+    if crc32c::crc32c_append(crc32c::crc32c(head), &payload).to_le_bytes() != *crc {
+        return Err(GroupError::Broken("a frame whose checksum is wrong"));
+    }
+    Ok((payload, begin + u64::from(length)))
+}
+
+/// Reads the group at `offset`, with or without the bytes of its erasable frames.
+pub(crate) fn read_group(file: &dyn DiskFile, offset: u64) -> Result<Group, GroupError> {
+    if file.length()? == offset {
+        return Err(GroupError::End);
+    }
+    let (payload, mut end) = read_frame(file, offset, LEAF)?;
+    let (batch, salted) =
+        payload.split_at_checked(BATCH_BYTES).ok_or(GroupError::Broken("a leaf that is too short"))?;
+    let body = salted.get(SALT_BYTES..).ok_or(GroupError::Broken("a leaf that is too short"))?;
+    let body: Body = serde_json::from_slice(body).map_err(|_| GroupError::Broken("a record that this version cannot read"))?;
+    let mut frames = Vec::with_capacity(body.frames.len());
+    for stated in &body.frames {
+        let (ciphertext, next) = read_frame(file, end, ERASABLE)?;
+        if ciphertext.len() as u64 != stated.bytes || sha256(&ciphertext) != stated.sha256.0 {
+            return Err(GroupError::Broken("an erasable frame that is not the one its record names"));
+        }
+        frames.push(Frame { name: stated.name.clone(), ciphertext });
+        end = next;
+    }
+    Ok(Group {
+        entry: sha256(salted),
+        batch: batch.try_into().map(u64::from_le_bytes).unwrap_or_default(),
+        body,
+        frames,
+        end,
+    })
+}
+
+/// Whether a record of a batch later than the one that `position` was to be in stands whole anywhere after `offset`: then what is
+/// broken at `offset` was durable once, and is damage, not a torn tail.
+pub(crate) fn later_batch_follows(file: &dyn DiskFile, offset: u64, position: Position) -> io::Result<bool> {
+    let rest = file.length()?.saturating_sub(offset);
+    let bytes = read_exactly(file, offset, usize::try_from(rest).unwrap_or(usize::MAX))?;
+    for start in 1..bytes.len() {
+        if bytes.get(start) != Some(&LEAF) {
+            continue;
+        }
+        if let Ok((payload, _)) = read_frame(file, offset + start as u64, LEAF) {
+            let batch = payload.get(..BATCH_BYTES).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+            if batch.is_some_and(|batch| batch > position) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}

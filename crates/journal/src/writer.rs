@@ -1,0 +1,152 @@
+//! The one writer: takes what waits, writes it at once, syncs once, then answers everybody.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::log::{Durable, Log, Tail};
+use crate::segment::{self, FRAME_BYTES_MAX};
+use crate::{AppendError, Appended, Entry, Options, Position, Recorded, UniqueKey};
+
+/// Requests that wait for the writer; beyond it, senders wait to hand theirs over.
+pub(crate) const QUEUE_MAX: usize = 1024;
+/// Records of one commit.
+const BATCH_RECORDS_MAX: usize = 512;
+/// Bytes of one commit, roughly.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+type Answer = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// An entry that waits to be durable, and who waits for it.
+pub(crate) struct Waiting {
+    pub(crate) entry: Entry,
+    pub(crate) answer: Answer,
+}
+
+pub(crate) fn start(
+    log: Arc<Log>,
+    tail: Tail,
+    mut waiting: mpsc::Receiver<Waiting>,
+    options: Options,
+) -> io::Result<()> {
+    let writer = move || {
+        let mut writer = Writer { log, tail, options };
+        while let Some(first) = waiting.blocking_recv() {
+            let batch = collect(first, &mut waiting);
+            if let Err(error) = writer.commit(batch) {
+                // After a failed write or sync the kernel may have dropped the pages: nothing can be known any more.
+                let reason = error.to_string();
+                tracing::error!(event = "journal.stopped", reason);
+                (writer.options.on_fatal)(&format!("journal: {reason}"));
+                waiting.close();
+                while let Some(late) = waiting.blocking_recv() {
+                    let _ = late.answer.send(Err(AppendError::Stopped(reason.clone())));
+                }
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("journal".into()).spawn(writer).map(|_| ())
+}
+
+fn collect(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+    let weight = |waiting: &Waiting| waiting.entry.frames.iter().map(|frame| frame.ciphertext.len()).sum::<usize>();
+    let mut bytes = weight(&first);
+    let mut batch = vec![first];
+    while batch.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
+        let Ok(next) = waiting.try_recv() else { break };
+        bytes += weight(&next);
+        batch.push(next);
+    }
+    batch
+}
+
+struct Writer {
+    log: Arc<Log>,
+    tail: Tail,
+    options: Options,
+}
+
+/// What is to be answered once the batch is durable.
+enum Outcome {
+    Record(Box<Entry>),
+    Existing(Position),
+}
+
+impl Writer {
+    fn commit(&mut self, batch: Vec<Waiting>) -> io::Result<()> {
+        let first = self.log.root().0;
+        if self.tail.offset >= self.options.segment_bytes_max {
+            match self.log.new_segment(first, &self.options.origin) {
+                Ok(tail) => self.tail = tail,
+                Err(error) => return stop(batch.into_iter().map(|waiting| waiting.answer), error),
+            }
+        }
+        let mut bytes = Vec::new();
+        let mut records = Vec::new();
+        let mut claimed: HashMap<UniqueKey, Position> = HashMap::new();
+        let mut outcomes: Vec<(Answer, Outcome)> = Vec::new();
+        for Waiting { entry, answer } in batch {
+            let holder =
+                entry.unique_keys.iter().find_map(|key| claimed.get(key).copied().or_else(|| self.log.find(key)));
+            if let Some(position) = holder {
+                outcomes.push((answer, Outcome::Existing(position)));
+                continue;
+            }
+            match encode(&entry, first) {
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                }
+                Ok((group, hash)) => {
+                    let position = first + records.len() as Position;
+                    let offset = self.tail.offset + bytes.len() as u64;
+                    bytes.extend(group);
+                    claimed.extend(entry.unique_keys.iter().map(|key| (*key, position)));
+                    records.push(Durable { offset, entry: hash, keys: entry.unique_keys.clone() });
+                    outcomes.push((answer, Outcome::Record(Box::new(entry))));
+                }
+            }
+        }
+        if !bytes.is_empty() {
+            // A crash in here leaves a torn tail at most: nobody was answered, and the next start cuts it.
+            let written = self.tail.file.write_at(self.tail.offset, &bytes).and_then(|()| self.tail.file.sync_data());
+            if let Err(error) = written {
+                return stop(outcomes.into_iter().map(|(answer, _)| answer), error);
+            }
+            self.tail.offset += bytes.len() as u64;
+        }
+        let mut recorded = (first..).zip(self.log.publish(records));
+        for (answer, outcome) in outcomes {
+            let appended = match outcome {
+                Outcome::Existing(position) => Appended::Existing(position),
+                Outcome::Record(entry) => {
+                    let Some((position, leaf_hash)) = recorded.next() else { continue };
+                    Appended::Recorded(Recorded { position, leaf_hash, record: entry.record })
+                }
+            };
+            // Who no longer waits finds the record again by its keys.
+            let _ = answer.send(Ok(appended));
+        }
+        Ok(())
+    }
+}
+
+fn encode(entry: &Entry, batch: Position) -> Result<(Vec<u8>, [u8; 32]), AppendError> {
+    let too_large = |what: String| AppendError::TooLarge(what);
+    entry.record.to_json().map_err(|error| too_large(error.to_string()))?;
+    if let Some(frame) = entry.frames.iter().find(|frame| frame.ciphertext.len() > FRAME_BYTES_MAX) {
+        return Err(too_large(format!("frame {} of {} bytes", frame.name, frame.ciphertext.len())));
+    }
+    let mut salt = [0; 32];
+    pki::random::fill(&mut salt).map_err(|error| AppendError::Stopped(error.to_string()))?;
+    segment::encode_group(entry, batch, salt).map_err(|error| too_large(error.to_string()))
+}
+
+fn stop(answers: impl Iterator<Item = Answer>, error: io::Error) -> io::Result<()> {
+    for answer in answers {
+        let _ = answer.send(Err(AppendError::Stopped(error.to_string())));
+    }
+    Err(error)
+}
