@@ -164,14 +164,16 @@ impl SandboxLayout {
 
     fn policy_text(&self) -> Result<String, SandboxError> {
         let issuer = self.pki.senders_issuer_spki_sha256()?;
-        let mut text = "# Made by `epost sandbox`: who is granted what. One more [[grant]] lets in one more sender.\n\
-            [[zone]]\nname = \"local\"\naddresses = [\"127.0.0.0/8\", \"::1/128\", \"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\"]\n"
-            .to_owned();
+        let mut text = format!(
+            "# Made by `epost sandbox`: who is granted what. One more [[grant]] lets in one more sender.\n\
+             [[zone]]\nname = \"local\"\naddresses = {LOCAL_ADDRESSES}\n"
+        );
         for sender in &pki::SENDERS {
             text.push_str(&format!(
                 "\n[[grant]] # {name}\nissuer = \"{issuer}\"\ncbe = \"{cbe}\"\napplication = \"{application}\"\n\
                  transactions = [\"sendDocument\", \"getStatus\", \"getProof\", \"healthCheck\"]\n\
-                 zone = \"local\"\nuntil = \"2035-12-31\"\nreference = \"sandbox: no decision, a test\"\n",
+                 addresses = {LOCAL_ADDRESSES}\nzone = \"local\"\nuntil = \"2035-12-31\"\n\
+                 reference = \"sandbox: no decision, a test\"\n",
                 name = sender.name,
                 cbe = sender.cbe,
                 application = sender.application,
@@ -217,6 +219,10 @@ fn write(path: &Path, text: &str) -> Result<(), SandboxError> {
     std::fs::write(path, text).map_err(|cause| SandboxError::File { path: path.to_owned(), cause })
 }
 
+/// This machine and private networks: containers on the same machine come from there.
+const LOCAL_ADDRESSES: &str =
+    "[\"127.0.0.0/8\", \"::1/128\", \"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\"]";
+
 const CERTIFICATE_DAYS: i64 = 730;
 const CRL_DAYS: i64 = 30;
 
@@ -230,7 +236,8 @@ mod tests {
         let any: SocketAddr = "127.0.0.1:4433".parse().unwrap();
         let addresses = Addresses { door: any, tsa: any, ebox: any };
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        prepare(folder.path(), addresses, Extent::WithStrangers, now).unwrap();
+        let layout = prepare(folder.path(), addresses, Extent::WithStrangers, now).unwrap();
+        uam::PolicyFile::parse(&std::fs::read_to_string(&layout.policy).unwrap()).unwrap();
         let text = std::fs::read_to_string(folder.path().join("sandbox.json")).unwrap();
         let document: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(document["endpoint"], "https://127.0.0.1:4433/RegisteredMail/v1");
