@@ -65,9 +65,9 @@ async fn write_sealed(directory: &Path, name: &str, house: &House, xml: &[u8], r
     let options = journal::Options {
         origin: "example.org/fixture".to_owned(),
         on_fatal: Arc::new(|why: &str| panic!("{why}")),
-        ..journal::Options::default()
+        segment_bytes_max: 1 << 20,
     };
-    let (journal, _) = Journal::open(disk, "journal", options).unwrap();
+    let (journal, _) = Journal::open(disk, Path::new("journal"), options).unwrap();
     let entry = Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
     let Appended::Recorded(recorded) = journal.append(entry).await.unwrap() else { panic!("recorded twice") };
     let signer = FileSigner::from_pem(&house.seal.key_pem(), &house.seal_chain_pem()).unwrap();

@@ -186,7 +186,7 @@ impl Report {
             };
             let _ = writeln!(
                 out,
-                "  {:<8} {:<34} {found}{sub}  ({})",
+                "  {:<8} {:<36} {found}{sub}  ({})",
                 check.outcome.as_str(),
                 check.name,
                 check.clause

@@ -3,6 +3,8 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+mod command;
+
 use erds::Environment;
 use jiff::Timestamp;
 use pki::certificate::Certificate;
