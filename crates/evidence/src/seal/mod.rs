@@ -6,6 +6,7 @@
 //! Sources: `contract.md` (The seal), ETSI EN 319 122-1 §6.3 (baseline levels), RFC 3161 Appendix A.
 
 pub(crate) mod form;
+pub(crate) mod token;
 
 use erds::Record;
 use jiff::Timestamp;
@@ -109,9 +110,13 @@ impl Unstamped {
     /// Adds the time-stamp and ends the work.
     ///
     /// # Errors
-    /// [`SealError::Imprint`]: the token is over something else: the caller's mistake.
-    pub fn stamp(mut self, token: CheckedToken) -> Result<Sealed, SealError> {
-        let token = token.token();
+    /// [`SealError::Imprint`]: the token is over something else: the caller's mistake. [`SealError::Token`]: the
+    /// authority makes tokens that our own verifier would refuse: take another authority.
+    pub fn stamp(mut self, checked: CheckedToken) -> Result<Sealed, SealError> {
+        let token = checked.token();
+        if !token::is_tight(token.der()) || !token::carries_path_alone(checked.path(), token.certificates()) {
+            return Err(SealError::Token);
+        }
         if !token.tst_info().imprint.matches(&self.signature_digest()) {
             return Err(SealError::Imprint);
         }
@@ -165,6 +170,9 @@ pub enum SealError {
     /// The signer did not sign.
     #[error("the signer did not sign: {0}")]
     Sign(#[from] SignError),
+    /// The time-stamp token has bytes that nothing accounts for: certificates beside its path, wrong versions.
+    #[error("the time-stamp token carries more than its path, or versions that RFC 5652 does not allow")]
+    Token,
     /// The time-stamp is not over this signature.
     #[error("the time-stamp token is over something else")]
     Imprint,
@@ -180,6 +188,7 @@ impl SealError {
             Self::SignatureValue => "seal.signature_value",
             Self::Time => "seal.time",
             Self::Sign(_) => "seal.sign",
+            Self::Token => "seal.token",
             Self::Imprint => "seal.imprint",
         }
     }

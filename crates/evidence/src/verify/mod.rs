@@ -25,6 +25,7 @@ pub use report::{Check, Facts, FileFact, Outcome, Report};
 
 use crate::der::DerError;
 use crate::seal::form::{self, FormAlgorithm, SealForm};
+use crate::seal::token;
 use paths::Judge;
 
 /// What one proof is judged by. Trust anchors are the user's, and nothing is fetched.
@@ -162,7 +163,9 @@ fn judge_seal(inputs: &Inputs<'_>, seal: &ReadSeal, checks: &mut Checks) -> Opti
     judged.report("path of the seal's certificate", "EN 319 102-1 5.2.6, 5.5.4", checks);
     if let Some(path) = judged.path {
         // Bytes that no check reads must not lie in the seal: exactly the path, and never the root.
-        let exact = paths::is_exactly(&path, &seal.certificates, paths::Root::Never);
+        let is_root = |certificate: &Certificate| certificate.subject().der() == certificate.issuer().der();
+        let exact =
+            token::carries_path_alone(&path, &seal.certificates) && !seal.certificates.iter().any(is_root);
         let name = "certificates in the seal";
         let expected = "the signer's and its intermediates, no other, no root";
         if exact {

@@ -171,22 +171,3 @@ fn describe(path: &ValidPath) -> String {
         .collect();
     names.join(" < ")
 }
-
-/// Whether a root may be among the certificates carried.
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum Root {
-    Never,
-    Allowed,
-}
-
-/// Whether `carried` holds certificates of the path alone, each once; with [`Root::Never`] also no self-issued one.
-pub(super) fn is_exactly(path: &ValidPath, carried: &[Certificate], root: Root) -> bool {
-    let in_path = |certificate: &Certificate| path.chain().iter().any(|step| step.der() == certificate.der());
-    let is_root = |certificate: &Certificate| certificate.subject().der() == certificate.issuer().der();
-    let mut ders: Vec<_> = carried.iter().map(Certificate::der).collect();
-    ders.sort_unstable();
-    ders.dedup();
-    ders.len() == carried.len()
-        && carried.iter().all(in_path)
-        && (root == Root::Allowed || !carried.iter().any(is_root))
-}

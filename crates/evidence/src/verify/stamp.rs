@@ -6,10 +6,10 @@ use pki::digest::{Digest, DigestAlgorithm};
 use pki::path::{Purpose, Revocation};
 use pki::tsp::{self, TimeStampToken, TokenChecks};
 
-use super::paths::{self, Judge, Root};
+use super::paths::Judge;
 use super::{CLOCK_SKEW_SECONDS_MAX, Checks, Inputs, Proven, SubIndication, second};
-use crate::der::{self, DerError};
 use crate::seal::form::SealForm;
+use crate::seal::token;
 
 /// Judges the token; `None` if it proves no time at all.
 pub(super) fn judge(inputs: &Inputs<'_>, form: &SealForm, checks: &mut Checks) -> Option<Proven> {
@@ -18,7 +18,7 @@ pub(super) fn judge(inputs: &Inputs<'_>, form: &SealForm, checks: &mut Checks) -
     let expected =
         "a token over this signature, signed by a time-stamping certificate, in every field as RFC 3161 says";
     let bytes = form.token.as_deref().unwrap_or_default();
-    if !is_tight(bytes).unwrap_or(false) {
+    if !token::is_tight(bytes) {
         let found = "versions or digest algorithms that RFC 5652 does not allow here";
         checks.failed(name, clause, expected, found, SubIndication::FormatFailure);
         return None;
@@ -60,7 +60,7 @@ pub(super) fn judge(inputs: &Inputs<'_>, form: &SealForm, checks: &mut Checks) -
     checks.passed(name, clause, expected, format!("{} by {authority}", second(gen_time)));
 
     let expected = "certificates of the authority's path, no other";
-    if paths::is_exactly(path, token.certificates(), Root::Allowed) {
+    if token::carries_path_alone(path, token.certificates()) {
         let found = format!("{}", token.certificates().len());
         checks.passed("certificates in the time-stamp", "RFC 3161 2.4.2", expected, found);
     } else {
@@ -81,22 +81,4 @@ pub(super) fn judge(inputs: &Inputs<'_>, form: &SealForm, checks: &mut Checks) -
         checks.failed("proof of existence", "EN 319 102-1 5.5.4", &expected, second(gen_time), sub);
     }
     Some(Proven { at: gen_time, authority })
-}
-
-/// Judges the few bytes of a token that neither its signature nor its path holds fast: the versions (RFC 5652 §5.1 and
-/// §5.3) and the list of digest algorithms, which must be the signer's and no other.
-fn is_tight(token: &[u8]) -> Result<bool, DerError> {
-    let mut content_info = der::whole(token, der::SEQUENCE)?.inside();
-    content_info.take(der::OID)?;
-    let mut signed_data = content_info.take(der::CONTEXT_0)?.inside().take(der::SEQUENCE)?.inside();
-    let version = signed_data.take(der::INTEGER)?.contents;
-    let digests = signed_data.take(der::SET)?.contents;
-    signed_data.take(der::SEQUENCE)?;
-    signed_data.optional(der::CONTEXT_0)?;
-    let mut signer = signed_data.take(der::SET)?.inside().take(der::SEQUENCE)?.inside();
-    let signer_version = signer.take(der::INTEGER)?.contents;
-    let signer_id = signer.any()?.tag;
-    let digest = signer.take(der::SEQUENCE)?.whole;
-    let expected_version: &[u8] = if signer_id == der::SEQUENCE { &[1] } else { &[3] };
-    Ok(version == [3] && signer_version == expected_version && digests == digest)
 }
