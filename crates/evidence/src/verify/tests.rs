@@ -162,7 +162,7 @@ fn at(second: i64) -> Timestamp {
 /// What `seal` makes before the stamp.
 fn signed(house: &House, xml: &[u8]) -> SealForm {
     let signer = FileSigner::from_pem(&house.seal.key_pem(), &house.seal_chain_pem()).unwrap();
-    crate::seal::sign(xml, &signer, at(NOW)).unwrap().into_form()
+    crate::seal::sign(xml, &signer, at(house.now)).unwrap().into_form()
 }
 
 #[test]
@@ -518,4 +518,43 @@ fn proofs_for_the_schema_judge() {
     let Some(directory) = std::env::var_os("EPOST_PROOFS_DIR").map(std::path::PathBuf::from) else { return };
     std::fs::write(directory.join("Receipt.xml"), receipt().to_xml()).unwrap();
     std::fs::write(directory.join("ProofOfDispatch.xml"), proof_of_dispatch().to_xml()).unwrap();
+}
+
+/// A token by an authority that nobody here wrote; where there is no `openssl` command, the interop script still asks.
+#[test]
+fn stamp_by_openssl_passes() {
+    let desk = tempfile::tempdir().unwrap();
+    let file = |name: &str| desk.path().join(name).display().to_string();
+    let openssl = |words: &[&str]| {
+        std::process::Command::new("openssl")
+            .current_dir(desk.path())
+            .args(words)
+            .output()
+            .is_ok_and(|o| o.status.success())
+    };
+    let now = Timestamp::now().as_second();
+    let case = Case::of(House::build(now - 60), receipt().to_xml());
+    let write = |name: &str, bytes: &[u8]| std::fs::write(file(name), bytes).unwrap();
+    write("tsa.key", &case.house.tsa.key_pem());
+    write("tsa.pem", &case.house.tsa.pem());
+    write("chain.pem", &case.house.tsa_ca.pem());
+    write("serial", b"01");
+    write(
+        "tsa.cnf",
+        b"[tsa]\ndefault_tsa=t\n[t]\nserial=serial\ncrypto_device=builtin\nsigner_cert=tsa.pem\ncerts=chain.pem\n\
+          signer_key=tsa.key\nsigner_digest=sha256\ndefault_policy=1.2.3.4\ndigests=sha256\naccuracy=secs:1\n\
+          ordering=yes\ntsa_name=yes\ness_cert_id_chain=no\ness_cert_id_alg=sha256\n",
+    );
+    let signature = SealForm::decode(&case.p7s).unwrap().signature;
+    write("data", &signature);
+    let query = ["ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "query"];
+    let reply = ["ts", "-reply", "-config", "tsa.cnf", "-queryfile", "query", "-token_out", "-out", "token"];
+    if !openssl(&query) || !openssl(&reply) {
+        eprintln!("skipped: no openssl command that makes time-stamps");
+        return;
+    }
+    let token = std::fs::read(file("token")).unwrap();
+    let mut case = case.with_token(|_, _| token);
+    case.now = now + 5;
+    case.passes();
 }
