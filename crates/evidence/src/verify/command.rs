@@ -22,12 +22,12 @@ pub struct Arguments {
     /// A file that was sent: must have a digest that every proof given names (repeatable)
     #[arg(long = "document", value_name = "FILE")]
     pub documents: Vec<PathBuf>,
-    /// Whom you trust to certify seals: certificates in PEM or DER
-    #[arg(long, value_name = "FILE")]
-    pub seal_anchors: PathBuf,
-    /// Whom you trust to certify time-stamping authorities: certificates in PEM or DER
-    #[arg(long, value_name = "FILE")]
-    pub tsa_anchors: PathBuf,
+    /// Whom you trust to certify seals: certificates in PEM or DER (repeatable)
+    #[arg(long, required = true, value_name = "FILE")]
+    pub seal_anchors: Vec<PathBuf>,
+    /// Whom you trust to certify time-stamping authorities: certificates in PEM or DER (repeatable)
+    #[arg(long, required = true, value_name = "FILE")]
+    pub tsa_anchors: Vec<PathBuf>,
     /// Revocation lists, PEM or DER, or a directory of *.crl, *.pem, *.der (repeatable); without them: INDETERMINATE
     #[arg(long = "crl", value_name = "FILE|DIR")]
     pub crls: Vec<PathBuf>,
@@ -187,17 +187,20 @@ fn read_document(path: &Path) -> Result<GivenFile, CommandError> {
     GivenFile::read(path.display().to_string(), fs::File::open(path).map_err(failed)?).map_err(failed)
 }
 
-fn read_anchors(path: &Path) -> Result<TrustAnchors, CommandError> {
+fn read_anchors(paths: &[PathBuf]) -> Result<TrustAnchors, CommandError> {
+    let certificates = paths.iter().map(|path| read_certificates(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(TrustAnchors::new(certificates.concat(), Vec::new()))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<Certificate>, CommandError> {
     let bytes = read_file(path)?;
     let certificates = if is_pem(&bytes) {
         Certificate::from_pem(&bytes)
     } else {
         Certificate::from_der(&bytes).map(|certificate| vec![certificate])
     };
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(TrustAnchors::new(certificates, Vec::new())),
-        _ => Err(CommandError::Certificate(path.to_owned())),
-    }
+    let none = || CommandError::Certificate(path.to_owned());
+    certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or_else(none)
 }
 
 fn read_crls(paths: &[PathBuf]) -> Result<Vec<Crl>, CommandError> {
