@@ -61,7 +61,8 @@ pub fn seal(key: &Key256, nonce: &[u8; NONCE_BYTES], aad: &[u8], plain: &[u8]) -
     let failed = |_| AeadError::Failed;
     let mut tag = [0; TAG_BYTES];
     let mut sealed =
-        openssl::symm::encrypt_aead(Cipher::aes_256_gcm(), &key.0, Some(nonce), aad, plain, &mut tag).map_err(failed)?;
+        openssl::symm::encrypt_aead(Cipher::aes_256_gcm(), &key.0, Some(nonce), aad, plain, &mut tag)
+            .map_err(failed)?;
     sealed.extend_from_slice(&tag);
     Ok(sealed)
 }
@@ -70,7 +71,12 @@ pub fn seal(key: &Key256, nonce: &[u8; NONCE_BYTES], aad: &[u8], plain: &[u8]) -
 ///
 /// # Errors
 /// `NotAuthentic`: not these bytes, or not this key, nonce and associated data.
-pub fn open(key: &Key256, nonce: &[u8; NONCE_BYTES], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, AeadError> {
+pub fn open(
+    key: &Key256,
+    nonce: &[u8; NONCE_BYTES],
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Vec<u8>, AeadError> {
     let split = sealed.len().checked_sub(TAG_BYTES).ok_or(AeadError::NotAuthentic)?;
     let (ciphertext, tag) = sealed.split_at(split);
     let failed = |_| AeadError::Failed;
@@ -103,7 +109,10 @@ mod tests {
         assert_eq!(open(&key, &[1; 12], b"where", &sealed).unwrap(), b"what");
         assert_eq!(open(&key, &[2; 12], b"where", &sealed), Err(AeadError::NotAuthentic));
         assert_eq!(open(&key, &[1; 12], b"there", &sealed), Err(AeadError::NotAuthentic));
-        assert_eq!(open(&Key256::random().unwrap(), &[1; 12], b"where", &sealed), Err(AeadError::NotAuthentic));
+        assert_eq!(
+            open(&Key256::random().unwrap(), &[1; 12], b"where", &sealed),
+            Err(AeadError::NotAuthentic)
+        );
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[place] ^= 1;

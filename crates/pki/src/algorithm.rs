@@ -24,8 +24,14 @@ pub enum SignatureAlgorithm {
 
 impl SignatureAlgorithm {
     /// Every one of them.
-    pub const ALL: [Self; 6] =
-        [Self::RsaSha256, Self::RsaSha384, Self::RsaSha512, Self::RsaPssSha256, Self::EcdsaSha256, Self::EcdsaSha384];
+    pub const ALL: [Self; 6] = [
+        Self::RsaSha256,
+        Self::RsaSha384,
+        Self::RsaSha512,
+        Self::RsaPssSha256,
+        Self::EcdsaSha256,
+        Self::EcdsaSha384,
+    ];
 
     /// The `Algorithm` of a `ds:SignatureMethod`.
     pub fn xmldsig_uri(self) -> &'static str {

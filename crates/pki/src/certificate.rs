@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use openssl::x509::X509;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::asn1_rs::FromDer as _;
+use x509_parser::pem::Pem;
 use x509_parser::prelude::X509Certificate;
 
-pub use crate::key::{KeyKind, PublicKey, VerifyError, WeakKey};
 use crate::der;
 use crate::digest::sha256;
+pub use crate::key::{KeyKind, PublicKey, VerifyError, WeakKey};
 
 /// A certificate: well-formed DER to its last byte. Cloning is cheap. Nothing about trust is said by holding one.
 #[derive(Clone)]
@@ -95,14 +96,16 @@ impl Certificate {
         if bytes.len() > CERTIFICATE_BYTES_MAX {
             return Err(malformed());
         }
-        der::whole(bytes, der::tag::SEQUENCE).map_err(|_| malformed())?;
         der::check_deep(bytes).map_err(|_| malformed())?;
+        der::signed_part(bytes, &[der::tag::CONTEXT_0, der::tag::INTEGER]).map_err(|_| malformed())?;
         let openssl = X509::from_der(bytes).map_err(|_| malformed())?;
         let (rest, parsed) = X509Certificate::from_der(bytes).map_err(|_| malformed())?;
         if !rest.is_empty() {
             return Err(malformed());
         }
-        let time = |at: &x509_parser::time::ASN1Time| Timestamp::from_second(at.timestamp()).map_err(|_| malformed());
+        let time = |at: &x509_parser::time::ASN1Time| {
+            Timestamp::from_second(at.timestamp()).map_err(|_| malformed())
+        };
         let key = openssl.public_key().map_err(|_| malformed())?;
         let inner = Inner {
             fingerprint: sha256(bytes),
@@ -126,12 +129,12 @@ impl Certificate {
     /// # Errors
     /// `Pem`, `Malformed`.
     pub fn from_pem(pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
-        let found = X509::stack_from_pem(pem).map_err(|_| CertificateError::Pem)?;
-        if found.is_empty() {
+        let blocks: Vec<Pem> =
+            Pem::iter_from_buffer(pem).collect::<Result<_, _>>().map_err(|_| CertificateError::Pem)?;
+        if blocks.is_empty() || blocks.iter().any(|block| block.label != "CERTIFICATE") {
             return Err(CertificateError::Pem);
         }
-        let der = |certificate: &X509| certificate.to_der().map_err(|_| CertificateError::Malformed);
-        found.iter().map(|certificate| Self::from_der(&der(certificate)?)).collect()
+        blocks.iter().map(|block| Self::from_der(&block.contents)).collect()
     }
 
     /// Its bytes.
@@ -236,9 +239,13 @@ impl Eq for Certificate {}
 impl Extensions {
     fn read(parsed: &X509Certificate<'_>) -> Result<Self, CertificateError> {
         let mut read = Self::default();
+        // None stands twice (RFC 5280 §4.2): two readers would take different ones.
+        parsed.extensions_map().map_err(|_| CertificateError::Malformed)?;
         for extension in parsed.extensions() {
             match extension.parsed_extension() {
-                ParsedExtension::BasicConstraints(constraints) => read.is_ca = constraints.ca,
+                ParsedExtension::BasicConstraints(_) => {
+                    read.is_ca = is_ca(extension.value).map_err(|_| CertificateError::Malformed)?;
+                }
                 ParsedExtension::SubjectKeyIdentifier(id) => read.subject_key_id = Some(id.0.to_vec()),
                 ParsedExtension::KeyUsage(usage) => {
                     read.key_usage = Some(KeyUsage {
@@ -262,6 +269,19 @@ impl Extensions {
         }
         Ok(read)
     }
+}
+
+/// cA of basicConstraints. An explicit FALSE is no DER, yet certificates of end entities do carry it, and it grants nothing.
+fn is_ca(value: &[u8]) -> Result<bool, der::DerError> {
+    let mut fields = der::whole(value, der::tag::SEQUENCE)?.inside();
+    let ca = match fields.optional(der::tag::BOOLEAN)?.map(|ca| ca.contents) {
+        None | Some([0x00]) => false,
+        Some([0xff]) => true,
+        Some(_) => return Err(der::DerError),
+    };
+    fields.optional(der::tag::INTEGER)?;
+    fields.end()?;
+    Ok(ca)
 }
 
 fn purposes(value: &[u8]) -> Result<Vec<String>, der::DerError> {
@@ -307,7 +327,11 @@ impl Name {
     fn read(name: &x509_parser::x509::X509Name<'_>) -> Self {
         let attributes = name.iter_attributes().map(|attribute| {
             let text = attribute.as_str().map(str::to_owned).unwrap_or_else(|_| {
-                attribute.attr_value().data.iter().fold("#".to_owned(), |out, byte| out + &format!("{byte:02x}"))
+                attribute
+                    .attr_value()
+                    .data
+                    .iter()
+                    .fold("#".to_owned(), |out, byte| out + &format!("{byte:02x}"))
             });
             (attribute.attr_type().to_id_string(), text)
         });

@@ -49,9 +49,13 @@ impl SignedData {
         content_info.end()?;
         let mut signed_data = explicit.take(tag::SEQUENCE)?.inside();
         explicit.end()?;
-        signed_data.take(tag::INTEGER)?;
-        let digest_algorithms =
-            signed_data.take(tag::SET)?.all(tag::SEQUENCE)?.into_iter().map(algorithm).collect::<Result<_, _>>()?;
+        version(&mut signed_data, 3)?; // RFC 5652 §5.1: the content is not id-data
+        let digest_algorithms = signed_data
+            .take(tag::SET)?
+            .all(tag::SEQUENCE)?
+            .into_iter()
+            .map(algorithm)
+            .collect::<Result<_, _>>()?;
         let mut encapsulated = signed_data.take(tag::SEQUENCE)?.inside();
         let content_type = oid(&mut encapsulated)?;
         let mut content = encapsulated.take(tag::CONTEXT_0)?.inside();
@@ -90,8 +94,13 @@ impl SignedData {
 impl SignerInfo {
     fn read(value: Value<'_>) -> Result<Self, DerError> {
         let mut signer = value.inside();
-        signer.take(tag::INTEGER)?;
-        let sid = if let Some(id) = signer.optional(0x80)? {
+        let stated = signer.take(tag::INTEGER)?.contents;
+        let by_key = signer.optional(0x80)?;
+        // RFC 5652 §5.3: the version follows from how the signer is named.
+        if stated != [if by_key.is_some() { 3 } else { 1 }] {
+            return Err(DerError);
+        }
+        let sid = if let Some(id) = by_key {
             SignerId::SubjectKey(id.contents.to_vec())
         } else {
             let mut names = signer.take(tag::SEQUENCE)?.inside();
@@ -115,7 +124,15 @@ impl SignerInfo {
         let has_unsigned_attributes = signer.optional(tag::CONTEXT_1)?.is_some();
         signer.end()?;
         let attributes = encoded.into_iter().map(attribute).collect::<Result<_, _>>()?;
-        Ok(Self { sid, digest_oid, signed_attributes, attributes, signature_oid, signature, has_unsigned_attributes })
+        Ok(Self {
+            sid,
+            digest_oid,
+            signed_attributes,
+            attributes,
+            signature_oid,
+            signature,
+            has_unsigned_attributes,
+        })
     }
 
     /// The one value of the one signed attribute of that type.
@@ -158,6 +175,8 @@ impl SignerInfo {
 fn ess_matches(value: &[u8], certificate: &Certificate) -> Result<bool, DerError> {
     let mut signing_certificate = der::whole(value, tag::SEQUENCE)?.inside();
     let ids = signing_certificate.take(tag::SEQUENCE)?;
+    signing_certificate.optional(tag::SEQUENCE)?; // policies
+    signing_certificate.end()?;
     let mut id = ids.inside().take(tag::SEQUENCE)?.inside();
     let algorithm = match id.optional(tag::SEQUENCE)? {
         Some(stated) => digest_algorithm(&algorithm(stated)?).ok_or(DerError)?,
@@ -167,11 +186,16 @@ fn ess_matches(value: &[u8], certificate: &Certificate) -> Result<bool, DerError
     let stated = Digest::new(algorithm, hash).map_err(|_| DerError)?;
     if let Some(issuer_serial) = id.optional(tag::SEQUENCE)? {
         let mut fields = issuer_serial.inside();
-        fields.take(tag::SEQUENCE)?;
-        if fields.take(tag::INTEGER)?.contents != certificate.serial() {
+        let mut names = fields.take(tag::SEQUENCE)?.inside();
+        let issuer = names.take(DIRECTORY_NAME)?.contents;
+        names.end()?;
+        let serial = fields.take(tag::INTEGER)?.contents;
+        fields.end()?;
+        if issuer != certificate.issuer().der() || serial != certificate.serial() {
             return Ok(false);
         }
     }
+    id.end()?;
     Ok(stated.matches(&Digest::of(algorithm, certificate.der())))
 }
 
@@ -185,6 +209,10 @@ fn attribute(value: Value<'_>) -> Result<(String, Vec<Vec<u8>>), DerError> {
         found.push(values.any()?.whole.to_vec());
     }
     Ok((name, found))
+}
+
+fn version(reader: &mut Reader<'_>, expected: u8) -> Result<(), DerError> {
+    if reader.take(tag::INTEGER)?.contents == [expected] { Ok(()) } else { Err(DerError) }
 }
 
 fn oid(reader: &mut Reader<'_>) -> Result<String, DerError> {
@@ -223,6 +251,8 @@ pub(crate) fn digest_oid(algorithm: DigestAlgorithm) -> &'static str {
     }
 }
 
+/// directoryName of a GeneralName: explicit, for a Name is a CHOICE.
+const DIRECTORY_NAME: u8 = 0xa4;
 const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
 const SIGNING_CERTIFICATE_V2: &str = "1.2.840.113549.1.9.16.2.47";
 const RSA: &str = "1.2.840.113549.1.1.1";

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use openssl::hash::MessageDigest;
 use openssl::sign::Verifier;
-use openssl::x509::X509Crl;
 use x509_parser::oid_registry::asn1_rs::FromDer as _;
+use x509_parser::pem::Pem;
 use x509_parser::prelude::CertificateRevocationList;
 
-use crate::certificate::Certificate;
-use crate::der::{self, tag};
+use crate::certificate::{Certificate, KeyKind};
+use crate::der::{self, DerError, tag};
 
 /// One CRL; whose signature is good is judged when a path asks.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ struct Inner {
     scope: Scope,
     to_be_signed: Vec<u8>,
     signature: Vec<u8>,
-    digest: MessageDigest,
+    algorithm: (KeyFamily, MessageDigest),
     /// The SPKI hash of the issuer that its signature was verified with.
     verified_with: Mutex<Option<[u8; 32]>>,
 }
@@ -74,20 +74,26 @@ impl Crl {
     /// [`CrlError`].
     pub fn from_der(bytes: &[u8]) -> Result<Self, CrlError> {
         let malformed = || CrlError::Malformed;
-        let mut outer = der::whole(bytes, tag::SEQUENCE).map_err(|_| malformed())?.inside();
-        let to_be_signed = outer.take(tag::SEQUENCE).map_err(|_| malformed())?.whole.to_vec();
+        der::check_deep(bytes).map_err(|_| malformed())?;
+        let to_be_signed = der::signed_part(bytes, &[tag::INTEGER]).map_err(|_| malformed())?.to_vec();
         let (rest, parsed) = CertificateRevocationList::from_der(bytes).map_err(|_| malformed())?;
         if !rest.is_empty() {
             return Err(malformed());
         }
-        let time = |at: &x509_parser::time::ASN1Time| Timestamp::from_second(at.timestamp()).map_err(|_| malformed());
+        let time = |at: &x509_parser::time::ASN1Time| {
+            Timestamp::from_second(at.timestamp()).map_err(|_| malformed())
+        };
         let next_update = parsed.tbs_cert_list.next_update.as_ref().map(time).transpose()?;
-        let mut revoked = HashMap::new();
+        let mut revoked: HashMap<_, Timestamp> = HashMap::new();
         for entry in parsed.iter_revoked_certificates() {
             if entry.extensions().iter().any(|extension| extension.critical) {
                 return Err(CrlError::Kind("an entry with a critical extension"));
             }
-            revoked.insert(entry.raw_serial().to_vec(), time(&entry.revocation_date)?);
+            let since = time(&entry.revocation_date)?;
+            revoked
+                .entry(entry.raw_serial().to_vec())
+                .and_modify(|first| *first = since.min(*first))
+                .or_insert(since);
         }
         Ok(Self(Arc::new(Inner {
             issuer_der: parsed.issuer().as_raw().to_vec(),
@@ -95,7 +101,7 @@ impl Crl {
             next_update,
             revoked,
             scope: scope(&parsed)?,
-            digest: digest(&parsed.signature_algorithm.algorithm.to_id_string())?,
+            algorithm: algorithm(&parsed.signature_algorithm.algorithm.to_id_string())?,
             signature: parsed.signature_value.data.to_vec(),
             to_be_signed,
             der: bytes.to_vec(),
@@ -108,8 +114,12 @@ impl Crl {
     /// # Errors
     /// [`CrlError`].
     pub fn from_pem(pem: &[u8]) -> Result<Self, CrlError> {
-        let parsed = X509Crl::from_pem(pem).map_err(|_| CrlError::Malformed)?;
-        Self::from_der(&parsed.to_der().map_err(|_| CrlError::Malformed)?)
+        let blocks: Vec<Pem> =
+            Pem::iter_from_buffer(pem).collect::<Result<_, _>>().map_err(|_| CrlError::Malformed)?;
+        match blocks.as_slice() {
+            [block] if block.label == "X509 CRL" => Self::from_der(&block.contents),
+            _ => Err(CrlError::Malformed),
+        }
     }
 
     /// Its bytes.
@@ -129,7 +139,9 @@ impl Crl {
 
     /// Whether it is the list of this authority: its name and its key, which may sign lists.
     fn is_of(&self, issuer: &Certificate) -> bool {
-        if self.0.issuer_der != issuer.subject().der() || issuer.key_usage().is_some_and(|usage| !usage.crl_sign) {
+        if self.0.issuer_der != issuer.subject().der()
+            || issuer.key_usage().is_some_and(|usage| !usage.crl_sign)
+        {
             return false;
         }
         let mut verified_with = self.0.verified_with.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,11 +156,13 @@ impl Crl {
     }
 
     fn verify(&self, issuer: &Certificate) -> Result<bool, openssl::error::ErrorStack> {
-        if issuer.public_key().check_strength().is_err() {
+        let (family, digest) = self.0.algorithm;
+        let is_rsa = issuer.public_key().kind() == KeyKind::Rsa;
+        if issuer.public_key().check_strength().is_err() || is_rsa != (family == KeyFamily::Rsa) {
             return Ok(false);
         }
         let key = issuer.openssl().public_key()?;
-        Verifier::new(self.0.digest, &key)?.verify_oneshot(&self.0.signature, &self.0.to_be_signed)
+        Verifier::new(digest, &key)?.verify_oneshot(&self.0.signature, &self.0.to_be_signed)
     }
 
     /// Whether it speaks of this certificate at all.
@@ -157,9 +171,12 @@ impl Crl {
         if (scope.only_user && certificate.is_ca()) || (scope.only_ca && !certificate.is_ca()) {
             return false;
         }
-        let points = certificate.crl_distribution_points().unwrap_or_default();
-        scope.names.is_empty()
-            || scope.names.iter().any(|name| points.windows(name.len()).any(|window| window == name.as_slice()))
+        if scope.names.is_empty() {
+            return true;
+        }
+        let points = certificate.crl_distribution_points().map(point_names);
+        let Some(Ok(points)) = points else { return false };
+        scope.names.iter().any(|name| points.contains(&name.as_slice()))
     }
 }
 
@@ -169,18 +186,57 @@ impl std::fmt::Debug for Crl {
     }
 }
 
-fn digest(oid: &str) -> Result<MessageDigest, CrlError> {
+/// Every fullName of every distribution point that holds for all reasons and whose list its issuer signs itself.
+fn point_names(value: &[u8]) -> Result<Vec<&[u8]>, DerError> {
+    let mut found = Vec::new();
+    for point in der::whole(value, tag::SEQUENCE)?.all(tag::SEQUENCE)? {
+        let mut fields = point.inside();
+        let name = fields.optional(tag::CONTEXT_0)?;
+        if let (Some(name), Ok(())) = (name, fields.end()) {
+            if let Some(names) = name.inside().optional(tag::CONTEXT_0)? {
+                found.extend(general_names(names)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn general_names(names: der::Value<'_>) -> Result<Vec<&[u8]>, DerError> {
+    let mut reader = names.inside();
+    let mut found = Vec::new();
+    while reader.peek().is_some() {
+        found.push(reader.any()?.whole);
+    }
+    Ok(found)
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum KeyFamily {
+    Rsa,
+    Ecdsa,
+}
+
+fn algorithm(oid: &str) -> Result<(KeyFamily, MessageDigest), CrlError> {
+    use KeyFamily::{Ecdsa, Rsa};
     match oid {
-        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" => Ok(MessageDigest::sha256()),
-        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Ok(MessageDigest::sha384()),
-        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Ok(MessageDigest::sha512()),
+        "1.2.840.113549.1.1.11" => Ok((Rsa, MessageDigest::sha256())),
+        "1.2.840.113549.1.1.12" => Ok((Rsa, MessageDigest::sha384())),
+        "1.2.840.113549.1.1.13" => Ok((Rsa, MessageDigest::sha512())),
+        "1.2.840.10045.4.3.2" => Ok((Ecdsa, MessageDigest::sha256())),
+        "1.2.840.10045.4.3.3" => Ok((Ecdsa, MessageDigest::sha384())),
+        "1.2.840.10045.4.3.4" => Ok((Ecdsa, MessageDigest::sha512())),
         other => Err(CrlError::Algorithm(other.to_owned())),
     }
 }
 
 fn scope(parsed: &CertificateRevocationList<'_>) -> Result<Scope, CrlError> {
     let mut scope = Scope::default();
+    let mut seen = Vec::new();
     for extension in parsed.extensions() {
+        if seen.contains(&&extension.oid) {
+            return Err(CrlError::Malformed);
+        }
+        seen.push(&extension.oid);
         match extension.oid.to_id_string().as_str() {
             "2.5.29.28" => scope = issuing_distribution_point(extension.value)?,
             "2.5.29.27" => return Err(CrlError::Kind("delta")),
@@ -194,32 +250,46 @@ fn scope(parsed: &CertificateRevocationList<'_>) -> Result<Scope, CrlError> {
 
 fn issuing_distribution_point(value: &[u8]) -> Result<Scope, CrlError> {
     let mut scope = Scope::default();
-    let mut fields = der::whole(value, tag::SEQUENCE).map_err(|_| CrlError::Malformed)?.inside();
+    let malformed = |_: DerError| CrlError::Malformed;
+    let mut fields = der::whole(value, tag::SEQUENCE).map_err(malformed)?.inside();
+    let mut last = None;
     while fields.peek().is_some() {
-        let field = fields.any().map_err(|_| CrlError::Malformed)?;
-        let yes = field.contents == [0xff];
+        let field = fields.any().map_err(malformed)?;
+        // The numbers of the tags go up in DER; a field that stands twice would leave one of two unread.
+        let number = field.tag & 0x1f;
+        if last.is_some_and(|last| last >= number) {
+            return Err(CrlError::Malformed);
+        }
+        last = Some(number);
+        if matches!(field.tag, 0x81 | 0x82 | 0x84 | 0x85) {
+            der::present_is_true(field).map_err(malformed)?;
+        }
         match field.tag {
             0xa0 => scope.names = full_names(field)?,
-            0x81 => scope.only_user = yes,
-            0x82 => scope.only_ca = yes,
+            0x81 => scope.only_user = true,
+            0x82 => scope.only_ca = true,
             0x83 => return Err(CrlError::Kind("by reason")),
-            0x84 if yes => return Err(CrlError::Kind("indirect")),
-            0x85 if yes => return Err(CrlError::Kind("of attribute certificates")),
-            _ => {}
+            0x84 => return Err(CrlError::Kind("indirect")),
+            0x85 => return Err(CrlError::Kind("of attribute certificates")),
+            _ => return Err(CrlError::Malformed),
         }
+    }
+    if scope.only_user && scope.only_ca {
+        return Err(CrlError::Malformed);
     }
     Ok(scope)
 }
 
 fn full_names(point: der::Value<'_>) -> Result<Vec<Vec<u8>>, CrlError> {
     let mut inside = point.inside();
-    let names = inside.take(tag::CONTEXT_0).map_err(|_| CrlError::Kind("a distribution point without full name"))?;
-    let mut reader = names.inside();
-    let mut found = Vec::new();
-    while reader.peek().is_some() {
-        found.push(reader.any().map_err(|_| CrlError::Malformed)?.whole.to_vec());
+    let names =
+        inside.take(tag::CONTEXT_0).map_err(|_| CrlError::Kind("a distribution point without full name"))?;
+    inside.end().map_err(|_| CrlError::Malformed)?;
+    let names = general_names(names).map_err(|_| CrlError::Malformed)?;
+    if names.is_empty() {
+        return Err(CrlError::Malformed);
     }
-    Ok(found)
+    Ok(names.into_iter().map(<[u8]>::to_vec).collect())
 }
 
 /// What the lists say of one certificate at one time.

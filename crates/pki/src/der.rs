@@ -130,7 +130,8 @@ pub fn whole(bytes: &[u8], tag: u8) -> Result<Value<'_>, DerError> {
     Ok(value)
 }
 
-/// Checks that every constructed value within is strict DER too, however deep; no recursion.
+/// Checks that every value within is strict DER too, however deep; no recursion. Every BOOLEAN of what is read here
+/// (certificates, CRLs, CMS, TSTInfo) is DEFAULT FALSE, so one that is there is TRUE, in its one spelling.
 ///
 /// # Errors
 /// Some value is not.
@@ -142,6 +143,7 @@ pub fn check_deep(bytes: &[u8]) -> Result<(), DerError> {
             continue;
         }
         let value = reader.any()?;
+        check_primitive(value)?;
         if value.tag & 0x20 != 0 {
             if open.len() > DEPTH_MAX {
                 return Err(DerError);
@@ -153,6 +155,26 @@ pub fn check_deep(bytes: &[u8]) -> Result<(), DerError> {
 }
 
 const DEPTH_MAX: usize = 32;
+
+fn check_primitive(value: Value<'_>) -> Result<(), DerError> {
+    match value.tag {
+        tag::BOOLEAN => present_is_true(value),
+        // X.690 §8.3.2: two spellings of one serial number would be two certificates to a list.
+        tag::INTEGER => match value.contents {
+            [] | [0x00, 0x00..=0x7f, ..] | [0xff, 0x80..=0xff, ..] => Err(DerError),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// A BOOLEAN DEFAULT FALSE that is there, under whatever tag: TRUE as 0xff (X.690 §11.1, §11.5).
+///
+/// # Errors
+/// Anything else.
+pub fn present_is_true(value: Value<'_>) -> Result<(), DerError> {
+    if value.contents == [0xff] { Ok(()) } else { Err(DerError) }
+}
 
 /// One value: tag, length, `parts` one after the other.
 pub fn encode(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -201,6 +223,27 @@ fn base128(mut arc: u64) -> Vec<u8> {
     digits
 }
 
+/// Checks that a signed structure (certificate, CRL) names one algorithm within and without (RFC 5280 §4.1.1.2, §5.1.1.2);
+/// `before` are the tags that may stand before the inner one. Gives the bytes that are signed.
+///
+/// # Errors
+/// Two algorithms, or not such a structure.
+pub(crate) fn signed_part<'a>(bytes: &'a [u8], before: &[u8]) -> Result<&'a [u8], DerError> {
+    let mut outer = whole(bytes, tag::SEQUENCE)?.inside();
+    let to_be_signed = outer.take(tag::SEQUENCE)?;
+    let algorithm = outer.take(tag::SEQUENCE)?;
+    outer.take(tag::BIT_STRING)?;
+    outer.end()?;
+    let mut fields = to_be_signed.inside();
+    for tag in before {
+        fields.optional(*tag)?;
+    }
+    if fields.take(tag::SEQUENCE)?.whole != algorithm.whole {
+        return Err(DerError);
+    }
+    Ok(to_be_signed.whole)
+}
+
 /// The dotted form of an OBJECT IDENTIFIER's contents.
 ///
 /// # Errors
@@ -237,12 +280,18 @@ mod tests {
 
     #[test]
     fn identifiers_go_both_ways() {
-        for dotted in ["1.2.840.113549.1.9.16.1.4", "2.5.29.37", "2.16.840.1.101.3.4.2.1", "2.999.3", "0.4.0.2023.1.1"] {
+        for dotted in
+            ["1.2.840.113549.1.9.16.1.4", "2.5.29.37", "2.16.840.1.101.3.4.2.1", "2.999.3", "0.4.0.2023.1.1"]
+        {
             let der = encode_oid(dotted).unwrap();
             assert_eq!(decode_oid(whole(&der, tag::OID).unwrap().contents).unwrap(), dotted);
         }
         assert!(encode_oid("1.40").is_err() && encode_oid("x").is_err() && encode_oid("1").is_err());
-        assert!(decode_oid(&[0x2a, 0x80, 0x01]).is_err() && decode_oid(&[0x2a, 0x81]).is_err() && decode_oid(&[]).is_err());
+        assert!(
+            decode_oid(&[0x2a, 0x80, 0x01]).is_err()
+                && decode_oid(&[0x2a, 0x81]).is_err()
+                && decode_oid(&[]).is_err()
+        );
     }
 
     #[test]
@@ -253,5 +302,26 @@ mod tests {
         assert!(whole(&[0x04, 0x02, 0xff], 0x04).is_err());
         assert_eq!(whole(&[0x04, 0x01, 0xff], 0x04).unwrap().contents, [0xff]);
         assert!(check_deep(&[0x30, 0x04, 0x30, 0x81, 0x01, 0x00]).is_err());
+    }
+
+    #[test]
+    fn a_boolean_is_true_or_absent() {
+        assert!(check_deep(&[0x30, 0x03, 0x01, 0x01, 0xff]).is_ok());
+        for contents in [&[0x00][..], &[0x01], &[0x80], &[], &[0xff, 0xff]] {
+            assert!(
+                check_deep(&encode(tag::SEQUENCE, &[&encode(tag::BOOLEAN, &[contents])])).is_err(),
+                "{contents:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_integer_is_the_shortest() {
+        for contents in [&[0x00][..], &[0x7f], &[0x00, 0x80], &[0xff, 0x7f], &[0x80]] {
+            assert!(check_deep(&encode(tag::INTEGER, &[contents])).is_ok(), "{contents:?}");
+        }
+        for contents in [&[][..], &[0x00, 0x00], &[0x00, 0x7f], &[0xff, 0x80], &[0xff, 0xff]] {
+            assert!(check_deep(&encode(tag::INTEGER, &[contents])).is_err(), "{contents:?}");
+        }
     }
 }

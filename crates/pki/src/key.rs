@@ -105,15 +105,26 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`VerifyError`]; a weak key verifies nothing.
-    pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], value: &[u8]) -> Result<(), VerifyError> {
+    pub fn verify(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        value: &[u8],
+    ) -> Result<(), VerifyError> {
         use SignatureAlgorithm as A;
         if self.weakness.is_some() {
             return Err(VerifyError::Invalid);
         }
         match (algorithm, self.kind) {
-            (A::RsaSha256, KeyKind::Rsa) => self.verify_rsa(MessageDigest::sha256(), Padding::PKCS1, message, value),
-            (A::RsaSha384, KeyKind::Rsa) => self.verify_rsa(MessageDigest::sha384(), Padding::PKCS1, message, value),
-            (A::RsaSha512, KeyKind::Rsa) => self.verify_rsa(MessageDigest::sha512(), Padding::PKCS1, message, value),
+            (A::RsaSha256, KeyKind::Rsa) => {
+                self.verify_rsa(MessageDigest::sha256(), Padding::PKCS1, message, value)
+            }
+            (A::RsaSha384, KeyKind::Rsa) => {
+                self.verify_rsa(MessageDigest::sha384(), Padding::PKCS1, message, value)
+            }
+            (A::RsaSha512, KeyKind::Rsa) => {
+                self.verify_rsa(MessageDigest::sha512(), Padding::PKCS1, message, value)
+            }
             (A::RsaPssSha256, KeyKind::Rsa) => {
                 self.verify_rsa(MessageDigest::sha256(), Padding::PKCS1_PSS, message, value)
             }
@@ -189,6 +200,7 @@ fn rsa_weakness(key: &PKey<Public>) -> Option<&'static str> {
     const EXPECTED: &str = "expected RSA of at least 2048 bits with an odd exponent of at least 65537";
     let Ok(rsa) = key.rsa() else { return Some(EXPECTED) };
     let Ok(least) = BigNum::from_u32(65537) else { return Some(EXPECTED) };
-    let strong = rsa.n().num_bits() >= 2048 && rsa.e() >= &*least && rsa.e().is_bit_set(0) && rsa.e().num_bits() <= 64;
+    let strong =
+        rsa.n().num_bits() >= 2048 && rsa.e() >= &*least && rsa.e().is_bit_set(0) && rsa.e().num_bits() <= 64;
     (!strong).then_some(EXPECTED)
 }

@@ -186,21 +186,32 @@ impl TrustAnchors {
         at: Timestamp,
     ) -> Result<ValidPath, PathError> {
         // Said first, because OpenSSL stops at the issuer when both are wrong.
-        if leaf.not_after() < at && self.build(leaf, extra, leaf.not_after()).is_ok() {
-            return Err(PathError::Expired { subject: leaf.subject().to_string(), at: leaf.not_after() });
+        if leaf.not_after() < at {
+            if let Ok(path) = self.build(leaf, extra, leaf.not_after()) {
+                path.refuse_revoked(revocation, at)?;
+                return Err(PathError::Expired { subject: leaf.subject().to_string(), at: leaf.not_after() });
+            }
         }
         let path = self.build(leaf, extra, at)?;
+        path.refuse_revoked(revocation, at)?;
         path.check_strength()?;
+        path.check_authorities()?;
         path.check_usage(purpose)?;
-        if let Revocation::HardFail(crls) = revocation {
-            path.check_revocation(crls, at)?;
-        }
+        path.check_revocation(revocation, at)?;
         Ok(path)
     }
 
-    fn build(&self, leaf: &Certificate, extra: &[Certificate], at: Timestamp) -> Result<ValidPath, PathError> {
+    fn build(
+        &self,
+        leaf: &Certificate,
+        extra: &[Certificate],
+        at: Timestamp,
+    ) -> Result<ValidPath, PathError> {
         let subject = || leaf.subject().to_string();
-        let rule = |error: openssl::error::ErrorStack| PathError::Rule { subject: subject(), reason: error.to_string() };
+        let rule = |error: openssl::error::ErrorStack| PathError::Rule {
+            subject: subject(),
+            reason: error.to_string(),
+        };
         let store = self.store(at).map_err(rule)?;
         let mut helpers = Stack::<X509>::new().map_err(rule)?;
         for certificate in extra.iter().chain(&self.intermediates) {
@@ -216,11 +227,15 @@ impl TrustAnchors {
         });
         let (good, error, chain, at_fault) = found.map_err(rule)?;
         if !good {
-            return Err(store_error(leaf, error, at_fault.as_deref(), at));
+            return Err(store_error(leaf, error, at_fault.as_deref()));
         }
-        let malformed = |_| PathError::Rule { subject: subject(), reason: "a certificate of the path".into() };
-        let chain: Vec<Certificate> =
-            chain.iter().map(|der| self.known(leaf, extra, der)).collect::<Result<_, _>>().map_err(malformed)?;
+        let malformed =
+            |_| PathError::Rule { subject: subject(), reason: "a certificate of the path".into() };
+        let chain: Vec<Certificate> = chain
+            .iter()
+            .map(|der| self.known(leaf, extra, der))
+            .collect::<Result<_, _>>()
+            .map_err(malformed)?;
         // A leaf that is itself an anchor has no issuer that answers for it.
         if chain.len() < 2 {
             return Err(PathError::UnknownIssuer { subject: subject() });
@@ -258,16 +273,18 @@ fn store_error(
     leaf: &Certificate,
     error: openssl::x509::X509VerifyResult,
     at_fault: Option<&[u8]>,
-    at: Timestamp,
 ) -> PathError {
     let at_fault = at_fault.and_then(|der| Certificate::from_der(der).ok());
     let certificate = at_fault.as_ref().unwrap_or(leaf);
     let subject = certificate.subject().to_string();
     match error.as_raw() {
-        9 => PathError::NotYetValid { subject, at: certificate.not_before().max(at) },
+        9 => PathError::NotYetValid { subject, at: certificate.not_before() },
         10 => PathError::Expired { subject, at: certificate.not_after() },
-        2 | 18..=21 => PathError::UnknownIssuer { subject: leaf.subject().to_string() },
-        24 | 26 | 32 | 79 => PathError::WrongUsage { subject, expected: "an authority that may issue certificates" },
+        // 7: an authority of that name is known, but the signature is not by its key.
+        2 | 7 | 18..=21 => PathError::UnknownIssuer { subject: leaf.subject().to_string() },
+        24 | 26 | 32 | 79 => {
+            PathError::WrongUsage { subject, expected: "an authority that may issue certificates" }
+        }
         _ => PathError::Rule { subject, reason: error.error_string().to_owned() },
     }
 }
@@ -277,13 +294,29 @@ impl ValidPath {
     fn check_strength(&self) -> Result<(), PathError> {
         for certificate in &self.chain {
             let subject = || certificate.subject().to_string();
-            certificate.public_key().check_strength().map_err(|cause| PathError::WeakKey { subject: subject(), cause })?;
+            certificate
+                .public_key()
+                .check_strength()
+                .map_err(|cause| PathError::WeakKey { subject: subject(), cause })?;
         }
         for certificate in self.below_anchor() {
             if !SHA2_SIGNATURES.contains(&certificate.signature_oid()) {
                 return Err(PathError::WeakSignature {
                     subject: certificate.subject().to_string(),
                     algorithm: certificate.signature_oid().to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Those between leaf and anchor say themselves that they may issue certificates.
+    fn check_authorities(&self) -> Result<(), PathError> {
+        for authority in self.below_anchor().skip(1) {
+            if !authority.is_ca() || !authority.key_usage().is_some_and(|usage| usage.key_cert_sign) {
+                return Err(PathError::WrongUsage {
+                    subject: authority.subject().to_string(),
+                    expected: "basicConstraints CA and keyUsage keyCertSign",
                 });
             }
         }
@@ -299,22 +332,27 @@ impl ValidPath {
         let usage = leaf.key_usage();
         let extended = leaf.extended_key_usage();
         let may = |purposes: &[&str]| {
-            extended.is_none_or(|extended| extended.purposes.iter().any(|one| purposes.contains(&one.as_str())))
+            extended
+                .is_none_or(|extended| extended.purposes.iter().any(|one| purposes.contains(&one.as_str())))
         };
         match purpose {
             Purpose::MessageSigning => {
-                if usage.is_some_and(|usage| !usage.digital_signature && !usage.non_repudiation) {
+                if usage.is_some_and(|usage| !usage.digital_signature) {
                     return wrong("keyUsage digitalSignature");
                 }
-                if !may(&[CLIENT_AUTH, EMAIL_PROTECTION, DOCUMENT_SIGNING, ANY]) {
+                if !may(&[CLIENT_AUTH, ANY]) {
                     return wrong("extKeyUsage clientAuth, or none");
                 }
             }
             Purpose::TlsClient if usage.is_some_and(|usage| !usage.digital_signature) => {
                 return wrong("keyUsage digitalSignature");
             }
-            Purpose::TlsClient if !may(&[CLIENT_AUTH, ANY]) => return wrong("extKeyUsage clientAuth, or none"),
-            Purpose::TlsServer if !may(&[SERVER_AUTH, ANY]) => return wrong("extKeyUsage serverAuth, or none"),
+            Purpose::TlsClient if !may(&[CLIENT_AUTH, ANY]) => {
+                return wrong("extKeyUsage clientAuth, or none");
+            }
+            Purpose::TlsServer if !may(&[SERVER_AUTH, ANY]) => {
+                return wrong("extKeyUsage serverAuth, or none");
+            }
             Purpose::TlsClient | Purpose::TlsServer => {}
             Purpose::Sealing => {
                 if !usage.is_some_and(|usage| usage.digital_signature && usage.non_repudiation) {
@@ -325,7 +363,8 @@ impl ValidPath {
                 }
             }
             Purpose::TimeStamping => {
-                if !extended.is_some_and(|extended| extended.critical && extended.purposes == [TIME_STAMPING]) {
+                if !extended.is_some_and(|extended| extended.critical && extended.purposes == [TIME_STAMPING])
+                {
                     return wrong("extKeyUsage timeStamping, critical and alone");
                 }
                 if usage.is_some_and(|usage| !usage.digital_signature && !usage.non_repudiation) {
@@ -336,7 +375,19 @@ impl ValidPath {
         Ok(())
     }
 
-    fn check_revocation(&self, crls: &CrlSet, at: Timestamp) -> Result<(), PathError> {
+    /// `Revoked` alone: what a list knows is told before what else is wrong.
+    fn refuse_revoked(&self, revocation: Revocation<'_>, at: Timestamp) -> Result<(), PathError> {
+        let Revocation::HardFail(crls) = revocation else { return Ok(()) };
+        for (certificate, issuer) in self.chain.iter().zip(self.chain.iter().skip(1)) {
+            if let CrlAnswer::Revoked(at) = crls.judge(certificate, issuer, at) {
+                return Err(PathError::Revoked { subject: certificate.subject().to_string(), at });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_revocation(&self, revocation: Revocation<'_>, at: Timestamp) -> Result<(), PathError> {
+        let Revocation::HardFail(crls) = revocation else { return Ok(()) };
         for (certificate, issuer) in self.chain.iter().zip(self.chain.iter().skip(1)) {
             let subject = certificate.subject().to_string();
             match crls.judge(certificate, issuer, at) {
@@ -362,9 +413,7 @@ impl std::fmt::Debug for TrustAnchors {
 
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
-const EMAIL_PROTECTION: &str = "1.3.6.1.5.5.7.3.4";
 const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
-const DOCUMENT_SIGNING: &str = "1.3.6.1.5.5.7.3.36";
 const ANY: &str = "2.5.29.37.0";
 
 /// RSA PKCS#1 and ECDSA with SHA-256, -384, -512.

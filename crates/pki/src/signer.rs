@@ -42,6 +42,12 @@ pub enum SignError {
     /// The key is too weak, or of a kind that nothing here signs with.
     #[error("signer.weak: {0}")]
     Weak(#[from] crate::certificate::WeakKey),
+    /// An RSA key so long that signing with it would hold up everything.
+    #[error("signer.too-long: an RSA key of {bits} bits, expected at most 4096")]
+    TooLong {
+        /// How long.
+        bits: u32,
+    },
     /// The crypto library did not sign.
     #[error("signer.failed: {0}")]
     Failed(String),
@@ -55,6 +61,7 @@ impl SignError {
             Self::Certificate(_) => "signer.certificate",
             Self::Mismatch => "signer.mismatch",
             Self::Weak(_) => "signer.weak",
+            Self::TooLong { .. } => "signer.too-long",
             Self::Failed(_) => "signer.failed",
         }
     }
@@ -74,7 +81,8 @@ impl FileSigner {
     /// # Errors
     /// [`SignError`]: the fault of who configured them.
     pub fn from_pem(key_pem: &[u8], certificates_pem: &[u8]) -> Result<Self, SignError> {
-        let key = PKey::private_key_from_pem_callback(key_pem, |_| Ok(0)).map_err(|e| SignError::Key(e.to_string()))?;
+        let key = PKey::private_key_from_pem_callback(key_pem, |_| Ok(0))
+            .map_err(|e| SignError::Key(e.to_string()))?;
         Self::new(key, Certificate::from_pem(certificates_pem)?)
     }
 
@@ -102,6 +110,10 @@ impl FileSigner {
             return Err(SignError::Mismatch);
         }
         certificate.public_key().check_strength()?;
+        let bits = certificate.public_key().bits();
+        if bits > RSA_BITS_MAX {
+            return Err(SignError::TooLong { bits });
+        }
         let algorithm = match certificate.public_key().kind() {
             KeyKind::P256 => SignatureAlgorithm::EcdsaSha256,
             KeyKind::P384 => SignatureAlgorithm::EcdsaSha384,
@@ -117,10 +129,18 @@ impl FileSigner {
     /// # Errors
     /// `Failed`.
     pub fn private_key_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, SignError> {
-        self.key.private_key_to_pkcs8().map(Zeroizing::new).map_err(|error| SignError::Failed(error.to_string()))
+        self.key
+            .private_key_to_pkcs8()
+            .map(Zeroizing::new)
+            .map_err(|error| SignError::Failed(error.to_string()))
     }
 
-    fn sign_ecdsa(&self, digest: DigestAlgorithm, half_bytes: i32, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    fn sign_ecdsa(
+        &self,
+        digest: DigestAlgorithm,
+        half_bytes: i32,
+        message: &[u8],
+    ) -> Result<Vec<u8>, SignError> {
         let failed = |error: openssl::error::ErrorStack| SignError::Failed(error.to_string());
         let key = self.key.ec_key().map_err(failed)?;
         let value = EcdsaSig::sign(Digest::of(digest, message).as_bytes(), &key).map_err(failed)?;
@@ -162,3 +182,5 @@ impl std::fmt::Debug for FileSigner {
         write!(f, "FileSigner({}, key not shown)", self.certificate.subject())
     }
 }
+
+const RSA_BITS_MAX: u32 = 4096;

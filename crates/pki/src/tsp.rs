@@ -23,15 +23,21 @@ impl TimeStampRequest {
     /// Asks for a token over `imprint`. The nonce comes back in the token as it is: its first bit is 0 and its first byte is not, so
     /// that it is an INTEGER of eight bytes. A policy that is no dotted identifier is left out.
     pub fn new(imprint: &Digest, nonce: [u8; 8], policy: Option<&str>) -> Self {
-        Self { imprint: imprint.clone(), nonce, policy: policy.and_then(|dotted| der::encode_oid(dotted).ok()) }
+        Self {
+            imprint: imprint.clone(),
+            nonce,
+            policy: policy.and_then(|dotted| der::encode_oid(dotted).ok()),
+        }
     }
 
     /// TimeStampReq, DER.
     pub fn to_der(&self) -> Vec<u8> {
         let algorithm = der::encode_oid(cms::digest_oid(self.imprint.algorithm())).unwrap_or_default();
         let algorithm = der::encode(tag::SEQUENCE, &[&algorithm]);
-        let imprint =
-            der::encode(tag::SEQUENCE, &[&algorithm, &der::encode(tag::OCTET_STRING, &[self.imprint.as_bytes()])]);
+        let imprint = der::encode(
+            tag::SEQUENCE,
+            &[&algorithm, &der::encode(tag::OCTET_STRING, &[self.imprint.as_bytes()])],
+        );
         der::encode(
             tag::SEQUENCE,
             &[
@@ -128,24 +134,36 @@ pub enum TspError {
     #[error("{0} signers, expected one")]
     Signers(usize),
     /// SHA-1 or another digest off the list.
-    #[error("digest algorithm {0}, expected SHA-2")]
+    #[error("digest algorithm {0}, expected SHA-2, for the imprint the one asked for")]
     DigestAlgorithm(String),
     /// Other bytes were stamped.
     #[error("the imprint is of something else")]
     Imprint,
-    /// Another nonce, or none.
+    /// No nonce, though one was sent.
+    #[error("no nonce, though one was sent")]
+    NonceMissing,
+    /// Another nonce: the answer to another question.
     #[error("the nonce is not the one sent")]
-    Nonce,
+    NonceWrong,
     /// Another policy.
     #[error("policy {0}, which is not accepted")]
     Policy(String),
-    /// A time that cannot be.
-    #[error("genTime {gen_time} outside {from} to {to}")]
-    GenTime {
+    /// A time before it was asked for.
+    #[error("genTime {gen_time} before {from}")]
+    GenTimePast {
         /// What it says.
         gen_time: Timestamp,
         /// The earliest accepted.
         from: Timestamp,
+    },
+    /// Second 60, which no two clocks read alike.
+    #[error("genTime in second 60")]
+    LeapSecond,
+    /// A time that is still to come.
+    #[error("genTime {gen_time} after {to}")]
+    GenTimeFuture {
+        /// What it says.
+        gen_time: Timestamp,
         /// The latest accepted.
         to: Timestamp,
     },
@@ -186,9 +204,12 @@ impl TspError {
             Self::Signers(_) => "tsp.signers",
             Self::DigestAlgorithm(_) => "tsp.digest-algorithm",
             Self::Imprint => "tsp.imprint",
-            Self::Nonce => "tsp.nonce",
+            Self::NonceMissing => "tsp.nonce.missing",
+            Self::NonceWrong => "tsp.nonce.wrong",
             Self::Policy(_) => "tsp.policy",
-            Self::GenTime { .. } => "tsp.gen-time",
+            Self::GenTimePast { .. } => "tsp.gen-time.past",
+            Self::GenTimeFuture { .. } => "tsp.gen-time.future",
+            Self::LeapSecond => "tsp.gen-time.leap-second",
             Self::Extension => "tsp.extension",
             Self::MessageDigest => "tsp.message-digest",
             Self::NoCertificate => "tsp.no-certificate",
@@ -212,6 +233,7 @@ impl From<DerError> for TspError {
 /// # Errors
 /// `Malformed`, `NotGranted`, and as [`TimeStampToken::from_der`].
 pub fn parse_response(bytes: &[u8]) -> Result<TimeStampToken, TspError> {
+    der::check_deep(bytes)?;
     let mut response = der::whole(bytes, tag::SEQUENCE)?.inside();
     let status = response.take(tag::SEQUENCE)?.inside().take(tag::INTEGER)?;
     let status = match status.contents {
@@ -272,17 +294,26 @@ impl TstInfo {
         let imprint = Digest::new(algorithm, hash).map_err(|_| TspError::Malformed)?;
         let serial = fields.take(tag::INTEGER)?.contents.to_vec();
         let gen_time = generalized_time(fields.take(tag::GENERALIZED_TIME)?.contents)?;
-        fields.optional(tag::SEQUENCE)?; // accuracy
-        fields.optional(tag::BOOLEAN)?; // ordering
+        if let Some(accuracy) = fields.optional(tag::SEQUENCE)? {
+            let mut accuracy = accuracy.inside();
+            accuracy.optional(tag::INTEGER)?; // seconds
+            accuracy.optional(0x80)?; // millis
+            accuracy.optional(0x81)?; // micros
+            accuracy.end()?;
+        }
+        fields.optional(tag::BOOLEAN)?; // ordering: one octet, TRUE, as check_deep saw
         let nonce = fields.optional(tag::INTEGER)?.map(|nonce| nonce.contents.to_vec());
         fields.optional(tag::CONTEXT_0)?; // tsa
         if let Some(extensions) = fields.optional(tag::CONTEXT_1)? {
             for extension in extensions.all(tag::SEQUENCE)? {
                 let mut extension = extension.inside();
                 extension.take(tag::OID)?;
-                if extension.optional(tag::BOOLEAN)?.is_some_and(|critical| critical.contents == [0xff]) {
+                // DEFAULT FALSE: one that is there is TRUE, as check_deep saw.
+                if extension.optional(tag::BOOLEAN)?.is_some() {
                     return Err(TspError::Extension);
                 }
+                extension.take(tag::OCTET_STRING)?;
+                extension.end()?;
             }
         }
         fields.end()?;
@@ -294,10 +325,14 @@ impl TstInfo {
 fn generalized_time(contents: &[u8]) -> Result<Timestamp, TspError> {
     let text = std::str::from_utf8(contents).map_err(|_| TspError::Malformed)?;
     let text = text.strip_suffix('Z').ok_or(TspError::Malformed)?;
-    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let (whole, fraction) =
+        text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
     let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.len() != 14 || !all_digits(whole) {
         return Err(TspError::Malformed);
+    }
+    if whole.ends_with("60") {
+        return Err(TspError::LeapSecond);
     }
     let civil = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", whole).map_err(|_| TspError::Malformed)?;
     let second = jiff::tz::Offset::UTC.to_timestamp(civil).map_err(|_| TspError::Malformed)?;
@@ -325,22 +360,37 @@ pub fn check(token: &TimeStampToken, checks: &TokenChecks<'_>) -> Result<Checked
         }
     }
     check_signature(signed)?;
+    if info.imprint.algorithm() != checks.imprint.algorithm() {
+        return Err(TspError::DigestAlgorithm(cms::digest_oid(info.imprint.algorithm()).to_owned()));
+    }
     if !info.imprint.matches(checks.imprint) {
         return Err(TspError::Imprint);
     }
-    if checks.nonce.is_some() && info.nonce.as_deref() != checks.nonce {
-        return Err(TspError::Nonce);
+    if let Some(sent) = checks.nonce {
+        let nonce = info.nonce.as_deref().ok_or(TspError::NonceMissing)?;
+        if nonce != sent {
+            return Err(TspError::NonceWrong);
+        }
     }
     if !checks.policies.is_empty() && !checks.policies.contains(&info.policy) {
         return Err(TspError::Policy(info.policy.clone()));
     }
     if let Some((from, to)) = checks.gen_time_window {
-        if info.gen_time < from || info.gen_time > to {
-            return Err(TspError::GenTime { gen_time: info.gen_time, from, to });
+        if info.gen_time < from {
+            return Err(TspError::GenTimePast { gen_time: info.gen_time, from });
+        }
+        if info.gen_time > to {
+            return Err(TspError::GenTimeFuture { gen_time: info.gen_time, to });
         }
     }
     let leaf = signed.signing_certificate().ok_or(TspError::NoCertificate)?;
-    let path = checks.anchors.validate(leaf, &signed.certificates, checks.revocation, Purpose::TimeStamping, checks.at)?;
+    let path = checks.anchors.validate(
+        leaf,
+        &signed.certificates,
+        checks.revocation,
+        Purpose::TimeStamping,
+        checks.at,
+    )?;
     Ok(CheckedToken { token: token.clone(), path })
 }
 
