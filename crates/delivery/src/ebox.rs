@@ -6,6 +6,7 @@
 mod oauth;
 mod profile;
 mod publish;
+pub use publish::idempotency_key;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -266,6 +266,12 @@ pub struct Ebox {
     pub message_types: std::collections::BTreeMap<String, String>,
     /// The e-Box message type of a document type that the table does not name.
     pub default_message_type: String,
+    /// Quality codes under which an enterprise's own box is meant; every other one is a mandatary's, for which REST has no field.
+    #[serde(default = "default_enterprise_qualities")]
+    pub enterprise_qualities: Vec<String>,
+    /// Largest file that the registry takes.
+    #[serde(default = "default_attachment")]
+    pub attachment_bytes_max: u64,
     /// Language of the subject where the sender names none (or `en`, `bi`).
     #[serde(default = "default_language")]
     pub default_language: String,
@@ -277,6 +283,12 @@ pub struct Ebox {
     pub stand_in: bool,
 }
 
+fn default_enterprise_qualities() -> Vec<String> {
+    vec!["QUAL_EMP_NOSS".into()]
+}
+fn default_attachment() -> u64 {
+    2 * 1024 * 1024 * 1024
+}
 fn default_language() -> String {
     "nl".into()
 }

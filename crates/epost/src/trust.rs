@@ -1,1 +1,279 @@
-//! trust
+//! Trust from outside, kept at hand: authorities and CRLs read from files in the background, time-stamps fetched from TSAs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use pki::certificate::Certificate;
+use pki::crl::{Crl, CrlSet};
+use pki::digest::Digest;
+use pki::path::{Revocation, TrustAnchors};
+use pki::tsp::{self, CheckedToken, TimeStampRequest, TokenChecks};
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, Tsa};
+
+/// Why files of certificates or CRLs cannot be used; the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file or folder cannot be read.
+    #[error("trust.unreadable: {path}: {cause}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("trust.malformed: {path}: {cause}; expected {expected}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What was expected in it.
+        expected: &'static str,
+        /// What the parser said.
+        cause: String,
+    },
+}
+
+/// Reads every certificate of some PEM files.
+///
+/// # Errors
+/// `Unreadable`, `Malformed`: the operator's to mend.
+pub fn read_certificates(paths: &[PathBuf]) -> Result<Vec<Certificate>, TrustError> {
+    let mut certificates = Vec::new();
+    for path in paths {
+        let found = Certificate::from_pem(&read(path)?).map_err(|cause| TrustError::Malformed {
+            path: path.clone(),
+            expected: "PEM certificates",
+            cause: cause.to_string(),
+        })?;
+        certificates.extend(found);
+    }
+    Ok(certificates)
+}
+
+/// Reads CRLs (DER or PEM) from files, and from every `.crl` file of folders.
+///
+/// # Errors
+/// `Unreadable`, `Malformed`: the operator's to mend.
+pub fn read_crls(paths: &[PathBuf]) -> Result<Vec<Crl>, TrustError> {
+    let mut crls = Vec::new();
+    for path in paths {
+        for file in crl_files(path)? {
+            let bytes = read(&file)?;
+            let parsed = if bytes.starts_with(b"-----") { Crl::from_pem(&bytes) } else { Crl::from_der(&bytes) };
+            crls.push(parsed.map_err(|cause| TrustError::Malformed {
+                path: file,
+                expected: "one CRL, DER or PEM",
+                cause: cause.to_string(),
+            })?);
+        }
+    }
+    Ok(crls)
+}
+
+fn crl_files(path: &Path) -> Result<Vec<PathBuf>, TrustError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let unreadable = |cause| TrustError::Unreadable { path: path.to_owned(), cause };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if file.extension().is_some_and(|extension| extension == "crl") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
+    std::fs::read(path).map_err(|cause| TrustError::Unreadable { path: path.to_owned(), cause })
+}
+
+/// The authorities of the senders, and the newest readable CRLs.
+pub struct SenderTrust {
+    /// Roots and intermediates; they change with a restart.
+    pub anchors: Arc<TrustAnchors>,
+    /// Every authority's certificate: named in the TLS handshake, because Java picks its certificate by them.
+    pub authorities: Vec<Certificate>,
+    crls: ArcSwap<CrlSet>,
+    crl_paths: Vec<PathBuf>,
+}
+
+impl SenderTrust {
+    /// Reads the configured files.
+    ///
+    /// # Errors
+    /// As [`read_certificates`] and [`read_crls`].
+    pub fn read(config: &Config) -> Result<Self, TrustError> {
+        let anchors = read_certificates(&config.senders.anchors)?;
+        let intermediates = read_certificates(&config.senders.intermediates)?;
+        Ok(Self {
+            authorities: anchors.iter().chain(&intermediates).cloned().collect(),
+            anchors: Arc::new(TrustAnchors::new(anchors, intermediates)),
+            crls: ArcSwap::from_pointee(CrlSet::new(read_crls(&config.senders.crls)?)),
+            crl_paths: config.senders.crls.clone(),
+        })
+    }
+
+    /// The CRLs in force now; hold the returned value for the whole of one judgement.
+    pub fn crls(&self) -> Arc<CrlSet> {
+        self.crls.load_full()
+    }
+
+    /// Reads the CRL files again; when one is unreadable the old ones stay, until their nextUpdate refuses senders.
+    ///
+    /// # Errors
+    /// As [`read_crls`].
+    pub fn reload(&self) -> Result<(), TrustError> {
+        self.crls.store(Arc::new(CrlSet::new(read_crls(&self.crl_paths)?)));
+        Ok(())
+    }
+}
+
+/// Gives a time-stamp over an imprint, checked in full, or says that none is to be had.
+#[async_trait]
+pub trait Stamper: Send + Sync {
+    /// One checked token over `imprint`.
+    ///
+    /// # Errors
+    /// `StampError`: no authority gave a good token in time; ours to answer with SOA-02002.
+    async fn stamp(&self, imprint: &Digest) -> Result<Stamp, StampError>;
+}
+
+/// A checked token and who gave it.
+pub struct Stamp {
+    /// The token; every check of RFC 3161 ran.
+    pub token: CheckedToken,
+    /// The authority's configured name.
+    pub authority: String,
+}
+
+/// No authority gave a good token.
+#[derive(Debug, thiserror::Error)]
+#[error("tsa.none-answered: {}", .0.join("; "))]
+pub struct StampError(pub Vec<String>);
+
+/// Time-stamping authorities over HTTP (RFC 3161 §3.4), asked in order.
+pub struct TsaClient {
+    http: reqwest::Client,
+    authorities: Vec<Authority>,
+    clock: fn() -> Timestamp,
+    gen_time_skew: jiff::SignedDuration,
+}
+
+struct Authority {
+    setup: Tsa,
+    anchors: TrustAnchors,
+    crls: ArcSwap<CrlSet>,
+    slots: Semaphore,
+}
+
+impl TsaClient {
+    /// Reads the authorities' files; opens no connection yet.
+    ///
+    /// # Errors
+    /// As [`read_certificates`] and [`read_crls`].
+    pub fn read(config: &Config, http: reqwest::Client, clock: fn() -> Timestamp) -> Result<Self, TrustError> {
+        let authorities = config.tsa.iter().map(Authority::read).collect::<Result<_, _>>()?;
+        let skew = i64::try_from(config.senders.clock_skew_seconds_max).unwrap_or(60);
+        Ok(Self { http, authorities, clock, gen_time_skew: jiff::SignedDuration::from_secs(skew) })
+    }
+
+    /// Reads the authorities' CRL files again; old ones stay where one is unreadable.
+    pub fn reload(&self) {
+        for authority in &self.authorities {
+            match read_crls(&authority.setup.crls) {
+                Ok(crls) => authority.crls.store(Arc::new(CrlSet::new(crls))),
+                Err(error) => tracing::error!(event = "tsa.crls-unreadable", authority = authority.setup.name, %error),
+            }
+        }
+    }
+
+    async fn ask(&self, authority: &Authority, imprint: &Digest) -> Result<CheckedToken, String> {
+        let mut nonce = [0; 8];
+        pki::random::fill(&mut nonce).map_err(|error| error.to_string())?;
+        nonce[0] &= 0x7f; // a positive INTEGER
+        nonce[0] |= 0x40; // of exactly eight bytes, so that it comes back as it went
+        let policy = authority.setup.policies.first().map(String::as_str);
+        let request = TimeStampRequest::new(imprint, nonce, policy).to_der();
+        let asked_at = (self.clock)();
+        let answer = self.post(authority, request).await?;
+        let token = tsp::parse_response(&answer).map_err(|error| error.to_string())?;
+        let now = (self.clock)();
+        let crls = authority.crls.load_full();
+        let checks = TokenChecks {
+            imprint,
+            nonce: Some(&nonce),
+            policies: &authority.setup.policies,
+            anchors: &authority.anchors,
+            revocation: Revocation::HardFail(&crls),
+            gen_time_window: Some((asked_at - self.gen_time_skew, now + self.gen_time_skew)),
+            at: now,
+        };
+        tsp::check(&token, &checks).map_err(|error| error.to_string())
+    }
+
+    async fn post(&self, authority: &Authority, request: Vec<u8>) -> Result<Vec<u8>, String> {
+        let sent = self
+            .http
+            .post(&authority.setup.url)
+            .header("content-type", "application/timestamp-query")
+            .body(request)
+            .send()
+            .await;
+        let mut answer = sent.map_err(|error| error.without_url().to_string())?;
+        if !answer.status().is_success() {
+            return Err(format!("HTTP status {}", answer.status().as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| error.without_url().to_string())? {
+            if body.len() + chunk.len() > TOKEN_BYTES_MAX {
+                return Err(format!("an answer of more than {TOKEN_BYTES_MAX} bytes"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+impl Authority {
+    fn read(setup: &Tsa) -> Result<Self, TrustError> {
+        Ok(Self {
+            anchors: TrustAnchors::new(read_certificates(&setup.anchors)?, read_certificates(&setup.intermediates)?),
+            crls: ArcSwap::from_pointee(CrlSet::new(read_crls(&setup.crls)?)),
+            slots: Semaphore::new(setup.concurrency_max),
+            setup: setup.clone(),
+        })
+    }
+}
+
+#[async_trait]
+impl Stamper for TsaClient {
+    async fn stamp(&self, imprint: &Digest) -> Result<Stamp, StampError> {
+        let mut reasons = Vec::new();
+        for authority in &self.authorities {
+            let deadline = Duration::from_secs(authority.setup.timeout_seconds);
+            let asked = async {
+                let _slot = authority.slots.acquire().await.map_err(|error| error.to_string())?;
+                self.ask(authority, imprint).await
+            };
+            let reason = match tokio::time::timeout(deadline, asked).await {
+                Ok(Ok(token)) => return Ok(Stamp { token, authority: authority.setup.name.clone() }),
+                Ok(Err(reason)) => reason,
+                Err(_) => format!("no answer in {} s", authority.setup.timeout_seconds),
+            };
+            tracing::warn!(event = "tsa.failed", authority = authority.setup.name, reason = %reason.escape_debug());
+            reasons.push(format!("{}: {reason}", authority.setup.name));
+        }
+        Err(StampError(reasons))
+    }
+}
+
+const TOKEN_BYTES_MAX: usize = 64 * 1024;

@@ -1,1 +1,84 @@
-//! watch
+//! How the parts are: what health checks and operators are told.
+
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use pki::digest::{Digest, DigestAlgorithm};
+
+use crate::admission::health::timed;
+use crate::service::Service;
+
+/// What one probe found.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Its stable name.
+    pub id: &'static str,
+    /// What was probed.
+    pub resource: &'static str,
+    /// What is wrong, without secrets; none: nothing.
+    pub problem: Option<String>,
+    /// How long it took.
+    pub time_ms: u32,
+}
+
+/// The local parts: journal, index, disk, clock, revocation lists.
+pub fn local(service: &Service) -> Vec<Probe> {
+    let begun = Instant::now();
+    let size = service.journal().size();
+    let journal = match size.checked_sub(1).map(|last| service.journal().read(last)) {
+        Some(Err(error)) => Some(error.to_string()),
+        _ => None,
+    };
+    let mut probes = vec![timed("journal", "the journal's newest record", begun, journal)];
+
+    let begun = Instant::now();
+    let index = match service.index().next_position() {
+        Err(error) => Some(error.to_string()),
+        // Appends under way are in the journal a moment before they are indexed.
+        Ok(next) if next + 1024 < size => Some(format!("indexed up to {next} of {size}")),
+        Ok(_) => None,
+    };
+    probes.push(timed("index", "the derived index", begun, index));
+
+    let begun = Instant::now();
+    let (disk, directory) = service.data();
+    let full = match disk.free_bytes(directory) {
+        Ok(free) if free < service.settings().free_bytes_min => Some(format!("{free} bytes free")),
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    probes.push(timed("disk", "the data folder", begun, full));
+
+    let begun = Instant::now();
+    let sane = service.now() > BUILT_AFTER;
+    probes.push(timed("clock", "the system clock", begun, (!sane).then(|| "before this program was built".to_owned())));
+
+    let begun = Instant::now();
+    let crls = service.senders().crls();
+    let stale = crls.crls().iter().filter(|crl| crl.next_update().is_none_or(|next| next < service.now())).count();
+    let problem = (stale > 0).then(|| format!("{stale} of {} lists are past their nextUpdate", crls.crls().len()));
+    probes.push(timed("revocation", "the senders' revocation lists", begun, problem));
+    probes
+}
+
+/// The outside: time-stamping, the channels.
+pub async fn outside(service: &Service) -> Vec<Probe> {
+    let begun = Instant::now();
+    let imprint = Digest::of(DigestAlgorithm::Sha256, b"health check");
+    let problem = match service.stamper().stamp(&imprint).await {
+        Err(error) => Some(error.to_string()),
+        Ok(stamp) => {
+            let skew = service.now().duration_since(stamp.token.token().tst_info().gen_time).abs();
+            let limit = SignedDuration::from_secs(service.settings().clock_skew_seconds_max);
+            (skew > limit).then(|| format!("our clock and the authority's differ by {} s", skew.as_secs()))
+        }
+    };
+    let mut probes = vec![timed("tsa", "time-stamping authority", begun, problem)];
+    let begun = Instant::now();
+    let problem = service.probe_channels().await.err();
+    probes.push(timed("ebox", "e-Box MessageRegistry", begun, problem));
+    probes
+}
+
+/// A clock before this is wrong for certain (2026-11-01).
+const BUILT_AFTER: Timestamp = Timestamp::constant(1_793_491_200, 0);

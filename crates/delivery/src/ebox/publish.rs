@@ -16,7 +16,7 @@ use crate::transport::{Body, HttpRequest, HttpResponse, Method};
 use crate::{Away, Consignment, ContentSource, Item, ItemPart, Outcome};
 
 /// The idempotency key of an item on a channel: the same for every attempt, on every node, after every crash.
-pub(super) fn idempotency_key(ticket: &Ticket, channel: ChannelName) -> Uuid {
+pub fn idempotency_key(ticket: &Ticket, channel: ChannelName) -> Uuid {
     Uuid::new_v5(&KEY_NAMESPACE, format!("{ticket}/{channel}").as_bytes())
 }
 

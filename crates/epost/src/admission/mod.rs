@@ -1,1 +1,236 @@
-//! admission
+//! Admission: from the bytes that arrived to an answer, one step after the other; each step ends in a [`Refusal`] or goes on.
+//!
+//! `parse → authenticate → grant → digests → channel → duplicates → preference → Received → seal → Accepted → answer`
+
+pub mod accept;
+pub mod answer;
+pub mod duplicates;
+pub mod facts;
+pub mod health;
+pub mod read;
+pub mod refuse;
+pub mod spool;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use erds::{FaultCode, Refusal, Sender};
+use jiff::Timestamp;
+use pki::certificate::Certificate;
+use pki::path::{PathError, Purpose, Revocation};
+use soap::envelope::Envelope;
+use soap::message::Request;
+use soap::wss::{self, Authenticated};
+
+use crate::door::soap::Contract;
+use crate::service::Service;
+use spool::Spooled;
+
+/// What HTTP says of a request.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Which address it came to.
+    pub contract: Contract,
+    /// Its Content-Type header.
+    pub content_type: String,
+    /// Its SOAPAction header, if any: a hint that may not contradict the Body.
+    pub soap_action: Option<String>,
+}
+
+/// Who is at the other end, as admission needs it.
+#[derive(Clone)]
+pub struct PeerFacts {
+    /// Source address and port.
+    pub address: SocketAddr,
+    /// The TLS client certificate.
+    pub certificate: Certificate,
+}
+
+impl From<crate::door::Peer> for PeerFacts {
+    fn from(peer: crate::door::Peer) -> Self {
+        Self { address: peer.address, certificate: peer.certificate }
+    }
+}
+
+/// A request whose last byte is in: hashed, encrypted, and as durable as a record may name it.
+pub struct Arrived {
+    /// What HTTP says.
+    pub head: Head,
+    /// Who sent it.
+    pub peer: PeerFacts,
+    /// One clock read, when the last byte was in (E9).
+    pub received_at: Timestamp,
+    /// Its parts.
+    pub spooled: Spooled,
+}
+
+/// An answer, whole.
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The Content-Type.
+    pub content_type: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A request that did not go through, and who it was if the signature proved that.
+pub struct Stopped {
+    /// What the sender hears and the journal keeps.
+    pub refusal: Refusal,
+    /// The sender, if authenticated.
+    pub sender: Option<Sender>,
+    /// The key under which the same signed message is known again, if authenticated.
+    pub submission_key: Option<[u8; 32]>,
+}
+
+impl From<Refusal> for Stopped {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, sender: None, submission_key: None }
+    }
+}
+
+impl Service {
+    /// Decides one request and answers it; whatever happens, the journal has it before the answer leaves (E7).
+    pub async fn answer(self: Arc<Self>, arrived: Arrived) -> Reply {
+        let arrived = Arc::new(arrived);
+        let envelope = match tokio::task::block_in_place(|| self.envelope(&arrived)) {
+            Ok(envelope) => envelope,
+            Err(refusal) => return self.refuse(&arrived, None, refusal.into()).await,
+        };
+        let version = envelope.version();
+        match self.admit(&arrived, envelope).await {
+            Ok(reply) => reply,
+            Err(stopped) => self.refuse(&arrived, Some(version), stopped).await,
+        }
+    }
+
+    fn envelope(&self, arrived: &Arrived) -> Result<Envelope, Refusal> {
+        let spooled = &arrived.spooled;
+        let rules = soap::envelope::Rules { media: spooled.root_media, ..soap::envelope::Rules::default() };
+        let envelope = Envelope::parse(spooled.root.clone(), &|content_id| spooled.small_part(content_id), &rules)?;
+        envelope.check_action(arrived.head.soap_action.as_deref())?;
+        Ok(envelope)
+    }
+
+    async fn admit(self: &Arc<Self>, arrived: &Arc<Arrived>, envelope: Envelope) -> Result<Reply, Stopped> {
+        let authenticated = tokio::task::block_in_place(|| self.authenticate(arrived, &envelope))?;
+        let stopped = |refusal: Refusal| Stopped {
+            refusal,
+            sender: Some(authenticated.sender().clone()),
+            submission_key: Some(facts::submission_key(&authenticated)),
+        };
+        let message = facts::SignedMessage::new(&authenticated, &envelope);
+        let decision = self.decide(arrived, &authenticated).map_err(stopped)?;
+        match (arrived.head.contract, authenticated.request()) {
+            (Contract::A, Request::SendDocument(submission)) => {
+                self.submit(arrived, message, submission.clone(), decision).await.map_err(stopped)
+            }
+            (Contract::A, Request::GetStatus { ticket }) => {
+                self.get_status(arrived, message, *ticket, decision).await.map_err(stopped)
+            }
+            (Contract::A, Request::HealthCheck { kind }) => {
+                self.health_check(arrived, message, *kind, decision).await.map_err(stopped)
+            }
+            (Contract::B, Request::GetProof { item, proof }) => {
+                self.get_proof(arrived, message, item.clone(), *proof, decision).await.map_err(stopped)
+            }
+            (contract, _) => Err(stopped(Refusal::new(
+                FaultCode::Soa03005,
+                "soap.operation.other-contract",
+                "an operation of the other contract",
+                &format!("an operation that {} serves", contract.path()),
+                "Contract A (sendDocument, getStatus, healthCheck) is served on /RegisteredMail/v1, contract B (getProof) on /RegisteredMail/v2.",
+            ))),
+        }
+    }
+
+    /// Who signed, judged now: path, revocation, freshness, and that the TLS peer is the same sender.
+    fn authenticate(&self, arrived: &Arrived, envelope: &Envelope) -> Result<Authenticated<Request>, Stopped> {
+        let crls = self.senders().crls();
+        let policy = wss::Policy {
+            anchors: &self.senders().anchors,
+            age_seconds_max: self.settings().timestamp_lifetime_seconds_max,
+            lifetime_seconds_max: self.settings().timestamp_lifetime_seconds_max,
+            skew_seconds: self.settings().clock_skew_seconds_max,
+            environment: Some(self.settings().environment),
+            candidates: std::slice::from_ref(&arrived.peer.certificate),
+            strictness: self.settings().strictness,
+            today: crate::service::today(arrived.received_at),
+            ..wss::Policy::new(&self.senders().anchors, Revocation::HardFail(&crls), arrived.received_at)
+        };
+        let authenticated = wss::authenticate(envelope, &policy).map_err(|refused| Stopped {
+            refusal: *refused.refusal,
+            sender: refused.authenticated_as.map(|sender| *sender),
+            submission_key: None,
+        })?;
+        self.same_party(arrived, &authenticated, &crls).map_err(|refusal| Stopped {
+            refusal,
+            sender: Some(authenticated.sender().clone()),
+            submission_key: None,
+        })?;
+        Ok(authenticated)
+    }
+
+    /// The TLS certificate is in force and names the institution and application that signed, or is a configured gateway's.
+    fn same_party(
+        &self,
+        arrived: &Arrived,
+        authenticated: &Authenticated<Request>,
+        crls: &pki::crl::CrlSet,
+    ) -> Result<(), Refusal> {
+        let tls = &arrived.peer.certificate;
+        let judged = self.senders().anchors.validate(
+            tls,
+            &[],
+            Revocation::HardFail(crls),
+            Purpose::TlsClient,
+            arrived.received_at,
+        );
+        let path = judged.map_err(|error| tls_refusal(&error))?;
+        if self.settings().trusted_gateways.contains(&tls.fingerprint()) {
+            return Ok(());
+        }
+        let same = Sender::from_path(&path).is_ok_and(|peer| peer.same_party(authenticated.sender()));
+        if same {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            FaultCode::Soa01001,
+            "tls.peer.other-sender",
+            "a TLS client certificate of another institution or application than the one that signed",
+            "the same institution and application in both certificates",
+            "Connect with the certificate that signs, or have the platform name your gateway.",
+        ))
+    }
+
+    fn decide(&self, arrived: &Arrived, authenticated: &Authenticated<Request>) -> Result<uam::Decision, Refusal> {
+        let request = authenticated.request();
+        let question = uam::Question {
+            sender: authenticated.sender(),
+            transaction: match request {
+                Request::SendDocument(_) => uam::Transaction::SendDocument,
+                Request::GetStatus { .. } => uam::Transaction::GetStatus,
+                Request::GetProof { .. } => uam::Transaction::GetProof,
+                Request::HealthCheck { .. } => uam::Transaction::HealthCheck,
+            },
+            message_type: match request {
+                Request::SendDocument(submission) => submission.document.document_type.as_deref(),
+                _ => None,
+            },
+            address: arrived.peer.address.ip(),
+            at: arrived.received_at,
+        };
+        self.policy().decide(&question).map_err(|denied| denied.to_refusal())
+    }
+}
+
+fn tls_refusal(error: &PathError) -> Refusal {
+    Refusal::new(
+        FaultCode::Soa01001,
+        error.code(),
+        "a TLS client certificate that is not in force",
+        "a certificate that is valid, not revoked, and for client authentication",
+        "Renew the certificate that the connection is made with.",
+    )
+}

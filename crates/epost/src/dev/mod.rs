@@ -8,4 +8,5 @@ pub mod ebox;
 pub mod pki;
 pub mod sample;
 pub mod sandbox;
+pub mod start;
 pub mod tsa;

@@ -1,1 +1,154 @@
-//! door
+//! The door: one accept loop, mutual TLS, HTTP/1.1; hands bytes and the peer's certificate to [`soap`].
+//!
+//! What is not TLS, not HTTP, or comes without a certificate of a known authority ends here with one technical log line.
+
+pub mod soap;
+pub mod tls;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use pki::certificate::Certificate;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::Listen;
+use crate::service::Service;
+
+/// An answer, whole: receipts and faults are small.
+pub type Answer = Response<Full<Bytes>>;
+
+/// Who is at the other end of a connection: known to TLS, not yet judged by admission.
+#[derive(Clone)]
+pub struct Peer {
+    /// Source address and port.
+    pub address: SocketAddr,
+    /// The TLS client certificate, issued by a known authority; its expiry and revocation are judged per request.
+    pub certificate: Certificate,
+}
+
+/// Serves until `stop` turns true, then lets requests under way end within ten seconds.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    listen: Listen,
+    service: Arc<Service>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let connections = Arc::new(Semaphore::new(listen.connections_max));
+    let requests = Arc::new(Semaphore::new(listen.requests_max));
+    let listen = Arc::new(listen);
+    let graceful = GracefulShutdown::new();
+    loop {
+        let (stream, address) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, mostly: wait for some to come back instead of spinning.
+                    tracing::error!(event = "door.accept-failed", %error);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            _ = stop.changed() => break,
+        };
+        let Ok(permit) = connections.clone().try_acquire_owned() else {
+            tracing::warn!(event = "door.connections-full", %address, limit = "listen.connections_max");
+            continue;
+        };
+        let (acceptor, watcher) = (acceptor.clone(), graceful.watcher());
+        let (listen, service, requests) = (listen.clone(), service.clone(), requests.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            connection(stream, address, &acceptor, watcher, listen, service, requests).await;
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(Duration::from_secs(10), graceful.shutdown()).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: &TlsAcceptor,
+    watcher: Watcher,
+    listen: Arc<Listen>,
+    service: Arc<Service>,
+    requests: Arc<Semaphore>,
+) {
+    let _ = stream.set_nodelay(true);
+    let handshake = tokio::time::timeout(Duration::from_secs(listen.handshake_seconds_max), acceptor.accept(stream));
+    let tls = match handshake.await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => return tracing::info!(event = "door.tls-refused", %address, error = %error.to_string().escape_debug()),
+        Err(_) => return tracing::info!(event = "door.tls-slow", %address, limit = "listen.handshake_seconds_max"),
+    };
+    let leaf = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let Some(certificate) = leaf.and_then(|der| Certificate::from_der(der).ok()) else {
+        return tracing::info!(event = "door.no-certificate", %address);
+    };
+    let peer = Peer { address, certificate };
+    let header_deadline = Duration::from_secs(listen.header_seconds_max);
+    let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (service, listen, peer, requests) = (service.clone(), listen.clone(), peer.clone(), requests.clone());
+        async move { Ok::<_, Infallible>(route(request, peer, &listen, &service, &requests).await) }
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_deadline)
+        .max_headers(64)
+        .max_buf_size(128 * 1024)
+        .serve_connection(TokioIo::new(tls), respond);
+    if let Err(error) = watcher.watch(serving).await {
+        tracing::info!(event = "door.http-ended", %address, error = %error.to_string().escape_debug());
+    }
+}
+
+async fn route(
+    request: Request<Incoming>,
+    peer: Peer,
+    listen: &Listen,
+    service: &Arc<Service>,
+    requests: &Arc<Semaphore>,
+) -> Answer {
+    let Some(contract) = soap::Contract::of_path(request.uri().path()) else {
+        return bare(StatusCode::NOT_FOUND, "here are /RegisteredMail/v1 and /RegisteredMail/v2");
+    };
+    match *request.method() {
+        Method::GET => soap::describe(contract, request.uri().query().unwrap_or_default(), listen),
+        Method::POST => match requests.clone().try_acquire_owned() {
+            Ok(_permit) => soap::receive(contract, request, peer, listen, service).await,
+            Err(_) => bare(StatusCode::SERVICE_UNAVAILABLE, "listen.requests_max requests are under way: try again later"),
+        },
+        _ => {
+            let mut answer = bare(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request, or GET ?wsdl");
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+            answer
+        }
+    }
+}
+
+/// An answer before an envelope could be read: a status and one line of text.
+pub(crate) fn bare(status: StatusCode, text: &str) -> Answer {
+    reply(status, "text/plain; charset=utf-8", Bytes::from(format!("{text}\n")))
+}
+
+/// An answer with a body of the given type.
+pub(crate) fn reply(status: StatusCode, content_type: &str, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    let content_type = HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
+}

@@ -1,0 +1,336 @@
+//! sendDocument: from an authorised submission to its receipt.
+//!
+//! Order of writes: parts and key (durable before this begins) → Received → seal and stamp → Accepted with the receipt → answer.
+//! A crash before Accepted leaves a Received that the next start withdraws; after it, the resend finds the receipt.
+
+use std::sync::Arc;
+
+use erds::record::{self, CheckFacts, Hex32, PartFacts, Received, Withdrawn};
+use erds::{FaultCode, Record, Refusal, Submission, Ticket};
+use evidence::description::{FileDescription, FileDigestMethod, ItemDescription, RecipientDescription, SenderDescription};
+use evidence::receipt::ReceiptContent;
+use evidence::seal::Sealed;
+use journal::{Appended, Entry, Frame, Recorded, UniqueKey};
+use pki::digest::{DigestAlgorithm, sha256};
+
+use super::duplicates::Fate;
+use super::facts::{SignedMessage, keyed, token_key};
+use super::{Arrived, Reply};
+use crate::service::{Failure, Service};
+
+/// The parts of a submission, as the sender named them and as they lie in the store, in the same order.
+struct Matched<'a> {
+    parts: Vec<&'a super::spool::SpooledPart>,
+}
+
+impl Service {
+    pub(super) async fn submit(
+        self: &Arc<Self>,
+        arrived: &Arc<Arrived>,
+        message: SignedMessage,
+        submission: Submission,
+        decision: uam::Decision,
+    ) -> Result<Reply, Refusal> {
+        let matched = tokio::task::block_in_place(|| self.match_digests(arrived, &message, &submission))?;
+        let channel = self.channel_for(&submission.recipient)?;
+        let sizes: Vec<u64> = matched.parts.iter().map(|part| part.stored.bytes).collect();
+        channel.can_carry(&submission, &sizes)?;
+        loop {
+            let keys = match self.keys(&message, &submission, arrived)? {
+                Ok(keys) => keys,
+                Err(fate) => match self.repeat(fate, &submission, &message).await? {
+                    Some(reply) => return Ok(reply),
+                    None => continue,
+                },
+            };
+            let facts = channel.inquire(&submission.recipient, submission.check).await;
+            let checks = checks(facts.map_err(inquire_refusal)?, &submission);
+            let received = Received {
+                ticket: arrived.spooled.ticket,
+                request: message.facts(arrived, &decision),
+                token_key: token_key(&message.sender, &submission.token).map(Hex32),
+                content_digest: Hex32(submission.content_digest()),
+                channel: channel.name(),
+                checks,
+                parts: matched.part_facts(),
+            };
+            let frames = self.received_frames(arrived, &message, &submission, &matched)?;
+            let under_way = self.in_flight().begin(arrived.spooled.ticket);
+            let record = Record::Received(received);
+            let entry = Entry { record, frames, unique_keys: keys };
+            match self.append(entry).await? {
+                // Somebody was quicker with the same key: look again what became of it.
+                Appended::Existing(_) => drop(under_way),
+                Appended::Recorded(recorded) => {
+                    let accepted = self.accept(arrived, &message, &submission, recorded).await;
+                    drop(under_way);
+                    let sealed = accepted?;
+                    let ticket = arrived.spooled.ticket;
+                    let reply =
+                        self.receipt_reply(message.version, ticket, &submission.token, sealed.xml(), sealed.p7s());
+                    return Ok(reply?);
+                }
+            }
+        }
+    }
+
+    /// Every digest under the sender's signature equals that of the bytes that arrived (E8), and nothing arrived that nobody signed.
+    fn match_digests<'a>(
+        &self,
+        arrived: &'a Arrived,
+        message: &SignedMessage,
+        submission: &Submission,
+    ) -> Result<Matched<'a>, Refusal> {
+        let spooled = &arrived.spooled;
+        let mut parts = Vec::new();
+        for stated in submission.parts() {
+            // Both sides may be percent-encoded, or not (clients.md 8).
+            let named = |part: &&super::spool::SpooledPart| {
+                part.content_id == stated.content_id
+                    || soap::message::normalised_content_id(&part.content_id) == stated.content_id
+            };
+            let Some(part) = spooled.parts.iter().find(named) else {
+                return Err(attachment("content.part-missing", "a Content that names no attachment of this message"));
+            };
+            if parts.iter().any(|other: &&super::spool::SpooledPart| std::ptr::eq(*other, part)) {
+                return Err(attachment("content.part-twice", "two Contents that name one attachment"));
+            }
+            parts.push(part);
+            let digest = stated.digest.to_digest().ok_or_else(|| {
+                mismatch("a DigestValue that is not as long as its DigestMethod's", parts.len())
+            })?;
+            let same = match digest.algorithm() {
+                DigestAlgorithm::Sha256 => part.stored.sha256.matches(&digest),
+                other => self.rehash(spooled.ticket, &spooled.key, part, other)?.matches(&digest),
+            };
+            if !same {
+                return Err(mismatch("other bytes than the digest under the signature was made of", parts.len()));
+            }
+        }
+        let included = |part: &super::spool::SpooledPart| message.included.contains(&part.content_id);
+        let used = |part: &super::spool::SpooledPart| parts.iter().any(|used| std::ptr::eq(*used, part));
+        if spooled.parts.iter().any(|part| !used(part) && !included(part)) {
+            return Err(attachment("content.part-undeclared", "an attachment that the signed Body does not name"));
+        }
+        Ok(Matched { parts })
+    }
+
+    /// The keys of this submission, all free, or the fate of the first one that is not.
+    fn keys(
+        &self,
+        message: &SignedMessage,
+        submission: &Submission,
+        arrived: &Arrived,
+    ) -> Result<Result<Vec<UniqueKey>, Fate>, Failure> {
+        let mut keys = vec![UniqueKey(keyed("ticket", &[arrived.spooled.ticket.as_str().as_bytes()]))];
+        let bases = [token_key(&message.sender, &submission.token), Some(message.submission_key())];
+        for base in bases.into_iter().flatten() {
+            match self.claim(base)? {
+                Ok(key) => keys.push(key),
+                Err(fate) => return Ok(Err(fate)),
+            }
+        }
+        Ok(Ok(keys))
+    }
+
+    /// The answer to a repeat; none: what held the key was withdrawn meanwhile, so this request may try itself.
+    async fn repeat(
+        &self,
+        fate: Fate,
+        submission: &Submission,
+        message: &SignedMessage,
+    ) -> Result<Option<Reply>, Refusal> {
+        let (position, ticket) = match fate {
+            Fate::Refused(position) => return Ok(Some(self.stored_fault(position)?)),
+            Fate::Item { received, ticket } => (received, ticket),
+        };
+        let Record::Received(received) = self.journal().read(position).map_err(Failure::from)?.record else {
+            return Err(Failure::journal("a key without its Received").into());
+        };
+        if received.content_digest != Hex32(submission.content_digest()) {
+            return Err(Refusal::new(
+                FaultCode::EpostB04,
+                "submission.token-reused",
+                "a Token that this institution used before, with other content",
+                "one Token for one item",
+                "Give the new item a Token of its own; to send the same item again, send it unchanged.",
+            ));
+        }
+        self.in_flight().wait(ticket).await;
+        if self.index().is_withdrawn(ticket).map_err(Failure::from)? {
+            return Ok(None);
+        }
+        let receipt = self.stored_receipt(ticket)?;
+        Ok(Some(self.receipt_reply(message.version, ticket, &submission.token, &receipt.xml, &receipt.p7s)?))
+    }
+
+    fn received_frames(
+        &self,
+        arrived: &Arrived,
+        message: &SignedMessage,
+        submission: &Submission,
+        matched: &Matched<'_>,
+    ) -> Result<Vec<Frame>, Failure> {
+        let spooled = &arrived.spooled;
+        let mut frames = self.message_frames(arrived, message)?;
+        let item = serde_json::to_vec(submission).map_err(|error| Failure::store(&error.to_string()))?;
+        frames.push(self.frame(spooled.ticket, &spooled.key, "submission", &item)?);
+        for part in &matched.parts {
+            frames.extend(crate::service::inline_frame(spooled.ticket, &part.stored));
+        }
+        Ok(frames)
+    }
+
+    /// Seals, stamps and records; or withdraws, and says that nothing was accepted.
+    async fn accept(
+        self: &Arc<Self>,
+        arrived: &Arrived,
+        message: &SignedMessage,
+        submission: &Submission,
+        recorded: Recorded,
+    ) -> Result<Sealed, Refusal> {
+        let position = recorded.position();
+        let ticket = arrived.spooled.ticket;
+        match self.seal_receipt(arrived, message, submission, &recorded).await {
+            Ok((sealed, authority)) => {
+                let record = Record::Accepted(record::Accepted {
+                    ticket,
+                    at: self.now(),
+                    received_position: position,
+                    received_at: arrived.received_at,
+                    receipt_xml_sha256: Hex32(sha256(sealed.xml())),
+                    receipt_p7s_sha256: Hex32(sha256(sealed.p7s())),
+                    channel: self.channel_for(&submission.recipient)?.name(),
+                    tsa: authority,
+                    gen_time: sealed.gen_time(),
+                });
+                let key = &arrived.spooled.key;
+                let frames = vec![
+                    self.frame(ticket, key, "receipt.xml", sealed.xml())?,
+                    self.frame(ticket, key, "receipt.p7s", sealed.p7s())?,
+                ];
+                self.append(Entry { record, frames, unique_keys: Vec::new() }).await?;
+                self.wake_courier();
+                Ok(sealed)
+            }
+            Err(failure) => {
+                let record = Record::Withdrawn(Withdrawn {
+                    ticket,
+                    at: self.now(),
+                    received_position: position,
+                    reason: failure.code().to_owned(),
+                });
+                self.append(Entry { record, frames: Vec::new(), unique_keys: Vec::new() }).await?;
+                Err(failure.into())
+            }
+        }
+    }
+
+    async fn seal_receipt(
+        &self,
+        arrived: &Arrived,
+        message: &SignedMessage,
+        submission: &Submission,
+        recorded: &Recorded,
+    ) -> Result<(Sealed, String), Failure> {
+        let receipt = ReceiptContent {
+            environment: self.settings().environment,
+            item: describe(arrived.spooled.ticket, &message.sender, submission),
+        };
+        let (sealed, authority) = self.seal(recorded, &receipt.to_xml()).await?;
+        let lag = sealed.gen_time().duration_since(arrived.received_at);
+        if lag.as_secs() > self.settings().seal_lag_seconds_max {
+            return Err(Failure::away("seal.lag", "the time-stamp came later than seal.lag_seconds_max after reception"));
+        }
+        Ok((sealed, authority))
+    }
+}
+
+impl Matched<'_> {
+    fn part_facts(&self) -> Vec<PartFacts> {
+        let facts = |part: &&super::spool::SpooledPart| PartFacts {
+            name: part.stored.name.clone(),
+            length_bytes: part.stored.bytes,
+            ciphertext_sha256: Hex32(part.stored.ciphertext_sha256),
+        };
+        self.parts.iter().map(facts).collect()
+    }
+}
+
+/// What every proof repeats of an item.
+pub(crate) fn describe(ticket: Ticket, sender: &erds::Sender, submission: &Submission) -> ItemDescription {
+    let quality_code = submission.recipient.quality().as_given().to_owned();
+    let number = submission.recipient.number_as_given().to_owned();
+    ItemDescription {
+        ticket: ticket.as_str().to_owned(),
+        token: submission.token.as_str().to_owned(),
+        recipient: match submission.recipient {
+            erds::Recipient::Citizen { .. } => RecipientDescription::Citizen { inss: number, quality_code },
+            erds::Recipient::Enterprise { .. } => RecipientDescription::Enterprise { company_id: number, quality_code },
+        },
+        sender: SenderDescription {
+            company_id: sender.cbe.digits().to_owned(),
+            application_id: sender.application.as_str().to_owned(),
+        },
+        document: describe_part(&submission.document, None),
+        annexes: submission.annexes.iter().map(|annex| describe_part(annex, Some("ANNEX"))).collect(),
+    }
+}
+
+fn describe_part(part: &erds::Part, document_type: Option<&str>) -> FileDescription {
+    FileDescription {
+        title: part.title.clone(),
+        digest_method: match part.digest.method {
+            erds::DigestMethod::Sha512 => FileDigestMethod::Sha512,
+            _ => FileDigestMethod::Sha256,
+        },
+        digest_value: part.digest.value.clone(),
+        download_file_name: part.download_file_name.clone(),
+        mime: part.mime.clone(),
+        document_type: document_type.map(str::to_owned).or(part.document_type.clone()).unwrap_or_default(),
+        language: part.language.map(|language| language.as_str().to_owned()),
+    }
+}
+
+fn checks(facts: delivery::Facts, submission: &Submission) -> Vec<CheckFacts> {
+    let said = |value: Option<bool>| match value {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not asked",
+    };
+    let check = |name: &str, outcome: &str| CheckFacts { name: name.into(), outcome: outcome.into() };
+    vec![
+        check("digests", "equal"),
+        check("malware", "not scanned"),
+        check("ebox.demand", submission.check.as_str()),
+        check("ebox.activated", said(facts.activated)),
+        check("ebox.exclusively", said(facts.exclusively)),
+    ]
+}
+
+fn inquire_refusal(error: delivery::InquireError) -> Refusal {
+    match error {
+        delivery::InquireError::Refused(refusal) => *refusal,
+        delivery::InquireError::Away(away) => Failure::away(away.code, &away.detail).into(),
+    }
+}
+
+fn mismatch(seen: &str, place: usize) -> Refusal {
+    Refusal::new(
+        FaultCode::FileB01,
+        "content.digest-mismatch",
+        &format!("{seen}: document 1 of the item is Document, then each Annex; this is number {place}"),
+        "the digest of the attached bytes, as they travel",
+        "Compute DigestValue over the very bytes that you attach; look for a proxy or a library that changes attachments.",
+    )
+}
+
+fn attachment(check: &'static str, seen: &str) -> Refusal {
+    Refusal::new(
+        FaultCode::EpostB07,
+        check,
+        seen,
+        "each Content names one attachment by its Content-ID, and each attachment is named once",
+        "Attach every file once, with a Content-ID of its own, and name it in Content as cid:ID.",
+    )
+}

@@ -1,0 +1,97 @@
+//! What a record says of a request, and the keys under which a repeat is known.
+
+use erds::record::{DecisionFacts, Hex32, RequestFacts};
+use erds::{Sender, Token};
+use pki::certificate::Certificate;
+use pki::digest::sha256;
+use soap::envelope::{Envelope, SoapVersion};
+use soap::message::Request;
+use soap::wss::Authenticated;
+
+use super::Arrived;
+
+/// What is kept of a verified message, once the trees that it was verified on are gone.
+pub struct SignedMessage {
+    /// Who signed.
+    pub sender: Sender,
+    /// With which certificate.
+    pub certificate: Certificate,
+    /// The request's SOAP version: the answer's too.
+    pub version: SoapVersion,
+    /// The Content-IDs that the envelope itself took in (`xop:Include`): part of the SOAP message.
+    pub included: Vec<String>,
+    operation: &'static str,
+    submission_key: [u8; 32],
+    signed_info: Vec<u8>,
+    signature_value: Vec<u8>,
+    signature_algorithm: &'static str,
+}
+
+impl SignedMessage {
+    /// Copies what the record needs.
+    pub fn new(authenticated: &Authenticated<Request>, envelope: &Envelope) -> Self {
+        Self {
+            sender: authenticated.sender().clone(),
+            certificate: authenticated.certificate().clone(),
+            version: envelope.version(),
+            included: envelope.used_content_ids().to_vec(),
+            operation: authenticated.request().operation(),
+            submission_key: submission_key(authenticated),
+            signed_info: authenticated.signed_info().to_vec(),
+            signature_value: authenticated.signature_value().to_vec(),
+            signature_algorithm: authenticated.signature_algorithm().xmldsig_uri(),
+        }
+    }
+
+    /// The key of this signed message.
+    pub fn submission_key(&self) -> [u8; 32] {
+        self.submission_key
+    }
+
+    /// The facts of the request, for its record.
+    pub fn facts(&self, arrived: &Arrived, decision: &uam::Decision) -> RequestFacts {
+        let base64 = |bytes: &[u8]| base64_simd::STANDARD.encode_to_string(bytes);
+        RequestFacts {
+            request_id: arrived.spooled.request_id.clone(),
+            received_at: arrived.received_at,
+            operation: self.operation.to_owned(),
+            sender: self.sender.clone(),
+            message_certificate: Hex32(self.certificate.fingerprint()),
+            tls_certificate: Some(Hex32(arrived.peer.certificate.fingerprint())),
+            peer_address: arrived.peer.address.ip().to_string(),
+            soap_digest: Hex32(sha256(&arrived.spooled.root)),
+            submission_key: Hex32(self.submission_key),
+            signed_info: base64(&self.signed_info),
+            signature_value: base64(&self.signature_value),
+            signature_algorithm: self.signature_algorithm.to_owned(),
+            decision: DecisionFacts {
+                grant_reference: decision.grant_reference.clone(),
+                policy_digest: Hex32(decision.policy_digest),
+            },
+        }
+    }
+}
+
+/// The same sender's same SignedInfo: whatever its bytes, signature value or reflowed base64 look like (security row 52).
+pub fn submission_key(authenticated: &Authenticated<Request>) -> [u8; 32] {
+    let sender = authenticated.sender();
+    keyed(
+        "submission",
+        &[sender.cbe.digits().as_bytes(), sender.application.as_str().as_bytes(), authenticated.signed_info()],
+    )
+}
+
+/// The institution's own name of an item; none for an empty token, which is no key.
+pub fn token_key(sender: &Sender, token: &Token) -> Option<[u8; 32]> {
+    (!token.is_empty()).then(|| keyed("token", &[sender.cbe.digits().as_bytes(), token.as_str().as_bytes()]))
+}
+
+/// A key of the journal: a label and its parts, each with its length, so that no two spellings meet.
+pub fn keyed(label: &str, parts: &[&[u8]]) -> [u8; 32] {
+    let mut bytes = label.as_bytes().to_vec();
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    sha256(&bytes)
+}

@@ -1,0 +1,91 @@
+//! The reads: getStatus and getProof. They change nothing; the journal has them before their answer leaves (E7).
+
+use std::sync::Arc;
+
+use erds::record::Consulted;
+use erds::{Record, Refusal, Status, Ticket};
+use journal::Entry;
+use soap::message::{ItemName, ProofAnswer, ProofKind};
+use store::index::Item;
+
+use super::facts::{SignedMessage, token_key};
+use super::refuse::unknown_ticket;
+use super::{Arrived, Reply};
+use crate::service::{Failure, Service};
+
+impl Service {
+    pub(super) async fn get_status(
+        self: &Arc<Self>,
+        arrived: &Arc<Arrived>,
+        message: SignedMessage,
+        ticket: Ticket,
+        decision: uam::Decision,
+    ) -> Result<Reply, Refusal> {
+        let item = self.owned(self.index().item(ticket).map_err(Failure::from)?, &message)?;
+        let token = self.token_of(&item)?;
+        let proof = match item.status {
+            Status::Sent => Some(self.stored_dispatch(ticket)?),
+            Status::Pending | Status::Error => None,
+        };
+        self.record_read(arrived, &message, &decision, Some(ticket)).await?;
+        let proof = proof.map(|proof| (proof.xml, proof.p7s));
+        Ok(self.status_reply(message.version, ticket, &token, item.status, proof)?)
+    }
+
+    pub(super) async fn get_proof(
+        self: &Arc<Self>,
+        arrived: &Arc<Arrived>,
+        message: SignedMessage,
+        item: ItemName,
+        kind: ProofKind,
+        decision: uam::Decision,
+    ) -> Result<Reply, Refusal> {
+        let found = match &item {
+            ItemName::Ticket(ticket) => self.index().item(*ticket),
+            ItemName::Token(token) => match token_key(&message.sender, token) {
+                Some(key) => self.index().item_by_token_key(&key),
+                None => Ok(None),
+            },
+        };
+        let item = self.owned(found.map_err(Failure::from)?, &message)?;
+        let token = self.token_of(&item)?;
+        let proof = match kind {
+            ProofKind::Receipt => Some(("Receipt.xml", self.stored_receipt(item.ticket)?)),
+            ProofKind::Dispatch if item.status == Status::Sent => {
+                Some(("ProofOfDispatch.xml", self.stored_dispatch(item.ticket)?))
+            }
+            // Not there yet, or never: the status says which.
+            ProofKind::Dispatch => None,
+        };
+        self.record_read(arrived, &message, &decision, Some(item.ticket)).await?;
+        let crls = proof.as_ref().map(|(_, proof)| self.proof_crls(proof.gen_time)).unwrap_or_default();
+        let proof = proof.map(|(name, proof)| ProofAnswer {
+            file_name: name.to_owned(),
+            content: proof.xml,
+            signature: proof.p7s,
+        });
+        Ok(self.proof_reply(message.version, item.ticket, &token, item.status, proof.as_ref(), &crls)?)
+    }
+
+    /// The item, if there is one and the sender's institution owns it; else the one answer for both.
+    fn owned(&self, item: Option<Item>, message: &SignedMessage) -> Result<Item, Refusal> {
+        item.filter(|item| item.institution == message.sender.cbe.digits() && item.accepted.is_some())
+            .ok_or_else(unknown_ticket)
+    }
+
+    pub(super) async fn record_read(
+        &self,
+        arrived: &Arc<Arrived>,
+        message: &SignedMessage,
+        decision: &uam::Decision,
+        ticket: Option<Ticket>,
+    ) -> Result<(), Failure> {
+        let record = Record::Consulted(Consulted {
+            request: message.facts(arrived, decision),
+            ticket,
+            answer: "OK".to_owned(),
+        });
+        let frames = self.message_frames(arrived, message)?;
+        self.append(Entry { record, frames, unique_keys: Vec::new() }).await.map(|_| ())
+    }
+}

@@ -1,0 +1,103 @@
+//! `epost check`: a configuration judged without starting.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use disk::RealDisk;
+use jiff::Timestamp;
+
+use super::could_not_run;
+use crate::config::{Config, Identifiers};
+use crate::run;
+
+/// What to judge.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The configuration.
+    #[arg(long)]
+    config: PathBuf,
+    /// Judge as for production: no stand-ins, no lax identifiers, no plain http, environment PRD with its own seal.
+    #[arg(long)]
+    production: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+struct Finding {
+    name: &'static str,
+    problem: Option<String>,
+}
+
+/// Prints a line a check; 1 if any is not in order.
+pub fn run(args: &Args) -> ExitCode {
+    let config = match Config::read(&args.config) {
+        Ok(config) => config,
+        Err(error) => return could_not_run(&error),
+    };
+    let mut findings = vec![everything_reads(&config)];
+    findings.extend(certificates(&config));
+    if args.production {
+        findings.extend(production(&config));
+    }
+    for finding in &findings {
+        print(finding, args.json);
+    }
+    let wrong = findings.iter().filter(|finding| finding.problem.is_some()).count();
+    if !args.json {
+        println!("{}", if wrong == 0 { "in order".to_owned() } else { format!("{wrong} not in order") });
+    }
+    ExitCode::from(u8::from(wrong > 0))
+}
+
+fn print(finding: &Finding, json: bool) {
+    if json {
+        let line = serde_json::json!({"check": finding.name, "ok": finding.problem.is_none(), "problem": finding.problem});
+        return println!("{line}");
+    }
+    match &finding.problem {
+        None => println!("ok      {}", finding.name),
+        Some(problem) => println!("NOT OK  {}: {problem}", finding.name),
+    }
+}
+
+fn everything_reads(config: &Config) -> Finding {
+    let prepared = run::prepare(config, Arc::new(RealDisk), Arc::new(|_| {}));
+    Finding { name: "files, keys, certificates, policy", problem: prepared.err().map(|error| error.to_string()) }
+}
+
+fn certificates(config: &Config) -> Vec<Finding> {
+    let Ok(found) = run::certificates(config) else { return Vec::new() };
+    let judge = |(name, certificate): (&'static str, pki::certificate::Certificate)| {
+        let days = certificate.not_after().duration_since(Timestamp::now()).as_hours() / 24;
+        let problem = (days < EXPIRY_DAYS_MIN).then(|| format!("expires in {days} days; renew it now"));
+        Finding { name, problem }
+    };
+    found.into_iter().map(judge).collect()
+}
+
+fn production(config: &Config) -> Vec<Finding> {
+    let finding = |name, wrong: bool, problem: &str| Finding { name, problem: wrong.then(|| problem.to_owned()) };
+    let plain = |url: &str| !url.starts_with("https://");
+    vec![
+        finding("environment", config.environment != "PRD", "not PRD: proofs say NOT PRODUCTION, and the seal is a TEST seal"),
+        finding("identifiers", config.identifiers == Identifiers::Lax, "lax: check digits are not judged"),
+        finding("tsa", config.tsa.iter().any(|tsa| tsa.stand_in), "a stand-in of `epost dev`"),
+        finding("tsa.two", config.tsa.len() < 2, "one authority: when it is away nothing is accepted; name a second"),
+        finding("ebox", config.ebox.stand_in, "a stand-in of `epost dev`"),
+        finding(
+            "ebox.https",
+            [&config.ebox.url, &config.ebox.profile_url, &config.ebox.token_url].into_iter().any(|url| plain(url)),
+            "plain http",
+        ),
+        finding("listen.public_url", plain(&config.listen.public_url), "not https"),
+        finding(
+            "data.master_key",
+            config.data.master_key.starts_with(&config.data.directory),
+            "under data.directory: its backup would hold the key",
+        ),
+    ]
+}
+
+const EXPIRY_DAYS_MIN: i64 = 30;

@@ -1,0 +1,184 @@
+//! `epost journal`: look into the journal, or verify it from its bytes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use disk::RealDisk;
+use erds::Record;
+use indicatif::{ProgressBar, ProgressStyle};
+use journal::Stored;
+use pki::algorithm::SignatureAlgorithm;
+use pki::certificate::Certificate;
+use store::keys::Keys;
+
+use super::could_not_run;
+use crate::config::Config;
+use crate::service::open_frame_with;
+
+/// What to do.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Show records: facts and digests; never personal content.
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// The first record.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        count: u64,
+        /// Only records about this ticket.
+        #[arg(long)]
+        ticket: Option<String>,
+    },
+    /// Re-derive everything from the bytes; name the first wrong record.
+    Verify {
+        #[command(flatten)]
+        which: Which,
+        /// Verify each sender's signature again, from the record.
+        #[arg(long)]
+        signatures: bool,
+    },
+}
+
+/// Which journal.
+#[derive(clap::Args)]
+pub struct Which {
+    /// The service's configuration.
+    #[arg(long)]
+    config: PathBuf,
+    /// JSON: one object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it: 0 whole, 1 damaged, 3 could not run.
+pub fn run(command: &Command) -> ExitCode {
+    match command {
+        Command::Show { which, from, count, ticket } => show(which, *from, *count, ticket.as_deref()),
+        Command::Verify { which, signatures } => verify(which, *signatures),
+    }
+}
+
+fn show(which: &Which, from: u64, count: u64, ticket: Option<&str>) -> ExitCode {
+    let mut shown = 0;
+    walk(which, &mut |stored| {
+        let about = stored.record.ticket().map(|ticket| ticket.as_str().to_owned());
+        let wanted = stored.position >= from && ticket.is_none_or(|ticket| about.as_deref() == Some(ticket));
+        if wanted && shown < count {
+            shown += 1;
+            print_record(stored, which.json);
+        }
+        Ok(())
+    })
+    .map_or_else(|code| code, |_| ExitCode::SUCCESS)
+}
+
+fn print_record(stored: &Stored, json: bool) {
+    let frames: Vec<_> = stored.frames.iter().map(|frame| (frame.name.as_str(), frame.ciphertext.len())).collect();
+    if json {
+        let frames: Vec<_> = frames.iter().map(|(name, bytes)| serde_json::json!({"name": name, "bytes": bytes})).collect();
+        let hex: String = stored.leaf_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let line = serde_json::json!({"position": stored.position, "leaf_hash": hex, "record": stored.record, "frames": frames});
+        return println!("{line}");
+    }
+    let ticket = stored.record.ticket().map(|ticket| ticket.as_str().to_owned()).unwrap_or_default();
+    let more = match &stored.record {
+        Record::Received(r) => format!("{} of {} by {}", r.request.operation, r.request.sender.cbe.digits(), r.request.peer_address),
+        Record::Consulted(r) => format!("{} by {}: {}", r.request.operation, r.request.sender.cbe.digits(), r.answer),
+        Record::Refused(r) => format!("{} {}", r.code.as_str(), r.check),
+        Record::Withdrawn(r) => r.reason.clone(),
+        Record::Attempted(r) => format!("attempt {}: {}", r.attempt, r.outcome),
+        Record::Consigned(r) => format!("{} {}", r.channel.as_str(), r.message_id),
+        Record::Control(r) => format!("{} {}", r.action, r.detail),
+        _ => String::new(),
+    };
+    println!("{:>8}  {}  {:<18} {:<13} {more}", stored.position, stored.record.at(), stored.record.kind(), ticket);
+}
+
+fn verify(which: &Which, signatures: bool) -> ExitCode {
+    let keys = match signatures.then(|| open_keys(which)).transpose() {
+        Ok(keys) => keys,
+        Err(error) => return could_not_run(&error),
+    };
+    let (mut verified, mut absent) = (0u64, 0u64);
+    let progress = ProgressBar::no_length().with_style(
+        ProgressStyle::with_template("{spinner} {pos} records, {per_sec}").unwrap_or(ProgressStyle::default_bar()),
+    );
+    let report = walk(which, &mut |stored| {
+        progress.inc(1);
+        let Some(keys) = &keys else { return Ok(()) };
+        match verify_signature(keys, stored)? {
+            Some(true) => verified += 1,
+            Some(false) => absent += 1,
+            None => {}
+        }
+        Ok(())
+    });
+    progress.finish_and_clear();
+    let report = match report {
+        Ok(report) => report,
+        Err(code) => return code,
+    };
+    let root: String = report.root.iter().map(|byte| format!("{byte:02x}")).collect();
+    if which.json {
+        let line = serde_json::json!({
+            "whole": true, "records": report.records, "segments": report.segments, "root": root,
+            "signatures_verified": verified, "signatures_content_absent": absent,
+        });
+        println!("{line}");
+    } else {
+        println!("whole: {} records in {} segments, root {root}", report.records, report.segments);
+        if signatures {
+            println!("{verified} senders' signatures verified again; {absent} whose content was lawfully erased");
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The sender's signature over his SignedInfo, with the certificate kept beside it: `Some(false)` where that was erased.
+fn verify_signature(keys: &Keys, stored: &Stored) -> Result<Option<bool>, String> {
+    let request = match &stored.record {
+        Record::Received(received) => &received.request,
+        Record::Consulted(consulted) => &consulted.request,
+        _ => return Ok(None),
+    };
+    let Some(certificate) = open_frame_with(keys, stored, "certificate").map_err(|failure| failure.to_string())? else {
+        return Ok(Some(false));
+    };
+    let certificate = Certificate::from_der(&certificate).map_err(|error| error.to_string())?;
+    if certificate.fingerprint() != request.message_certificate.0 {
+        return Err("the kept certificate is not the one that the record names".into());
+    }
+    let decode = |text: &str| base64_simd::STANDARD.decode_to_vec(text).map_err(|error| error.to_string());
+    let algorithm = SignatureAlgorithm::from_xmldsig_uri(&request.signature_algorithm).ok_or("an unknown algorithm")?;
+    let (signed_info, value) = (decode(&request.signed_info)?, decode(&request.signature_value)?);
+    certificate.public_key().verify(algorithm, &signed_info, &value).map_err(|error| error.to_string())?;
+    Ok(Some(true))
+}
+
+fn open_keys(which: &Which) -> Result<Keys, String> {
+    let config = Config::read(&which.config).map_err(|error| error.to_string())?;
+    let master_key = crate::run::master_key(&config).map_err(|error| error.to_string())?;
+    Keys::open(std::sync::Arc::new(RealDisk), &config.data.directory.join("keys"), master_key).map_err(|error| error.to_string())
+}
+
+fn walk(
+    which: &Which,
+    each: &mut dyn FnMut(&Stored) -> Result<(), String>,
+) -> Result<journal::VerifyReport, ExitCode> {
+    let config = Config::read(&which.config).map_err(|error| could_not_run(&error))?;
+    let dir = config.data.directory.join("journal");
+    journal::verify(&RealDisk, &dir, &config.data.origin, each).map_err(|error| match error {
+        journal::VerifyError::Disk(error) => could_not_run(&format!("{}: {error}", dir.display())),
+        damaged => {
+            if which.json {
+                println!("{}", serde_json::json!({"whole": false, "problem": damaged.to_string()}));
+            } else {
+                println!("NOT WHOLE: {damaged}");
+            }
+            ExitCode::FAILURE
+        }
+    })
+}

@@ -1,0 +1,156 @@
+//! SOAP over HTTP: reads a request's bytes into the spool and writes the answer's.
+//!
+//! Here ends everything that is HTTP, and nothing is decided: that is [`crate::admission`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::{Request, StatusCode};
+
+use super::{Answer, Peer, bare, reply};
+use crate::admission::spool::{Spool, SpoolError};
+use crate::admission::{Arrived, Head, Reply};
+use crate::config::Listen;
+use crate::service::Service;
+
+/// Which contract an address speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Contract {
+    /// RegisteredMail v1, as it exists in the field.
+    A,
+    /// RegisteredMail v2, ours.
+    B,
+}
+
+impl Contract {
+    /// By the path of the request; none: not an address of ours.
+    pub fn of_path(path: &str) -> Option<Self> {
+        match path {
+            "/RegisteredMail/v1" => Some(Self::A),
+            "/RegisteredMail/v2" => Some(Self::B),
+            _ => None,
+        }
+    }
+
+    /// The path of its address.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::A => "/RegisteredMail/v1",
+            Self::B => "/RegisteredMail/v2",
+        }
+    }
+}
+
+/// GET: the WSDL, its schemas, or the list of what there is.
+pub(super) fn describe(contract: Contract, query: &str, listen: &Listen) -> Answer {
+    match soap::contract::document(contract.path(), query, &listen.public_url) {
+        Some((content_type, bytes)) => reply(StatusCode::OK, content_type, Bytes::from(bytes)),
+        None => bare(StatusCode::NOT_FOUND, "GET serves ?wsdl and the ?xsd=NAME that it names; requests are POSTed"),
+    }
+}
+
+/// POST: one request, from its first byte to its answer.
+pub(super) async fn receive(
+    contract: Contract,
+    request: Request<Incoming>,
+    peer: Peer,
+    listen: &Listen,
+    service: &Arc<Service>,
+) -> Answer {
+    let headers = request.headers();
+    if headers.contains_key(CONTENT_ENCODING) {
+        return bare(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not taken: send the body as it is");
+    }
+    let Some(content_type) = single(headers, CONTENT_TYPE.as_str()) else {
+        return bare(StatusCode::UNSUPPORTED_MEDIA_TYPE, "exactly one Content-Type: multipart/related or text/xml");
+    };
+    let soap_action = match headers.get_all("soapaction").iter().count() {
+        0 => None,
+        _ => single(headers, "soapaction").or(Some("\u{0}".into())),
+    };
+    let head = Head { contract, content_type, soap_action };
+    if request.body().size_hint().lower() > service.limits().body_bytes_max {
+        return bare(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("a body of at most {} bytes (limits.body_bytes_max)", service.limits().body_bytes_max),
+        );
+    }
+    let idle = Duration::from_secs(listen.body_idle_seconds_max);
+    match read(head, request.into_body(), peer, idle, service).await {
+        Ok(arrived) => {
+            // In a task of its own: a sender who hangs up does not stop an acceptance half-way.
+            let service = service.clone();
+            match tokio::spawn(async move { service.answer(arrived).await }).await {
+                Ok(answered) => answer(answered),
+                Err(_) => bare(StatusCode::INTERNAL_SERVER_ERROR, "this request could not be answered; it may be sent again"),
+            }
+        }
+        Err(answer) => answer,
+    }
+}
+
+async fn read(
+    head: Head,
+    mut body: Incoming,
+    peer: Peer,
+    idle: Duration,
+    service: &Arc<Service>,
+) -> Result<Arrived, Answer> {
+    let mut spool = match Spool::begin(service, &head) {
+        Ok(spool) => spool,
+        Err(error) => return Err(refuse_early(service, head, peer, None, error, &mut body, idle).await),
+    };
+    loop {
+        let frame = match tokio::time::timeout(idle, body.frame()).await {
+            Err(_) => return Err(bare(StatusCode::REQUEST_TIMEOUT, "no byte for listen.body_idle_seconds_max seconds")),
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return Err(bare(StatusCode::BAD_REQUEST, "the body broke off")),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if let Err(error) = spool.feed(&data) {
+            return Err(refuse_early(service, head, peer, Some(spool), error, &mut body, idle).await);
+        }
+    }
+    let received_at = service.now();
+    match spool.finish().await {
+        Ok(spooled) => Ok(Arrived { head, peer: peer.into(), received_at, spooled }),
+        Err((spool, error)) => Err(refuse_early(service, head, peer, Some(spool), error, &mut body, idle).await),
+    }
+}
+
+/// Answers a body that cannot be read as a message; drains a bounded rest first, or TLS would eat the fault.
+async fn refuse_early(
+    service: &Arc<Service>,
+    head: Head,
+    peer: Peer,
+    spool: Option<Spool>,
+    error: SpoolError,
+    body: &mut Incoming,
+    idle: Duration,
+) -> Answer {
+    let mut left = service.limits().drain_bytes_max;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(idle, body.frame()).await {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+    }
+    answer(service.refuse_unread(head, peer.into(), spool, error).await)
+}
+
+fn answer(answered: Reply) -> Answer {
+    let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    reply(status, &answered.content_type, Bytes::from(answered.body))
+}
+
+fn single(headers: &HeaderMap, name: &str) -> Option<String> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?.to_owned();
+    values.next().is_none().then_some(value)
+}

@@ -1,0 +1,350 @@
+//! From a configuration to a running service: reads every file, opens the ground state, then opens the door.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use delivery::Channel;
+use delivery::ebox::{Ambient, Ebox, Setup, SubjectLanguage, TokenSetup};
+use disk::{Disk, OpenMode, RealDisk};
+use erds::{Environment, Strictness};
+use jiff::Timestamp;
+use pki::aead::Key256;
+use pki::certificate::{Certificate, NameAttribute};
+use pki::crl::{Crl, CrlSet};
+use pki::path::{Purpose, Revocation, TrustAnchors};
+use pki::signer::{FileSigner, Signer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Config, Identifiers};
+use crate::service::{self, Outside, Places, Service, Settings, StartReport};
+use crate::trust::{self, SenderTrust, TrustError, TsaClient};
+use crate::{courier, door, transport};
+
+/// Why the service does not start; every one is the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Files of certificates, keys, CRLs.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The ground state.
+    #[error(transparent)]
+    Open(#[from] service::OpenError),
+    /// The door's TLS.
+    #[error(transparent)]
+    Tls(#[from] door::tls::TlsError),
+    /// A value of the configuration that cannot be.
+    #[error("config.value: {option}: {seen}; expected {expected}")]
+    Value {
+        /// Which option.
+        option: &'static str,
+        /// What was found.
+        seen: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The door's address cannot be had.
+    #[error("listen.address: {address}: {cause}")]
+    Address {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+}
+
+fn value(option: &'static str, seen: impl std::fmt::Display, expected: impl Into<String>) -> StartError {
+    StartError::Value { option, seen: seen.to_string(), expected: expected.into() }
+}
+
+/// A service that runs.
+pub struct Running {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Where the door is.
+    pub address: SocketAddr,
+    /// What the start found.
+    pub report: StartReport,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Lets requests under way end, then ends.
+    pub async fn stop(mut self) {
+        if let Err(error) = self.service.record_act("service.stop", "").await {
+            tracing::error!(event = "service.stop-unrecorded", %error);
+        }
+        let _ = self.stop.send(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Everything that the configuration names, read and judged; nothing is opened or written yet.
+pub struct Prepared {
+    settings: Settings,
+    places: Places,
+    outside: Outside,
+    tls: Arc<rustls::ServerConfig>,
+    tsas: Arc<TsaClient>,
+    crls: Arc<CrlArchive>,
+    crl_paths: Vec<PathBuf>,
+}
+
+/// Reads and judges everything that the configuration names.
+///
+/// # Errors
+/// [`StartError`].
+pub fn prepare(config: &Config, disk: Arc<dyn Disk>, on_fatal: Arc<dyn Fn(&str) + Send + Sync>) -> Result<Prepared, StartError> {
+    let settings = settings(config)?;
+    let senders = SenderTrust::read(config)?;
+    let issuers = Default::default();
+    let policy_text = String::from_utf8_lossy(&trust::read(&config.uam.policy)?).into_owned();
+    let policy = uam::PolicyFile::parse_with_issuers(&policy_text, &issuers)
+        .map_err(|error| value("uam.policy", error, "a policy file like deploy/policy.toml"))?;
+    let signer = seal_signer(config, settings.environment)?;
+    let certificate_pem = trust::read(&config.listen.certificate)?;
+    let key_pem = trust::read(&config.listen.key)?;
+    let tls = door::tls::server_config(&certificate_pem, &key_pem, senders.anchors.clone(), &senders.authorities)?;
+    let answer_signer = FileSigner::from_pem(&key_pem, &certificate_pem)
+        .map_err(|error| value("listen.key", error, "the key of listen.certificate"))?;
+    let http = transport::client(&[], None, Duration::from_secs(5))
+        .map_err(|error| value("tsa", error, "a TLS setup"))?;
+    let tsas = Arc::new(TsaClient::read(config, http, Timestamp::now)?);
+    let ebox = ebox(config)?;
+    let channels: Vec<Arc<dyn Channel>> = vec![Arc::new(ebox.citizen()), Arc::new(ebox.enterprise())];
+    let crl_paths: Vec<PathBuf> =
+        config.seal.crls.iter().chain(config.tsa.iter().flat_map(|tsa| &tsa.crls)).cloned().collect();
+    let crls = Arc::new(CrlArchive::new(disk.clone(), config.data.directory.join("crls")));
+    let for_proofs = crls.clone();
+    let outside = Outside {
+        disk,
+        clock: Arc::new(Timestamp::now),
+        stamper: tsas.clone(),
+        channels,
+        channel_probe: Some(ebox),
+        signer,
+        answer_signer: Arc::new(answer_signer),
+        senders,
+        policy,
+        proof_crls: Arc::new(move |at| for_proofs.current_at(at)),
+        on_fatal,
+    };
+    let places = Places {
+        directory: config.data.directory.clone(),
+        index: Some(config.data.directory.join("index.sqlite")),
+        master_key: master_key(config)?,
+        origin: config.data.origin.clone(),
+        segment_bytes_max: config.data.segment_bytes_max,
+        inline_bytes_max: config.data.inline_bytes_max,
+    };
+    Ok(Prepared { settings, places, outside, tls, tsas, crls, crl_paths })
+}
+
+/// Starts the service on an address that is bound already, or on the configured one.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Running, StartError> {
+    let on_fatal: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|reason| {
+        tracing::error!(event = "service.fatal", reason);
+        eprintln!("epost: {reason}: ending at once, so that nothing unrecorded is answered; start again to recover");
+        std::process::exit(70);
+    });
+    let prepared = prepare(config, Arc::new(RealDisk), on_fatal)?;
+    let (tls, tsas, crls, crl_paths) = (prepared.tls, prepared.tsas, prepared.crls, prepared.crl_paths);
+    let listener = match listener {
+        Some(listener) => listener,
+        None => {
+            let address = config.listen.address;
+            TcpListener::bind(address).await.map_err(|cause| StartError::Address { address, cause })?
+        }
+    };
+    let address = listener.local_addr().map_err(|cause| StartError::Address { address: config.listen.address, cause })?;
+    crls.add(trust::read_crls(&crl_paths)?)?;
+    let (service, report) = Service::open(prepared.settings, prepared.places, prepared.outside).await?;
+    let act = format!("version {}; {} withdrawn", env!("CARGO_PKG_VERSION"), report.withdrawn);
+    service.record_act("service.start", &act).await.map_err(service::OpenError::from)?;
+
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(courier::run(service.clone(), stopped.clone()));
+    tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
+    let every = Duration::from_secs(config.senders.crl_reload_seconds.max(1));
+    tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, every, stopped));
+    Ok(Running { service, address, report, stop, tasks })
+}
+
+/// Reads the CRL files again and again; an unreadable one leaves the old one in force, until its nextUpdate.
+async fn reload(
+    service: Arc<Service>,
+    tsas: Arc<TsaClient>,
+    crls: Arc<CrlArchive>,
+    paths: Vec<PathBuf>,
+    every: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        let read = tokio::task::block_in_place(|| {
+            service.senders().reload()?;
+            tsas.reload();
+            crls.add(trust::read_crls(&paths)?)
+        });
+        if let Err(error) = read {
+            tracing::error!(event = "alarm.crls-unreadable", %error);
+        }
+    }
+}
+
+/// Every CRL of the seal's and the TSAs' chains that was ever in force here: each proof goes out with those of its own time.
+pub struct CrlArchive {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    known: ArcSwap<Vec<Crl>>,
+}
+
+impl CrlArchive {
+    fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
+        Self { disk, folder, known: ArcSwap::default() }
+    }
+
+    /// Keeps those that are new, durably; reads what was kept before at the first call.
+    fn add(&self, fresh: Vec<Crl>) -> Result<(), TrustError> {
+        let on_disk = |cause| TrustError::Unreadable { path: self.folder.clone(), cause };
+        let mut known = self.known.load().as_ref().clone();
+        if known.is_empty() {
+            self.disk.create_dir_all(&self.folder).map_err(on_disk)?;
+            known = trust::read_crls(std::slice::from_ref(&self.folder))?;
+        }
+        for crl in fresh {
+            if known.iter().any(|kept| kept.der() == crl.der()) {
+                continue;
+            }
+            let name = pki::digest::Digest::of(pki::digest::DigestAlgorithm::Sha256, crl.der()).to_hex();
+            let path = self.folder.join(format!("{name}.crl"));
+            let mut file = self.disk.open(&path, OpenMode::Write).map_err(on_disk)?;
+            file.write_at(0, crl.der()).and_then(|()| file.sync_data()).map_err(on_disk)?;
+            known.push(crl);
+        }
+        self.disk.sync_dir(&self.folder).map_err(on_disk)?;
+        self.known.store(Arc::new(known));
+        Ok(())
+    }
+
+    fn current_at(&self, at: Timestamp) -> Vec<Vec<u8>> {
+        let current = |crl: &&Crl| crl.this_update() <= at && crl.next_update().is_some_and(|next| at <= next);
+        self.known.load().iter().filter(current).map(|crl| crl.der().to_vec()).collect()
+    }
+}
+
+fn settings(config: &Config) -> Result<Settings, StartError> {
+    let environment = Environment::from_name(&config.environment)
+        .ok_or_else(|| value("environment", &config.environment, "PRD, ACC, INT, TST, DEV or SIM"))?;
+    let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    let gateway = |text: &String| {
+        erds::record::Hex32::from_hex(text)
+            .map(|hex| hex.0)
+            .ok_or_else(|| value("listen.trusted_gateways", text, "SHA-256 fingerprints in hex"))
+    };
+    Ok(Settings {
+        environment,
+        strictness: match config.identifiers {
+            Identifiers::Strict => Strictness::Strict,
+            Identifiers::Lax => Strictness::Lax,
+        },
+        timestamp_lifetime_seconds_max: config.senders.timestamp_lifetime_seconds_max,
+        clock_skew_seconds_max: config.senders.clock_skew_seconds_max,
+        seal_lag_seconds_max: seconds(config.seal.lag_seconds_max),
+        trusted_gateways: config.listen.trusted_gateways.iter().map(gateway).collect::<Result<_, _>>()?,
+        consumer_fault_addresses: config.listen.consumer_fault_addresses.clone(),
+        limits: config.limits.clone(),
+        free_bytes_min: config.data.free_bytes_min,
+        delivery: config.delivery.clone(),
+        public_url: config.listen.public_url.clone(),
+    })
+}
+
+/// The seal: its key, and a certificate of the configured controller, for this environment, for sealing, not revoked.
+fn seal_signer(config: &Config, environment: Environment) -> Result<Arc<dyn Signer>, StartError> {
+    let signer = FileSigner::from_pem(&trust::read(&config.seal.key)?, &trust::read(&config.seal.certificate)?)
+        .map_err(|error| value("seal.key", error, "the key of seal.certificate"))?;
+    let subject = signer.certificate().subject();
+    let cbe = subject.values(NameAttribute::OrganizationalUnit).find_map(|unit| unit.strip_prefix(erds::party::CBE_URN));
+    if cbe != Some(config.seal.controller_cbe.as_str()) {
+        let seen = cbe.unwrap_or("no enterprise number").to_owned();
+        return Err(value("seal.certificate", seen, format!("the controller's, {}", config.seal.controller_cbe)));
+    }
+    if !subject.values(NameAttribute::OrganizationalUnit).any(|unit| unit == environment.as_str()) {
+        return Err(value("seal.certificate", subject, format!("a certificate for environment {}", environment.as_str())));
+    }
+    let anchors = TrustAnchors::new(trust::read_certificates(&config.seal.anchors)?, Vec::new());
+    let crls = CrlSet::new(trust::read_crls(&config.seal.crls)?);
+    let judged = anchors.validate(
+        signer.certificate(),
+        signer.chain(),
+        Revocation::HardFail(&crls),
+        Purpose::Sealing,
+        Timestamp::now(),
+    );
+    judged.map_err(|error| value("seal.certificate", error, "a certificate in force that leads to seal.anchors"))?;
+    Ok(Arc::new(signer))
+}
+
+fn ebox(config: &Config) -> Result<Arc<Ebox>, StartError> {
+    let setup = &config.ebox;
+    let signer = FileSigner::from_pem(&trust::read(&setup.key)?, &trust::read(&setup.certificate)?)
+        .map_err(|error| value("ebox.key", error, "the key of ebox.certificate"))?;
+    let anchors = setup.tls_anchors.iter().map(|path| trust::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let http = transport::client(&anchors, None, Duration::from_secs(10))
+        .map_err(|error| value("ebox.tls_anchors", error, "PEM certificates"))?;
+    let default_language = SubjectLanguage::from_name(&setup.default_language)
+        .ok_or_else(|| value("ebox.default_language", &setup.default_language, "nl, fr or de"))?;
+    let ebox = Setup {
+        registry_url: setup.url.clone(),
+        profile_url: setup.profile_url.clone(),
+        token: TokenSetup {
+            url: setup.token_url.clone(),
+            audience: setup.audience.clone(),
+            scope: setup.scope.clone(),
+            client_id: setup.client_id.clone(),
+        },
+        message_types: setup.message_types.clone(),
+        default_message_type: setup.default_message_type.clone(),
+        default_language,
+        enterprise_qualities: setup.enterprise_qualities.clone(),
+        attachment_bytes_max: setup.attachment_bytes_max,
+    };
+    let transport = Arc::new(transport::HttpTransport::new(http, Duration::from_secs(setup.timeout_seconds)));
+    let ambient = Ambient { clock: Arc::new(Timestamp::now), random: Arc::new(|bytes| pki::random::fill(bytes).is_ok()) };
+    Ebox::new(ebox, Arc::new(signer), transport, ambient).map_err(|error| value("ebox.key", error, "an RSA key"))
+}
+
+pub(crate) fn master_key(config: &Config) -> Result<Key256, StartError> {
+    let bytes = zeroize::Zeroizing::new(trust::read(&config.data.master_key)?);
+    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
+        value("data.master_key", format!("{} bytes", bytes.len()), "32 random bytes; `epost init` makes them")
+    })?;
+    Ok(Key256::new(key))
+}
+
+/// The certificates that auditors and health checks ask about: name and end of validity.
+pub fn certificates(config: &Config) -> Result<Vec<(&'static str, Certificate)>, TrustError> {
+    let first = |option, path: &PathBuf| {
+        trust::read_certificates(std::slice::from_ref(path))
+            .map(|found| found.into_iter().next().map(|certificate| (option, certificate)))
+    };
+    let found = [
+        first("listen.certificate", &config.listen.certificate)?,
+        first("seal.certificate", &config.seal.certificate)?,
+        first("ebox.certificate", &config.ebox.certificate)?,
+    ];
+    Ok(found.into_iter().flatten().collect())
+}
