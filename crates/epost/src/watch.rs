@@ -69,7 +69,7 @@ pub async fn outside(service: &Service) -> Vec<Probe> {
         Err(error) => Some(error.to_string()),
         Ok(stamp) => {
             let skew = service.now().duration_since(stamp.token.token().tst_info().gen_time).abs();
-            let limit = SignedDuration::from_secs(service.settings().clock_skew_seconds_max);
+            let limit = SignedDuration::from_secs(service.settings().clock_skew_seconds_max as i64);
             (skew > limit).then(|| format!("our clock and the authority's differ by {} s", skew.as_secs()))
         }
     };

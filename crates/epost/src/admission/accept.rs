@@ -36,7 +36,7 @@ impl Service {
         let sizes: Vec<u64> = matched.parts.iter().map(|part| part.stored.bytes).collect();
         channel.can_carry(&submission, &sizes)?;
         loop {
-            let keys = match self.keys(&message, &submission, arrived)? {
+            let keys = match self.claim_all(&message, &submission, arrived)? {
                 Ok(keys) => keys,
                 Err(fate) => match self.repeat(fate, &submission, &message).await? {
                     Some(reply) => return Ok(reply),
@@ -87,7 +87,7 @@ impl Service {
             // Both sides may be percent-encoded, or not (clients.md 8).
             let named = |part: &&super::spool::SpooledPart| {
                 part.content_id == stated.content_id
-                    || soap::message::normalised_content_id(&part.content_id) == stated.content_id
+                    || soap::message::normalised_content_id(&part.content_id).as_ref() == Some(&stated.content_id)
             };
             let Some(part) = spooled.parts.iter().find(named) else {
                 return Err(attachment("content.part-missing", "a Content that names no attachment of this message"));
@@ -116,7 +116,7 @@ impl Service {
     }
 
     /// The keys of this submission, all free, or the fate of the first one that is not.
-    fn keys(
+    fn claim_all(
         &self,
         message: &SignedMessage,
         submission: &Submission,

@@ -88,7 +88,7 @@ impl ClientCertVerifier for KnownAuthority {
             Err(error) => {
                 tracing::info!(event = "tls.client-refused", code = error.code(), subject = %leaf.subject());
                 Err(refused(match error {
-                    PathError::UnknownIssuer => CertificateError::UnknownIssuer,
+                    PathError::UnknownIssuer { .. } => CertificateError::UnknownIssuer,
                     _ => CertificateError::ApplicationVerificationFailure,
                 }))
             }
