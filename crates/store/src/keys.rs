@@ -4,8 +4,8 @@
 //! header  (128 bytes)  magic (16) ‖ nonce (12) ‖ wrapped zeros (48) ‖ SHA-256 of what is before it (32) ‖ zeros
 //! slot*   (128 bytes)  ticket (13) ‖ zeros (3) ‖ nonce (12) ‖ item key, AES-256-GCM under the master key, tag after it (48) ‖ zeros
 //! ```
-//! The ticket is the wrapping's associated data. A slot of zeros is a destroyed key; slots are never used again, so that an
-//! old backup cannot put a key in another's place. 128 divides every sector size: no slot lies across two.
+//! The ticket is the wrapping's associated data. A slot of zeros is a destroyed key. 128 divides every sector size: no slot
+//! lies across two.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ impl Keys {
         let length = file.length().map_err(StoreError::disk("read", &path))?;
         let on_disk = |error| StoreError::disk("write", &path)(error);
         if !check_header(file.as_ref(), length, &master_key, &path)? {
-            file.truncate(0).and_then(|()| file.write_at(0, &header(&master_key)?).map(|()| ())).map_err(on_disk)?;
+            file.truncate(0).and_then(|()| file.write_at(0, &header(&master_key)?)).map_err(on_disk)?;
             file.sync_data().map_err(on_disk)?;
         }
         // Not only for a new file: the crash may have come between its making and this.
@@ -200,8 +200,7 @@ impl Writer {
             let refused = match act {
                 Act::Create(ticket, key) => self.place_new(ticket, &key, &mut created, &mut new_slots).err(),
                 Act::Destroy(ticket) => {
-                    // A key of this same batch is in nobody's hands yet as durable: its destruction waits for the next commit's place.
-                    destroyed.push(ticket);
+                    destroyed.extend(self.known(ticket, &created).map(|number| (ticket, number)));
                     None
                 }
             };
@@ -216,6 +215,11 @@ impl Writer {
         }
     }
 
+    fn known(&self, ticket: Ticket, created: &HashMap<Ticket, u64>) -> Option<u64> {
+        let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
+        created.get(&ticket).or_else(|| slots.get(&ticket)).copied()
+    }
+
     fn place_new(
         &self,
         ticket: Ticket,
@@ -223,8 +227,7 @@ impl Writer {
         created: &mut HashMap<Ticket, u64>,
         new_slots: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let known = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner).contains_key(&ticket);
-        if known || created.contains_key(&ticket) {
+        if self.known(ticket, created).is_some() {
             return Err(StoreError::TicketTaken);
         }
         new_slots.extend(seal_slot(ticket, key, &self.shared.master_key)?);
@@ -236,7 +239,7 @@ impl Writer {
         &mut self,
         new_slots: &[u8],
         created: &HashMap<Ticket, u64>,
-        destroyed: &[Ticket],
+        destroyed: &[(Ticket, u64)],
     ) -> std::io::Result<()> {
         if !new_slots.is_empty() {
             if let Err(error) = self.file.write_at(place(self.end), new_slots) {
@@ -247,14 +250,9 @@ impl Writer {
                 return Err(error);
             }
         }
-        let known = |ticket: &Ticket| {
-            let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
-            created.get(ticket).or_else(|| slots.get(ticket)).copied()
-        };
-        let numbers: Vec<u64> = destroyed.iter().filter_map(known).collect();
         let mut wiped = Ok(());
-        for number in numbers {
-            wiped = wiped.and_then(|()| self.file.write_at(place(number), &[0; SLOT_BYTES]));
+        for (_, number) in destroyed {
+            wiped = wiped.and_then(|()| self.file.write_at(place(*number), &[0; SLOT_BYTES]));
         }
         // A crash in here leaves slots that nobody was told of: whole ones are harmless, torn ones are cut at the next start.
         if let Err(error) = wiped.and_then(|()| self.file.sync_data()) {
@@ -264,7 +262,7 @@ impl Writer {
         self.end += created.len() as u64;
         let mut slots = self.shared.slots.write().unwrap_or_else(PoisonError::into_inner);
         slots.extend(created);
-        for ticket in destroyed {
+        for (ticket, _) in destroyed {
             slots.remove(ticket);
         }
         Ok(())

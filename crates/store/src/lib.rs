@@ -6,7 +6,7 @@
 
 pub mod content;
 mod error;
-// index follows
+pub mod index;
 pub mod keys;
 mod sealed;
 

@@ -1,0 +1,586 @@
+//! The index and the queue: what the journal's records say, in a form that can be asked. Derived: deleted, it is rebuilt.
+//!
+//! Records of different items may be applied in any order, as the journal's callers wake in any order; those of one item come
+//! in the journal's. A record that is applied twice changes nothing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use erds::record::Control;
+use erds::{ChannelName, Event, Record, State, Status, Ticket};
+use jiff::Timestamp;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use crate::StoreError;
+
+/// Raised with every change of [`SCHEMA`]: a database of another version is cleared and grows anew.
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE progress (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    next_position INTEGER NOT NULL,
+    pending INTEGER NOT NULL,
+    sent INTEGER NOT NULL,
+    error INTEGER NOT NULL
+);
+INSERT INTO progress VALUES (1, 0, 0, 0, 0);
+CREATE TABLE items (
+    ticket TEXT PRIMARY KEY,
+    institution TEXT NOT NULL,
+    token_key BLOB,
+    channel TEXT NOT NULL,
+    received INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    accepted INTEGER,
+    withdrawn INTEGER NOT NULL DEFAULT 0,
+    consigned INTEGER,
+    dispatched INTEGER,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    queued_at INTEGER,
+    due_at INTEGER,
+    last_position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX items_queue ON items (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX items_token ON items (token_key) WHERE token_key IS NOT NULL AND accepted IS NOT NULL;
+CREATE INDEX items_unfinished ON items (received) WHERE accepted IS NULL AND withdrawn = 0;
+";
+
+const COLUMNS: &str = "ticket, institution, token_key, received, received_at, accepted, withdrawn, consigned, dispatched, state, \
+                       channel, attempts, queued_at, due_at, last_position";
+
+/// One item, as the records say it stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Item {
+    /// Its name.
+    pub ticket: Ticket,
+    /// The owner's enterprise number: 10 digits.
+    pub institution: String,
+    /// SHA-256 of institution and token; none for an empty token.
+    pub token_key: Option<[u8; 32]>,
+    /// The position of its Received.
+    pub received: u64,
+    /// When the request's last byte was read.
+    pub received_at: Timestamp,
+    /// The position of its Accepted.
+    pub accepted: Option<u64>,
+    /// It was withdrawn: never accepted.
+    pub withdrawn: bool,
+    /// The position of its Consigned.
+    pub consigned: Option<u64>,
+    /// The position of its Dispatched.
+    pub dispatched: Option<u64>,
+    /// What getStatus answers.
+    pub status: Status,
+    /// The channel it goes by.
+    pub channel: ChannelName,
+}
+
+/// What the courier is to do next for an item.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// Take it to its channel.
+    Consign,
+    /// It is in the box: seal the proof of dispatch.
+    Seal,
+}
+
+/// An item whose time has come.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Due {
+    /// The item.
+    pub ticket: Ticket,
+    /// The channel it goes by.
+    pub channel: ChannelName,
+    /// How many tries there were.
+    pub attempts: u32,
+    /// Since when it is in the queue: its acceptance, or an operator's putting it back. Deadlines count from here.
+    pub accepted_at: Timestamp,
+    /// What is to be done.
+    pub stage: Stage,
+}
+
+/// How many items stand how.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Accepted and on their way: PENDING.
+    pub pending: u64,
+    /// Of these, how many wait in the courier's queue, their time come or not.
+    pub due: u64,
+    /// In the box, the proof sealed: SENT.
+    pub sent: u64,
+    /// Given up: ERROR.
+    pub error: u64,
+}
+
+/// The index; every call locks it for itself.
+pub struct Index(Mutex<Inner>);
+
+struct Inner {
+    connection: Connection,
+    /// The lowest position not applied.
+    next: u64,
+    /// Applied positions above it; in memory only: after a crash they are applied again, which changes nothing.
+    ahead: BTreeSet<u64>,
+}
+
+/// An item with what only the index needs.
+struct Entry {
+    item: Item,
+    state: State,
+    attempts: u32,
+    queued_at: Option<Timestamp>,
+    due_at: Option<Timestamp>,
+    last_position: u64,
+}
+
+impl Index {
+    /// Opens the database, made if absent; none: in memory. One of another schema version is cleared: it is derived.
+    ///
+    /// # Errors
+    /// `Database`: delete the file and start again.
+    pub fn open(path: Option<&Path>) -> Result<Self, StoreError> {
+        let connection = match path {
+            Some(path) => Connection::open(path)?,
+            None => Connection::open_in_memory()?,
+        };
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        // No sync per commit: what a power cut takes is read again from the journal, and WAL keeps the file whole.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.set_prepared_statement_cache_capacity(32);
+        let mut inner = Inner { connection, next: 0, ahead: BTreeSet::new() };
+        let version: i64 = inner.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version != SCHEMA_VERSION {
+            inner.clear()?;
+        }
+        inner.next = inner.connection.query_row("SELECT next_position FROM progress", [], |row| position(row, 0))?;
+        Ok(Self(Mutex::new(inner)))
+    }
+
+    /// The lowest position that was not applied: where catching up begins.
+    ///
+    /// # Errors
+    /// None today; `Database` is reserved.
+    pub fn next_position(&self) -> Result<u64, StoreError> {
+        Ok(self.inner().next)
+    }
+
+    /// Applies the record at `position`, in one transaction. A record that contradicts what came before is told in the log and
+    /// changes nothing: the index says what the journal's legal records say.
+    ///
+    /// # Errors
+    /// `Database`: nothing was applied.
+    pub fn apply(&self, position: u64, record: &Record) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        if position < inner.next || inner.ahead.contains(&position) {
+            return Ok(());
+        }
+        let mut next = inner.next;
+        if position == next {
+            next = (next + 1..).find(|next| !inner.ahead.contains(next)).unwrap_or(next + 1);
+        }
+        let transaction = inner.connection.transaction()?;
+        let change = apply(&transaction, position, record)?;
+        if next != position || change != Change::default() {
+            let sql = "UPDATE progress SET next_position = ?1, pending = pending + ?2, sent = sent + ?3, error = error + ?4";
+            let mut statement = transaction.prepare_cached(sql)?;
+            statement.execute(params![number(next), change.pending, change.sent, change.error])?;
+        }
+        transaction.commit()?;
+        if position == inner.next {
+            inner.next = next;
+            inner.ahead = inner.ahead.split_off(&next);
+        } else {
+            inner.ahead.insert(position);
+        }
+        Ok(())
+    }
+
+    /// Forgets everything; the next position is 0.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        self.inner().clear()
+    }
+
+    /// The item of this ticket.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn item(&self, ticket: Ticket) -> Result<Option<Item>, StoreError> {
+        Ok(find(&self.inner().connection, ticket)?.map(|entry| entry.item))
+    }
+
+    /// The accepted item of this institution and token; there is one at most.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn item_by_token_key(&self, token_key: &[u8; 32]) -> Result<Option<Item>, StoreError> {
+        let inner = self.inner();
+        let sql = format!("SELECT {COLUMNS} FROM items WHERE token_key = ?1 AND accepted IS NOT NULL ORDER BY accepted");
+        let mut statement = inner.connection.prepare_cached(&sql)?;
+        Ok(statement.query_row([token_key.as_slice()], entry).optional()?.map(|entry| entry.item))
+    }
+
+    /// Whether the item was withdrawn.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn is_withdrawn(&self, ticket: Ticket) -> Result<bool, StoreError> {
+        Ok(self.item(ticket)?.is_some_and(|item| item.withdrawn))
+    }
+
+    /// Items that were received and are neither accepted nor withdrawn, oldest first: what a crash left open.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn unfinished(&self) -> Result<Vec<Item>, StoreError> {
+        let inner = self.inner();
+        let sql = format!("SELECT {COLUMNS} FROM items WHERE accepted IS NULL AND withdrawn = 0 ORDER BY received");
+        let mut statement = inner.connection.prepare_cached(&sql)?;
+        let found = statement.query_map([], |row| entry(row).map(|entry| entry.item))?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` items whose time has come, longest due first.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let inner = self.inner();
+        let sql = format!("SELECT {COLUMNS} FROM items WHERE due_at <= ?1 ORDER BY due_at, ticket LIMIT ?2");
+        let mut statement = inner.connection.prepare_cached(&sql)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = statement.query_map(params![nanoseconds(now), limit], |row| {
+            let Entry { item, state, attempts, queued_at, .. } = entry(row)?;
+            let stage = if state == State::Consigned { Stage::Seal } else { Stage::Consign };
+            let accepted_at = queued_at.unwrap_or(item.received_at);
+            Ok(Due { ticket: item.ticket, channel: item.channel, attempts, accepted_at, stage })
+        })?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// When the next item is due, past or to come; none where the queue is empty.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let inner = self.inner();
+        let sql = "SELECT due_at FROM items WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
+        Ok(inner.connection.prepare_cached(sql)?.query_row([], |row| timestamp(row, 0)).optional()?)
+    }
+
+    /// How many items stand how.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        let inner = self.inner();
+        let sql = "SELECT pending, (SELECT COUNT(*) FROM items WHERE due_at IS NOT NULL), sent, error FROM progress";
+        let mut statement = inner.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([], |row| {
+            let count = |column| position(row, column);
+            Ok(Counts { pending: count(0)?, due: count(1)?, sent: count(2)?, error: count(3)? })
+        })?)
+    }
+
+    /// Everything it holds as text, ordered: two indexes of the same records have equal dumps.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn dump(&self) -> Result<String, StoreError> {
+        let counts = self.counts()?;
+        let inner = self.inner();
+        let mut out = format!("next {} {counts:?}\n", inner.next);
+        let mut statement = inner.connection.prepare(&format!("SELECT {COLUMNS} FROM items ORDER BY ticket"))?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let Entry { item, state, attempts, queued_at, due_at, last_position } = entry(row)?;
+            out.push_str(&format!("{item:?} {state:?} {attempts} {queued_at:?} {due_at:?} {last_position}\n"));
+        }
+        Ok(out)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn clear(&mut self) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        // By what is there, not by what this version would have made.
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let tables: Vec<String> =
+            transaction.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for table in tables {
+            transaction.execute_batch(&format!("DROP TABLE \"{}\"", table.replace('"', "\"\"")))?;
+        }
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        transaction.commit()?;
+        self.next = 0;
+        self.ahead.clear();
+        Ok(())
+    }
+}
+
+/// By how much the tallies change.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+struct Change {
+    pending: i64,
+    sent: i64,
+    error: i64,
+}
+
+impl Change {
+    fn count(&mut self, entry: &Entry, by: i64) {
+        let tally = match entry.item.status {
+            _ if entry.item.accepted.is_none() => return,
+            Status::Pending => &mut self.pending,
+            Status::Sent => &mut self.sent,
+            Status::Error => &mut self.error,
+        };
+        *tally += by;
+    }
+}
+
+fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Result<Change, StoreError> {
+    let mut change = Change::default();
+    let Some(ticket) = record.ticket() else { return Ok(change) };
+    if let Record::Consulted(_) = record {
+        return Ok(change);
+    }
+    let known = find(transaction, ticket)?;
+    if let Record::Received(received) = record {
+        if known.is_none() {
+            save(transaction, &first_entry(position, received))?;
+        }
+        return Ok(change);
+    }
+    let Some(mut entry) = known else {
+        if !matches!(record, Record::Control(_)) {
+            tracing::error!(event = "alarm.index.unknown-item", position, kind = record.kind());
+        }
+        return Ok(change);
+    };
+    if position <= entry.last_position {
+        return Ok(change);
+    }
+    let mut before = Change::default();
+    before.count(&entry, 1);
+    if let Err(error) = entry.follow(position, record) {
+        tracing::error!(event = "alarm.index.transition", position, kind = record.kind(), %error);
+        return Ok(change);
+    }
+    entry.last_position = position;
+    entry.item.status = entry.state.status();
+    save(transaction, &entry)?;
+    change.count(&entry, 1);
+    change.pending -= before.pending;
+    change.sent -= before.sent;
+    change.error -= before.error;
+    Ok(change)
+}
+
+fn first_entry(position: u64, received: &erds::record::Received) -> Entry {
+    Entry {
+        item: Item {
+            ticket: received.ticket,
+            institution: received.request.sender.cbe.digits().to_owned(),
+            token_key: received.token_key.map(|key| key.0),
+            received: position,
+            received_at: received.request.received_at,
+            accepted: None,
+            withdrawn: false,
+            consigned: None,
+            dispatched: None,
+            status: Status::Pending,
+            channel: received.channel,
+        },
+        state: State::Due,
+        attempts: 0,
+        queued_at: None,
+        due_at: None,
+        last_position: position,
+    }
+}
+
+/// Why a record cannot follow on what came before.
+#[derive(Debug, thiserror::Error)]
+enum Contradiction {
+    #[error(transparent)]
+    Transition(#[from] erds::IllegalTransition),
+    #[error("accepted or withdrawn already, or not accepted yet")]
+    Acceptance,
+}
+
+impl Entry {
+    /// What the record makes of the item; on an error it is not to be saved.
+    fn follow(&mut self, position: u64, record: &Record) -> Result<(), Contradiction> {
+        let begins = matches!(record, Record::Accepted(_) | Record::Withdrawn(_));
+        let open = self.item.accepted.is_none() && !self.item.withdrawn;
+        let requeues = matches!(record, Record::Control(control) if control.action == REQUEUED);
+        match record {
+            Record::Control(_) if !requeues => return Ok(()),
+            _ if begins != open || (!begins && self.item.accepted.is_none()) => return Err(Contradiction::Acceptance),
+            Record::Accepted(accepted) => {
+                self.item.accepted = Some(position);
+                self.item.channel = accepted.channel;
+                (self.queued_at, self.due_at) = (Some(accepted.at), Some(accepted.at));
+            }
+            Record::Withdrawn(_) => self.item.withdrawn = true,
+            Record::Attempted(attempted) => {
+                // A seal that failed is tried again too: the consignment itself stays where it is.
+                if self.state != State::Consigned {
+                    self.state = self.state.apply(Event::AttemptFailed)?;
+                }
+                self.attempts = attempted.attempt;
+                self.due_at = Some(attempted.next_at);
+            }
+            Record::Consigned(consigned) => {
+                self.state = self.state.apply(Event::Consigned)?;
+                self.item.consigned = Some(position);
+                self.attempts = consigned.attempt;
+                self.due_at = Some(consigned.consigned_at);
+            }
+            Record::ConsignmentFailed(failed) => {
+                self.state = self.state.apply(Event::Failed)?;
+                self.attempts = failed.attempts;
+                self.due_at = None;
+            }
+            Record::Dispatched(_) => {
+                self.state = self.state.apply(Event::ProofSealed)?;
+                self.item.dispatched = Some(position);
+                self.due_at = None;
+            }
+            Record::Accessed(_) => self.state = self.state.apply(Event::Accessed)?,
+            Record::ExpiredUnread(_) => self.state = self.state.apply(Event::ExpiredUnread)?,
+            Record::Control(Control { at, .. }) => {
+                self.state = self.state.apply(Event::Requeued)?;
+                self.attempts = 0;
+                (self.queued_at, self.due_at) = (Some(*at), Some(*at));
+            }
+            Record::Received(_) | Record::Refused(_) | Record::Consulted(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The act of an operator who puts a failed item back in the queue.
+const REQUEUED: &str = "item.requeued";
+
+fn find(connection: &Connection, ticket: Ticket) -> Result<Option<Entry>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM items WHERE ticket = ?1"))?;
+    Ok(statement.query_row([ticket.as_str()], entry).optional()?)
+}
+
+fn save(connection: &Connection, entry: &Entry) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO items ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         ON CONFLICT (ticket) DO UPDATE SET accepted = ?6, withdrawn = ?7, consigned = ?8, dispatched = ?9, state = ?10,
+             channel = ?11, attempts = ?12, queued_at = ?13, due_at = ?14, last_position = ?15"
+    );
+    let item = &entry.item;
+    connection.prepare_cached(&sql)?.execute(params![
+        item.ticket.as_str(),
+        item.institution,
+        item.token_key.as_ref().map(<[u8; 32]>::as_slice),
+        number(item.received),
+        nanoseconds(item.received_at),
+        item.accepted.map(number),
+        item.withdrawn,
+        item.consigned.map(number),
+        item.dispatched.map(number),
+        state_name(entry.state),
+        item.channel.as_str(),
+        entry.attempts,
+        entry.queued_at.map(nanoseconds),
+        entry.due_at.map(nanoseconds),
+        number(entry.last_position),
+    ])?;
+    Ok(())
+}
+
+/// A row of [`COLUMNS`].
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(|_| unreadable(column, Type::Text));
+    let optional = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(unsigned));
+    let state = State::ALL.into_iter().find(|state| Ok(state_name(*state)) == text(9));
+    let state = state.ok_or_else(|| unreadable(9, Type::Text))?;
+    let token_key: Option<Vec<u8>> = row.get(2)?;
+    let item = Item {
+        ticket: Ticket::parse(text(0)?).map_err(|_| unreadable(0, Type::Text))?,
+        institution: text(1)?.to_owned(),
+        token_key: match token_key {
+            Some(bytes) => Some(bytes.try_into().map_err(|_| unreadable(2, Type::Blob))?),
+            None => None,
+        },
+        received: position(row, 3)?,
+        received_at: timestamp(row, 4)?,
+        accepted: optional(5)?,
+        withdrawn: row.get(6)?,
+        consigned: optional(7)?,
+        dispatched: optional(8)?,
+        status: state.status(),
+        channel: ChannelName::from_name(text(10)?).ok_or_else(|| unreadable(10, Type::Text))?,
+    };
+    Ok(Entry {
+        item,
+        state,
+        attempts: row.get(11)?,
+        queued_at: row.get::<_, Option<i64>>(12)?.map(from_nanoseconds),
+        due_at: row.get::<_, Option<i64>>(13)?.map(from_nanoseconds),
+        last_position: position(row, 14)?,
+    })
+}
+
+fn unreadable(column: usize, kind: Type) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, "not written by this program".to_owned(), kind)
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Due => "due",
+        State::Consigned => "consigned",
+        State::Dispatched => "dispatched",
+        State::Accessed => "accessed",
+        State::HandedOver => "handed_over",
+        State::ExpiredUnread => "expired_unread",
+        State::Failed => "failed",
+    }
+}
+
+/// SQLite's integers are signed; no journal gets this long.
+fn number(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get(column).map(unsigned)
+}
+
+fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(from_nanoseconds)
+}
+
+/// Exact from 1677 to 2262; what lies outside is taken as the nearest of these.
+fn nanoseconds(at: Timestamp) -> i64 {
+    let limit = if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX };
+    i64::try_from(at.as_nanosecond()).unwrap_or(limit)
+}
+
+fn from_nanoseconds(nanoseconds: i64) -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests;
