@@ -20,6 +20,7 @@ use crate::service::open_frame_with;
 pub enum Command {
     /// Show records: facts and digests; never personal content.
     Show {
+        /// Which journal.
         #[command(flatten)]
         which: Which,
         /// The first record.
@@ -34,6 +35,7 @@ pub enum Command {
     },
     /// Re-derive everything from the bytes; name the first wrong record.
     Verify {
+        /// Which journal.
         #[command(flatten)]
         which: Which,
         /// Verify each sender's signature again, from the record.
