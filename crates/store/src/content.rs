@@ -93,7 +93,8 @@ impl Content {
             return Ok(Box::new(Plain { bytes: plain, given: 0 }));
         }
         let file = self.open_file(ticket, &part.name)?;
-        let file = file.ok_or_else(|| StoreError::damaged(format!("part {} of {ticket} is absent", part.name)))?;
+        let file =
+            file.ok_or_else(|| StoreError::damaged(format!("part {} of {ticket} is absent", part.name)))?;
         Ok(Box::new(PartReader::begin(file, ticket, &part.name, key, Some(part.ciphertext_sha256))?))
     }
 
@@ -180,7 +181,11 @@ struct Out {
 
 enum Target {
     Memory(Vec<u8>),
-    File { file: Box<dyn DiskFile>, offset: u64, synced: u64 },
+    File {
+        file: Box<dyn DiskFile>,
+        offset: u64,
+        synced: u64,
+    },
     /// An operation failed: what the file holds is not known, so it is never finished.
     Failed,
 }
@@ -191,6 +196,9 @@ impl PartWriter {
     /// # Errors
     /// The disk's (see [`StoreError::is_full`]); after an error every call fails.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if let Target::Failed = self.out.target {
+            return Err(self.out.failed());
+        }
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         if self.bytes > self.out.inline_bytes_max as u64 {
@@ -231,7 +239,7 @@ impl Out {
                 held.extend_from_slice(sealed);
                 return Ok(());
             }
-            Target::Failed => return Err(StoreError::Stopped(format!("part {}: an earlier write failed", self.name))),
+            Target::Failed => return Err(self.failed()),
             Target::File { file, offset, synced } => file.write_at(*offset, sealed).and_then(|()| {
                 *offset += sealed.len() as u64;
                 if *offset - *synced >= UNSYNCED_BYTES_MAX {
@@ -247,10 +255,14 @@ impl Out {
         })
     }
 
+    fn failed(&self) -> StoreError {
+        StoreError::Stopped(format!("part {}: an earlier write failed", self.name))
+    }
+
     fn finish(self) -> Result<Option<Vec<u8>>, StoreError> {
         match self.target {
             Target::Memory(held) => Ok(Some(held)),
-            Target::Failed => Err(StoreError::Stopped(format!("part {}: an earlier write failed", self.name))),
+            Target::Failed => Err(self.failed()),
             Target::File { mut file, .. } => {
                 file.sync_data().map_err(StoreError::disk("sync", &self.item_dir.join(&self.name)))?;
                 // The file's name in its folder, and the folder's in its own.
@@ -296,13 +308,22 @@ impl PartReader {
         let header = read_exactly(file.as_ref(), 0, HEADER_BYTES).map_err(StoreError::disk("read", path))?;
         let opener = Opener::begin(key, ticket, name, &header)?;
         let plain = Plain { bytes: Zeroizing::default(), given: 0 };
-        Ok(Self { file, opener, expected, offset: HEADER_BYTES as u64, length, plain, state: ReadState::Going })
+        Ok(Self {
+            file,
+            opener,
+            expected,
+            offset: HEADER_BYTES as u64,
+            length,
+            plain,
+            state: ReadState::Going,
+        })
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {
         let left = self.length - self.offset;
         let last = left <= SEALED_CHUNK_BYTES as u64;
-        let sealed = read_exactly(self.file.as_ref(), self.offset, left.min(SEALED_CHUNK_BYTES as u64) as usize)?;
+        let sealed =
+            read_exactly(self.file.as_ref(), self.offset, left.min(SEALED_CHUNK_BYTES as u64) as usize)?;
         let damaged = |error: StoreError| io::Error::new(io::ErrorKind::InvalidData, error);
         let plain = Zeroizing::new(self.opener.open(&sealed, last).map_err(damaged)?);
         self.offset += sealed.len() as u64;
@@ -325,7 +346,9 @@ impl Read for PartReader {
             }
             match self.state {
                 ReadState::Ended => return Ok(0),
-                ReadState::Failed => return Err(io::Error::new(io::ErrorKind::InvalidData, self.opener.damaged())),
+                ReadState::Failed => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, self.opener.damaged()));
+                }
                 ReadState::Going => {
                     self.next_chunk().inspect_err(|_| self.state = ReadState::Failed)?;
                 }
@@ -368,7 +391,12 @@ pub fn seal_frame(key: &ItemKey, ticket: Ticket, part: &str, plain: &[u8]) -> Re
 ///
 /// # Errors
 /// `Damaged`: changed or cut bytes, or another key, ticket or part.
-pub fn open_frame(key: &ItemKey, ticket: Ticket, part: &str, ciphertext: &[u8]) -> Result<Vec<u8>, StoreError> {
+pub fn open_frame(
+    key: &ItemKey,
+    ticket: Ticket,
+    part: &str,
+    ciphertext: &[u8],
+) -> Result<Vec<u8>, StoreError> {
     let damaged = || StoreError::damaged(format!("part {part} of {ticket}"));
     let (header, mut sealed) = ciphertext.split_at_checked(HEADER_BYTES).ok_or_else(damaged)?;
     let mut opener = Opener::begin(key, ticket, part, header)?;
@@ -383,11 +411,19 @@ pub fn open_frame(key: &ItemKey, ticket: Ticket, part: &str, ciphertext: &[u8]) 
 }
 
 fn check_name(name: &str) -> Result<(), StoreError> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
     let fits = (1..=PART_NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.');
-    if fits && name.bytes().all(allowed) { Ok(()) } else { Err(StoreError::PartName(name.escape_debug().to_string())) }
+    if fits && name.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(StoreError::PartName(name.escape_debug().to_string()))
+    }
 }
 
 fn absent_is_fine(told: io::Result<()>) -> io::Result<()> {
     told.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,7 +156,8 @@ impl Index {
         if version != SCHEMA_VERSION {
             inner.clear()?;
         }
-        inner.next = inner.connection.query_row("SELECT next_position FROM progress", [], |row| position(row, 0))?;
+        inner.next =
+            inner.connection.query_row("SELECT next_position FROM progress", [], |row| position(row, 0))?;
         Ok(Self(Mutex::new(inner)))
     }
 
@@ -221,7 +222,9 @@ impl Index {
     /// `Database`.
     pub fn item_by_token_key(&self, token_key: &[u8; 32]) -> Result<Option<Item>, StoreError> {
         let inner = self.inner();
-        let sql = format!("SELECT {COLUMNS} FROM items WHERE token_key = ?1 AND accepted IS NOT NULL ORDER BY accepted");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM items WHERE token_key = ?1 AND accepted IS NOT NULL ORDER BY accepted"
+        );
         let mut statement = inner.connection.prepare_cached(&sql)?;
         Ok(statement.query_row([token_key.as_slice()], entry).optional()?.map(|entry| entry.item))
     }
@@ -240,7 +243,8 @@ impl Index {
     /// `Database`.
     pub fn unfinished(&self) -> Result<Vec<Item>, StoreError> {
         let inner = self.inner();
-        let sql = format!("SELECT {COLUMNS} FROM items WHERE accepted IS NULL AND withdrawn = 0 ORDER BY received");
+        let sql =
+            format!("SELECT {COLUMNS} FROM items WHERE accepted IS NULL AND withdrawn = 0 ORDER BY received");
         let mut statement = inner.connection.prepare_cached(&sql)?;
         let found = statement.query_map([], |row| entry(row).map(|entry| entry.item))?;
         Ok(found.collect::<Result<_, _>>()?)
@@ -296,11 +300,14 @@ impl Index {
         let counts = self.counts()?;
         let inner = self.inner();
         let mut out = format!("next {} {counts:?}\n", inner.next);
-        let mut statement = inner.connection.prepare(&format!("SELECT {COLUMNS} FROM items ORDER BY ticket"))?;
+        let mut statement =
+            inner.connection.prepare(&format!("SELECT {COLUMNS} FROM items ORDER BY ticket"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let Entry { item, state, attempts, queued_at, due_at, last_position } = entry(row)?;
-            out.push_str(&format!("{item:?} {state:?} {attempts} {queued_at:?} {due_at:?} {last_position}\n"));
+            out.push_str(&format!(
+                "{item:?} {state:?} {attempts} {queued_at:?} {due_at:?} {last_position}\n"
+            ));
         }
         Ok(out)
     }
@@ -427,7 +434,9 @@ impl Entry {
         let requeues = matches!(record, Record::Control(control) if control.action == REQUEUED);
         match record {
             Record::Control(_) if !requeues => return Ok(()),
-            _ if begins != open || (!begins && self.item.accepted.is_none()) => return Err(Contradiction::Acceptance),
+            _ if begins != open || (!begins && self.item.accepted.is_none()) => {
+                return Err(Contradiction::Acceptance);
+            }
             Record::Accepted(accepted) => {
                 self.item.accepted = Some(position);
                 self.item.channel = accepted.channel;
@@ -475,7 +484,8 @@ impl Entry {
 const REQUEUED: &str = "item.requeued";
 
 fn find(connection: &Connection, ticket: Ticket) -> Result<Option<Entry>, StoreError> {
-    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM items WHERE ticket = ?1"))?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM items WHERE ticket = ?1"))?;
     Ok(statement.query_row([ticket.as_str()], entry).optional()?)
 }
 

@@ -325,10 +325,16 @@ fn header(master_key: &Key256) -> std::io::Result<Vec<u8>> {
 }
 
 /// Whether there is a whole header; false: none yet, and no slots behind it.
-fn check_header(file: &dyn DiskFile, length: u64, master_key: &Key256, path: &Path) -> Result<bool, StoreError> {
+fn check_header(
+    file: &dyn DiskFile,
+    length: u64,
+    master_key: &Key256,
+    path: &Path,
+) -> Result<bool, StoreError> {
     let held = length.min(SLOT_BYTES as u64) as usize;
     let bytes = read_exactly(file, 0, held).map_err(StoreError::disk("read", path))?;
-    let whole = bytes.split_at_checked(SUM_AT).is_some_and(|(said, sum)| sum.get(..32) == Some(&sha256(said)));
+    let whole =
+        bytes.split_at_checked(SUM_AT).is_some_and(|(said, sum)| sum.get(..32) == Some(&sha256(said)));
     match (whole, length > SLOT_BYTES as u64) {
         (true, _) if !bytes.starts_with(MAGIC) => Err(StoreError::damaged(path.display().to_string())),
         (true, _) if unwrap(&bytes, HEADER_AAD, master_key).is_none() => {
@@ -350,10 +356,11 @@ fn read_slots(
     let whole = (length / SLOT_BYTES as u64).saturating_sub(1);
     let mut slots = HashMap::new();
     let mut end = 0;
-    let mut wipe = Vec::new();
+    let (mut wipe, mut torn) = (Vec::new(), Vec::new());
     for first in (0..whole).step_by(READ_SLOTS) {
         let count = (whole - first).min(READ_SLOTS as u64) as usize;
-        let bytes = read_exactly(file, place(first), count * SLOT_BYTES).map_err(StoreError::disk("read", path))?;
+        let bytes =
+            read_exactly(file, place(first), count * SLOT_BYTES).map_err(StoreError::disk("read", path))?;
         for (number, slot) in (first..).zip(bytes.chunks_exact(SLOT_BYTES)) {
             // Only the last commit can be torn; opening every slot of millions would make the start slow.
             let may_be_torn = number + BATCH_MAX as u64 >= whole;
@@ -362,16 +369,21 @@ fn read_slots(
                     slots.insert(ticket, number);
                     end = number + 1;
                 }
-                Some(_) => wipe.push(number),
+                Some(ticket) => torn.push((ticket, number)),
                 None if slot.iter().all(|byte| *byte == 0) => {}
                 // A torn wiping, or a torn creation: both are finished by wiping.
-                None if may_be_torn || slot.iter().take(TICKET_BYTES).any(|byte| *byte == 0) => wipe.push(number),
+                None if slot.iter().take(TICKET_BYTES).any(|byte| *byte == 0) => wipe.push(number),
                 None => {
                     tracing::error!(event = "alarm.keys.damaged", slot = number);
                     end = number + 1;
                 }
             }
         }
+    }
+    // At the end they are cut. Before it they may be damage: they stay, for a repair from the backup, and do not open.
+    for (ticket, number) in torn.into_iter().filter(|(_, number)| *number < end) {
+        tracing::error!(event = "alarm.keys.damaged", slot = number);
+        slots.entry(ticket).or_insert(number);
     }
     mend(file, length, end, &wipe).map_err(StoreError::disk("mend", path))?;
     Ok((slots, end))
@@ -387,9 +399,14 @@ fn mend(file: &mut dyn DiskFile, length: u64, end: u64, wipe: &[u64]) -> std::io
         file.write_at(place(number), &[0; SLOT_BYTES])?;
     }
     if length != place(end) {
+        let cut_bytes = length.saturating_sub(place(end));
+        tracing::warn!(event = "keys.torn-end-cut", cut_bytes);
         file.truncate(place(end))?;
     }
     file.sync_data()
 }
 
 const READ_SLOTS: usize = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,12 @@ impl Sealer {
         Ok((last, to_array(self.digest.clone())?))
     }
 
+    /// What it has reserved for plain bytes.
+    #[cfg(test)]
+    pub(crate) fn held_bytes_max(&self) -> usize {
+        self.plain.capacity()
+    }
+
     fn seal(&mut self, last: bool) -> Result<Vec<u8>, StoreError> {
         let nonce = self.chunks.nonce(last);
         let sealed = aead::seal(&self.chunks.key, &nonce, &[], &self.plain)?;
@@ -115,7 +121,12 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    pub(crate) fn begin(key: &ItemKey, ticket: Ticket, part: &str, header: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn begin(
+        key: &ItemKey,
+        ticket: Ticket,
+        part: &str,
+        header: &[u8],
+    ) -> Result<Self, StoreError> {
         let what = format!("part {part} of {ticket}");
         let salt = header.strip_prefix(MAGIC.as_slice()).filter(|salt| salt.len() == SALT_BYTES);
         let Some(salt) = salt else { return Err(StoreError::damaged(what)) };

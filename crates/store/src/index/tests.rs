@@ -1,1 +1,269 @@
+use erds::record::{
+    Accepted, Attempted, Consigned, ConsignmentFailed, Control, DecisionFacts, Dispatched, Hex32, Received,
+    RequestFacts, Withdrawn,
+};
+use erds::{ApplicationId, EnterpriseNumber, Environment, Sender, Strictness};
 
+use super::*;
+
+const CHANNEL: ChannelName = ChannelName::EboxCitizen;
+const HASH: Hex32 = Hex32([8; 32]);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn ticket(number: usize) -> Ticket {
+    Ticket::parse(&format!("{number:013}")).unwrap()
+}
+
+fn received(item: usize) -> Record {
+    Record::Received(Received {
+        ticket: ticket(item),
+        request: RequestFacts {
+            request_id: "id".to_owned(),
+            received_at: at(0),
+            operation: "sendDocument".to_owned(),
+            sender: Sender {
+                cbe: EnterpriseNumber::parse("0123456749", Strictness::Strict).unwrap(),
+                application: ApplicationId::parse("urn:be:example:letters").unwrap(),
+                issuing_ca_spki_sha256: [1; 32],
+                environment: Environment::Tst,
+            },
+            message_certificate: HASH,
+            tls_certificate: None,
+            peer_address: "::1".to_owned(),
+            soap_digest: HASH,
+            submission_key: HASH,
+            signed_info: String::new(),
+            signature_value: String::new(),
+            signature_algorithm: String::new(),
+            decision: DecisionFacts { grant_reference: "13/116".to_owned(), policy_digest: HASH },
+        },
+        token_key: Some(Hex32([item as u8; 32])),
+        content_digest: HASH,
+        channel: CHANNEL,
+        checks: Vec::new(),
+        parts: Vec::new(),
+    })
+}
+
+fn accepted(item: usize) -> Record {
+    Record::Accepted(Accepted {
+        ticket: ticket(item),
+        at: at(1),
+        received_position: 0,
+        received_at: at(0),
+        receipt_xml_sha256: HASH,
+        receipt_p7s_sha256: HASH,
+        channel: CHANNEL,
+        tsa: "tsa".to_owned(),
+        gen_time: at(1),
+    })
+}
+
+fn withdrawn(item: usize) -> Record {
+    let reason = "tsa.unavailable".to_owned();
+    Record::Withdrawn(Withdrawn { ticket: ticket(item), at: at(1), received_position: 0, reason })
+}
+
+fn attempted(item: usize, attempt: u32, next: i64) -> Record {
+    Record::Attempted(Attempted {
+        ticket: ticket(item),
+        at: at(2),
+        channel: CHANNEL,
+        attempt,
+        idempotency_key: String::new(),
+        outcome: "away".to_owned(),
+        next_at: at(next),
+    })
+}
+
+fn consigned(item: usize) -> Record {
+    Record::Consigned(Consigned {
+        ticket: ticket(item),
+        consigned_at: at(3),
+        channel: CHANNEL,
+        attempt: 2,
+        idempotency_key: String::new(),
+        message_id: "m".to_owned(),
+        answer_digest: HASH,
+        no_digital_user: false,
+        expires_at: None,
+    })
+}
+
+fn failed(item: usize) -> Record {
+    let reason = "refused".to_owned();
+    Record::ConsignmentFailed(ConsignmentFailed {
+        ticket: ticket(item),
+        at: at(4),
+        channel: CHANNEL,
+        attempts: 3,
+        reason,
+    })
+}
+
+fn dispatched(item: usize) -> Record {
+    Record::Dispatched(Dispatched {
+        ticket: ticket(item),
+        at: at(5),
+        channel: CHANNEL,
+        consigned_position: 0,
+        proof_xml_sha256: HASH,
+        proof_p7s_sha256: HASH,
+        tsa: "tsa".to_owned(),
+        gen_time: at(5),
+    })
+}
+
+fn requeued(item: usize, second: i64) -> Record {
+    let ticket = Some(ticket(item));
+    Record::Control(Control { at: at(second), action: REQUEUED.to_owned(), ticket, detail: String::new() })
+}
+
+fn history() -> Vec<Record> {
+    vec![
+        received(1),
+        received(2),
+        accepted(1),
+        withdrawn(2),
+        received(3),
+        attempted(1, 1, 60),
+        accepted(3),
+        received(4),
+        consigned(1),
+        failed(3),
+        attempted(1, 2, 90),
+        dispatched(1),
+        requeued(3, 200),
+        received(5),
+        accepted(5),
+        failed(5),
+    ]
+}
+
+fn grown(records: &[Record]) -> Index {
+    let index = Index::open(None).unwrap();
+    for (position, record) in (0..).zip(records) {
+        index.apply(position, record).unwrap();
+    }
+    index
+}
+
+#[test]
+fn an_item_goes_its_way() {
+    let index = grown(&[received(1), received(2)]);
+    assert_eq!(index.unfinished().unwrap().len(), 2);
+    assert_eq!(index.due(at(1000), 10).unwrap(), []);
+    assert_eq!(index.item_by_token_key(&[1; 32]).unwrap(), None, "not accepted yet");
+    index.apply(2, &accepted(1)).unwrap();
+    index.apply(3, &withdrawn(2)).unwrap();
+    assert!(index.is_withdrawn(ticket(2)).unwrap() && !index.is_withdrawn(ticket(1)).unwrap());
+    assert!(index.unfinished().unwrap().is_empty());
+    assert_eq!(index.item_by_token_key(&[1; 32]).unwrap().unwrap().ticket, ticket(1));
+    assert_eq!(index.item_by_token_key(&[2; 32]).unwrap(), None, "withdrawn");
+    assert_eq!(index.item(ticket(1)).unwrap().unwrap().institution, "0123456749");
+
+    let due =
+        |attempts, stage| Due { ticket: ticket(1), channel: CHANNEL, attempts, accepted_at: at(1), stage };
+    assert_eq!(index.due(at(0), 10).unwrap(), []);
+    assert_eq!(index.due(at(1), 10).unwrap(), [due(0, Stage::Consign)]);
+    index.apply(4, &attempted(1, 1, 60)).unwrap();
+    assert_eq!(index.next_due_at().unwrap(), Some(at(60)));
+    assert_eq!(index.due(at(59), 10).unwrap(), []);
+    assert_eq!(index.due(at(60), 10).unwrap(), [due(1, Stage::Consign)]);
+    index.apply(5, &consigned(1)).unwrap();
+    assert_eq!(index.due(at(3), 10).unwrap(), [due(2, Stage::Seal)]);
+    assert_eq!(index.item(ticket(1)).unwrap().unwrap().status, Status::Pending, "not before the proof");
+    index.apply(6, &attempted(1, 3, 90)).unwrap();
+    assert_eq!(index.due(at(89), 10).unwrap(), [], "a seal that failed waits too");
+    assert_eq!(index.due(at(90), 10).unwrap(), [due(3, Stage::Seal)]);
+    index.apply(7, &dispatched(1)).unwrap();
+    assert_eq!(index.next_due_at().unwrap(), None);
+    let item = index.item(ticket(1)).unwrap().unwrap();
+    assert_eq!(
+        (item.status, item.accepted, item.consigned, item.dispatched),
+        (Status::Sent, Some(2), Some(5), Some(7))
+    );
+    assert_eq!(index.counts().unwrap(), Counts { pending: 0, due: 0, sent: 1, error: 0 });
+}
+
+#[test]
+fn a_failed_item_put_back_has_its_whole_deadline_again() {
+    let index = grown(&history());
+    assert_eq!(index.item(ticket(5)).unwrap().unwrap().status, Status::Error);
+    assert_eq!(index.counts().unwrap(), Counts { pending: 1, due: 1, sent: 1, error: 1 });
+    let due = index.due(at(200), 10).unwrap();
+    let again =
+        Due { ticket: ticket(3), channel: CHANNEL, attempts: 0, accepted_at: at(200), stage: Stage::Consign };
+    assert_eq!(due, [again]);
+}
+
+#[test]
+fn rebuilt_is_grown() {
+    let records = history();
+    let index = grown(&records);
+    let dump = index.dump().unwrap();
+    assert!(dump.lines().count() == 6, "{dump}");
+    for (position, record) in (0..).zip(&records) {
+        index.apply(position, record).unwrap();
+    }
+    assert_eq!(index.dump().unwrap(), dump, "applied twice");
+    index.clear().unwrap();
+    assert_eq!(index.next_position().unwrap(), 0);
+    for (position, record) in (0..).zip(&records) {
+        index.apply(position, record).unwrap();
+    }
+    assert_eq!(index.dump().unwrap(), dump);
+}
+
+#[test]
+fn items_may_overtake_each_other_and_a_gap_is_caught_up() {
+    let records = history();
+    let dump = grown(&records).dump().unwrap();
+    let dir = std::env::temp_dir().join(format!("epost-index-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("index.sqlite");
+    let index = Index::open(Some(&path)).unwrap();
+    // Item after item, as if every other caller slept.
+    let mut places: Vec<usize> = (0..records.len()).collect();
+    places.sort_by_key(|place| records[*place].ticket());
+    for place in &places[1..] {
+        index.apply(*place as u64, &records[*place]).unwrap();
+    }
+    assert_eq!(index.next_position().unwrap(), 0, "the first is missing");
+    drop(index);
+    let index = Index::open(Some(&path)).unwrap();
+    for position in index.next_position().unwrap()..records.len() as u64 {
+        index.apply(position, &records[position as usize]).unwrap();
+    }
+    // Item 1's records came before its Received: they were passed over, and told. All the others stand.
+    let others = |dump: &str| dump.lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(others(&index.dump().unwrap()), others(&dump));
+    index.clear().unwrap();
+    for (position, record) in (0..).zip(&records) {
+        index.apply(position, record).unwrap();
+    }
+    assert_eq!(index.dump().unwrap(), dump);
+    index.inner().connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(index);
+    let index = Index::open(Some(&path)).unwrap();
+    assert_eq!(index.next_position().unwrap(), 0, "another version's is cleared");
+    drop(index);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn what_contradicts_changes_nothing() {
+    let index = grown(&[received(1), accepted(1)]);
+    let before = index.item(ticket(1)).unwrap();
+    for (position, record) in
+        (2..).zip([dispatched(1), withdrawn(1), accepted(1), requeued(1, 9), consigned(7)])
+    {
+        index.apply(position, &record).unwrap();
+    }
+    assert_eq!(index.item(ticket(1)).unwrap(), before);
+    assert_eq!(index.next_position().unwrap(), 7);
+    assert_eq!(index.counts().unwrap(), Counts { pending: 1, due: 1, sent: 0, error: 0 });
+}
