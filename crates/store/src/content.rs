@@ -202,7 +202,7 @@ impl PartWriter {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         if self.bytes > self.out.inline_bytes_max as u64 {
-            self.out.to_file()?;
+            self.out.spill()?;
         }
         let out = &mut self.out;
         self.sealer.write(bytes, |chunk| out.put(&chunk))
@@ -222,7 +222,7 @@ impl PartWriter {
 }
 
 impl Out {
-    fn to_file(&mut self) -> Result<(), StoreError> {
+    fn spill(&mut self) -> Result<(), StoreError> {
         let Target::Memory(held) = &mut self.target else { return Ok(()) };
         let held = std::mem::take(held);
         self.target = Target::Failed;

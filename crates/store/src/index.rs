@@ -138,11 +138,23 @@ struct Entry {
 }
 
 impl Index {
-    /// Opens the database, made if absent; none: in memory. One of another schema version is cleared: it is derived.
+    /// Opens the database, made if absent; none: in memory. One that is damaged or of another schema version is begun anew: it is
+    /// derived, and grows again from the journal.
     ///
     /// # Errors
-    /// `Database`: delete the file and start again.
+    /// `Database`, `Disk`: the folder cannot be written.
     pub fn open(path: Option<&Path>) -> Result<Self, StoreError> {
+        match (Self::try_open(path), path) {
+            (Err(StoreError::Database(error)), Some(path)) if is_damage(&error) => {
+                tracing::error!(event = "alarm.index.damaged", %error, "made anew from the journal");
+                remove_database(path)?;
+                Self::try_open(Some(path))
+            }
+            (opened, _) => opened,
+        }
+    }
+
+    fn try_open(path: Option<&Path>) -> Result<Self, StoreError> {
         let connection = match path {
             Some(path) => Connection::open(path)?,
             None => Connection::open_in_memory()?,
@@ -150,6 +162,8 @@ impl Index {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         // No sync per commit: what a power cut takes is read again from the journal, and WAL keeps the file whole.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
+        // A checkpoint syncs, and every answer waits for it: rarely, then. 32 MB of 4 KB pages.
+        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
         connection.set_prepared_statement_cache_capacity(32);
         let mut inner = Inner { connection, next: 0, ahead: BTreeSet::new() };
         let version: i64 = inner.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -164,7 +178,7 @@ impl Index {
     /// The lowest position that was not applied: where catching up begins.
     ///
     /// # Errors
-    /// None today; `Database` is reserved.
+    /// None today: the signature leaves room for a database that is asked.
     pub fn next_position(&self) -> Result<u64, StoreError> {
         Ok(self.inner().next)
     }
@@ -334,6 +348,26 @@ impl Inner {
         self.ahead.clear();
         Ok(())
     }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+/// Removes the database and what SQLite keeps beside it.
+fn remove_database(path: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::disk("remove", Path::new(&name))(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// By how much the tallies change.

@@ -241,14 +241,16 @@ impl Writer {
         created: &HashMap<Ticket, u64>,
         destroyed: &[(Ticket, u64)],
     ) -> std::io::Result<()> {
-        if !new_slots.is_empty() {
-            if let Err(error) = self.file.write_at(place(self.end), new_slots) {
-                // A full disk must not end the service; but no half of a slot may stay behind what comes next.
-                if self.file.truncate(place(self.end)).is_err() {
-                    self.stopped = Some(error.to_string());
-                }
-                return Err(error);
+        let written = match new_slots {
+            [] => Ok(()),
+            new_slots => self.file.write_at(place(self.end), new_slots),
+        };
+        if let Err(error) = written {
+            // A full disk must not end the service; but no half of a slot may stay behind what comes next.
+            if self.file.truncate(place(self.end)).is_err() {
+                self.stopped = Some(error.to_string());
             }
+            return Err(error);
         }
         let mut wiped = Ok(());
         for (_, number) in destroyed {

@@ -251,6 +251,9 @@ fn items_may_overtake_each_other_and_a_gap_is_caught_up() {
     let index = Index::open(Some(&path)).unwrap();
     assert_eq!(index.next_position().unwrap(), 0, "another version's is cleared");
     drop(index);
+    std::fs::write(&path, "no database at all, and longer than a header of one hundred bytes ".repeat(4))
+        .unwrap();
+    assert_eq!(Index::open(Some(&path)).unwrap().next_position().unwrap(), 0, "a damaged one is made anew");
     std::fs::remove_dir_all(&dir).unwrap();
 }
 
