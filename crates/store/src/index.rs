@@ -7,13 +7,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use erds::record::Control;
-use erds::{ChannelName, Event, Record, State, Status, Ticket};
+use erds::{ChannelName, Record, State, Status, Ticket};
 use jiff::Timestamp;
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use self::entry::Entry;
+use self::row::{COLUMNS, find, nanoseconds, number, position, read_entry, save, timestamp};
 use crate::StoreError;
+
+mod entry;
+mod row;
 
 /// Raised with every change of [`SCHEMA`]: a database of another version is cleared and grows anew.
 const SCHEMA_VERSION: i64 = 1;
@@ -48,9 +51,6 @@ CREATE INDEX items_queue ON items (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX items_token ON items (token_key) WHERE token_key IS NOT NULL AND accepted IS NOT NULL;
 CREATE INDEX items_unfinished ON items (received) WHERE accepted IS NULL AND withdrawn = 0;
 ";
-
-const COLUMNS: &str = "ticket, institution, token_key, received, received_at, accepted, withdrawn, consigned, dispatched, state, \
-                       channel, attempts, queued_at, due_at, last_position";
 
 /// One item, as the records say it stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -125,16 +125,6 @@ struct Inner {
     next: u64,
     /// Applied positions above it; in memory only: after a crash they are applied again, which changes nothing.
     ahead: BTreeSet<u64>,
-}
-
-/// An item with what only the index needs.
-struct Entry {
-    item: Item,
-    state: State,
-    attempts: u32,
-    queued_at: Option<Timestamp>,
-    due_at: Option<Timestamp>,
-    last_position: u64,
 }
 
 impl Index {
@@ -240,7 +230,7 @@ impl Index {
             "SELECT {COLUMNS} FROM items WHERE token_key = ?1 AND accepted IS NOT NULL ORDER BY accepted"
         );
         let mut statement = inner.connection.prepare_cached(&sql)?;
-        Ok(statement.query_row([token_key.as_slice()], entry).optional()?.map(|entry| entry.item))
+        Ok(statement.query_row([token_key.as_slice()], read_entry).optional()?.map(|entry| entry.item))
     }
 
     /// Whether the item was withdrawn.
@@ -260,7 +250,7 @@ impl Index {
         let sql =
             format!("SELECT {COLUMNS} FROM items WHERE accepted IS NULL AND withdrawn = 0 ORDER BY received");
         let mut statement = inner.connection.prepare_cached(&sql)?;
-        let found = statement.query_map([], |row| entry(row).map(|entry| entry.item))?;
+        let found = statement.query_map([], |row| read_entry(row).map(|entry| entry.item))?;
         Ok(found.collect::<Result<_, _>>()?)
     }
 
@@ -274,7 +264,7 @@ impl Index {
         let mut statement = inner.connection.prepare_cached(&sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = statement.query_map(params![nanoseconds(now), limit], |row| {
-            let Entry { item, state, attempts, queued_at, .. } = entry(row)?;
+            let Entry { item, state, attempts, queued_at, .. } = read_entry(row)?;
             let stage = if state == State::Consigned { Stage::Seal } else { Stage::Consign };
             let accepted_at = queued_at.unwrap_or(item.received_at);
             Ok(Due { ticket: item.ticket, channel: item.channel, attempts, accepted_at, stage })
@@ -318,7 +308,7 @@ impl Index {
             inner.connection.prepare(&format!("SELECT {COLUMNS} FROM items ORDER BY ticket"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let Entry { item, state, attempts, queued_at, due_at, last_position } = entry(row)?;
+            let Entry { item, state, attempts, queued_at, due_at, last_position } = read_entry(row)?;
             out.push_str(&format!(
                 "{item:?} {state:?} {attempts} {queued_at:?} {due_at:?} {last_position}\n"
             ));
@@ -399,7 +389,7 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
     let known = find(transaction, ticket)?;
     if let Record::Received(received) = record {
         if known.is_none() {
-            save(transaction, &first_entry(position, received))?;
+            save(transaction, &Entry::first(position, received))?;
         }
         return Ok(change);
     }
@@ -426,204 +416,6 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
     change.sent -= before.sent;
     change.error -= before.error;
     Ok(change)
-}
-
-fn first_entry(position: u64, received: &erds::record::Received) -> Entry {
-    Entry {
-        item: Item {
-            ticket: received.ticket,
-            institution: received.request.sender.cbe.digits().to_owned(),
-            token_key: received.token_key.map(|key| key.0),
-            received: position,
-            received_at: received.request.received_at,
-            accepted: None,
-            withdrawn: false,
-            consigned: None,
-            dispatched: None,
-            status: Status::Pending,
-            channel: received.channel,
-        },
-        state: State::Due,
-        attempts: 0,
-        queued_at: None,
-        due_at: None,
-        last_position: position,
-    }
-}
-
-/// Why a record cannot follow on what came before.
-#[derive(Debug, thiserror::Error)]
-enum Contradiction {
-    #[error(transparent)]
-    Transition(#[from] erds::IllegalTransition),
-    #[error("accepted or withdrawn already, or not accepted yet")]
-    Acceptance,
-}
-
-impl Entry {
-    /// What the record makes of the item; on an error it is not to be saved.
-    fn follow(&mut self, position: u64, record: &Record) -> Result<(), Contradiction> {
-        let begins = matches!(record, Record::Accepted(_) | Record::Withdrawn(_));
-        let open = self.item.accepted.is_none() && !self.item.withdrawn;
-        let requeues = matches!(record, Record::Control(control) if control.action == REQUEUED);
-        match record {
-            Record::Control(_) if !requeues => return Ok(()),
-            _ if begins != open || (!begins && self.item.accepted.is_none()) => {
-                return Err(Contradiction::Acceptance);
-            }
-            Record::Accepted(accepted) => {
-                self.item.accepted = Some(position);
-                self.item.channel = accepted.channel;
-                (self.queued_at, self.due_at) = (Some(accepted.at), Some(accepted.at));
-            }
-            Record::Withdrawn(_) => self.item.withdrawn = true,
-            Record::Attempted(attempted) => {
-                // A seal that failed is tried again too: the consignment itself stays where it is.
-                if self.state != State::Consigned {
-                    self.state = self.state.apply(Event::AttemptFailed)?;
-                }
-                self.attempts = attempted.attempt;
-                self.due_at = Some(attempted.next_at);
-            }
-            Record::Consigned(consigned) => {
-                self.state = self.state.apply(Event::Consigned)?;
-                self.item.consigned = Some(position);
-                self.attempts = consigned.attempt;
-                self.due_at = Some(consigned.consigned_at);
-            }
-            Record::ConsignmentFailed(failed) => {
-                self.state = self.state.apply(Event::Failed)?;
-                self.attempts = failed.attempts;
-                self.due_at = None;
-            }
-            Record::Dispatched(_) => {
-                self.state = self.state.apply(Event::ProofSealed)?;
-                self.item.dispatched = Some(position);
-                self.due_at = None;
-            }
-            Record::Accessed(_) => self.state = self.state.apply(Event::Accessed)?,
-            Record::ExpiredUnread(_) => self.state = self.state.apply(Event::ExpiredUnread)?,
-            Record::Control(Control { at, .. }) => {
-                self.state = self.state.apply(Event::Requeued)?;
-                self.attempts = 0;
-                (self.queued_at, self.due_at) = (Some(*at), Some(*at));
-            }
-            Record::Received(_) | Record::Refused(_) | Record::Consulted(_) => {}
-        }
-        Ok(())
-    }
-}
-
-/// The act of an operator who puts a failed item back in the queue.
-const REQUEUED: &str = "item.requeued";
-
-fn find(connection: &Connection, ticket: Ticket) -> Result<Option<Entry>, StoreError> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM items WHERE ticket = ?1"))?;
-    Ok(statement.query_row([ticket.as_str()], entry).optional()?)
-}
-
-fn save(connection: &Connection, entry: &Entry) -> Result<(), StoreError> {
-    let sql = format!(
-        "INSERT INTO items ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
-         ON CONFLICT (ticket) DO UPDATE SET accepted = ?6, withdrawn = ?7, consigned = ?8, dispatched = ?9, state = ?10,
-             channel = ?11, attempts = ?12, queued_at = ?13, due_at = ?14, last_position = ?15"
-    );
-    let item = &entry.item;
-    connection.prepare_cached(&sql)?.execute(params![
-        item.ticket.as_str(),
-        item.institution,
-        item.token_key.as_ref().map(<[u8; 32]>::as_slice),
-        number(item.received),
-        nanoseconds(item.received_at),
-        item.accepted.map(number),
-        item.withdrawn,
-        item.consigned.map(number),
-        item.dispatched.map(number),
-        state_name(entry.state),
-        item.channel.as_str(),
-        entry.attempts,
-        entry.queued_at.map(nanoseconds),
-        entry.due_at.map(nanoseconds),
-        number(entry.last_position),
-    ])?;
-    Ok(())
-}
-
-/// A row of [`COLUMNS`].
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let text = |column: usize| row.get_ref(column)?.as_str().map_err(|_| unreadable(column, Type::Text));
-    let optional = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(unsigned));
-    let state = State::ALL.into_iter().find(|state| Ok(state_name(*state)) == text(9));
-    let state = state.ok_or_else(|| unreadable(9, Type::Text))?;
-    let token_key: Option<Vec<u8>> = row.get(2)?;
-    let item = Item {
-        ticket: Ticket::parse(text(0)?).map_err(|_| unreadable(0, Type::Text))?,
-        institution: text(1)?.to_owned(),
-        token_key: match token_key {
-            Some(bytes) => Some(bytes.try_into().map_err(|_| unreadable(2, Type::Blob))?),
-            None => None,
-        },
-        received: position(row, 3)?,
-        received_at: timestamp(row, 4)?,
-        accepted: optional(5)?,
-        withdrawn: row.get(6)?,
-        consigned: optional(7)?,
-        dispatched: optional(8)?,
-        status: state.status(),
-        channel: ChannelName::from_name(text(10)?).ok_or_else(|| unreadable(10, Type::Text))?,
-    };
-    Ok(Entry {
-        item,
-        state,
-        attempts: row.get(11)?,
-        queued_at: row.get::<_, Option<i64>>(12)?.map(from_nanoseconds),
-        due_at: row.get::<_, Option<i64>>(13)?.map(from_nanoseconds),
-        last_position: position(row, 14)?,
-    })
-}
-
-fn unreadable(column: usize, kind: Type) -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnType(column, "not written by this program".to_owned(), kind)
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Due => "due",
-        State::Consigned => "consigned",
-        State::Dispatched => "dispatched",
-        State::Accessed => "accessed",
-        State::HandedOver => "handed_over",
-        State::ExpiredUnread => "expired_unread",
-        State::Failed => "failed",
-    }
-}
-
-/// SQLite's integers are signed; no journal gets this long.
-fn number(position: u64) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
-fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get(column).map(unsigned)
-}
-
-fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    row.get(column).map(from_nanoseconds)
-}
-
-/// Exact from 1677 to 2262; what lies outside is taken as the nearest of these.
-fn nanoseconds(at: Timestamp) -> i64 {
-    let limit = if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX };
-    i64::try_from(at.as_nanosecond()).unwrap_or(limit)
-}
-
-fn from_nanoseconds(nanoseconds: i64) -> Timestamp {
-    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

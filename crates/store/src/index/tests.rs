@@ -4,6 +4,7 @@ use erds::record::{
 };
 use erds::{ApplicationId, EnterpriseNumber, Environment, Sender, Strictness};
 
+use super::entry::REQUEUED;
 use super::*;
 
 const CHANNEL: ChannelName = ChannelName::EboxCitizen;
