@@ -62,7 +62,7 @@ pub struct EcdsaFormError;
 /// An odd number of bytes, or none.
 pub fn ecdsa_to_der(fixed: &[u8]) -> Result<Vec<u8>, EcdsaFormError> {
     let half = fixed.len() / 2;
-    if half == 0 || fixed.len() % 2 != 0 {
+    if half == 0 || !fixed.len().is_multiple_of(2) {
         return Err(EcdsaFormError);
     }
     let (r, s) = fixed.split_at(half);

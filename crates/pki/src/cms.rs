@@ -223,10 +223,10 @@ fn oid(reader: &mut Reader<'_>) -> Result<String, DerError> {
 pub(crate) fn algorithm(value: Value<'_>) -> Result<String, DerError> {
     let mut fields = value.inside();
     let name = oid(&mut fields)?;
-    if let Some(null) = fields.optional(tag::NULL)? {
-        if !null.contents.is_empty() {
-            return Err(DerError);
-        }
+    if let Some(null) = fields.optional(tag::NULL)?
+        && !null.contents.is_empty()
+    {
+        return Err(DerError);
     }
     fields.end()?;
     Ok(name)

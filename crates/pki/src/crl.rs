@@ -192,10 +192,10 @@ fn point_names(value: &[u8]) -> Result<Vec<&[u8]>, DerError> {
     for point in der::whole(value, tag::SEQUENCE)?.all(tag::SEQUENCE)? {
         let mut fields = point.inside();
         let name = fields.optional(tag::CONTEXT_0)?;
-        if let (Some(name), Ok(())) = (name, fields.end()) {
-            if let Some(names) = name.inside().optional(tag::CONTEXT_0)? {
-                found.extend(general_names(names)?);
-            }
+        if let (Some(name), Ok(())) = (name, fields.end())
+            && let Some(names) = name.inside().optional(tag::CONTEXT_0)?
+        {
+            found.extend(general_names(names)?);
         }
     }
     Ok(found)

@@ -185,12 +185,14 @@ impl TrustAnchors {
         purpose: Purpose,
         at: Timestamp,
     ) -> Result<ValidPath, PathError> {
-        // Said first, because OpenSSL stops at the issuer when both are wrong.
-        if leaf.not_after() < at {
-            if let Ok(path) = self.build(leaf, extra, leaf.not_after()) {
-                path.refuse_revoked(revocation, at)?;
-                return Err(PathError::Expired { subject: leaf.subject().to_string(), at: leaf.not_after() });
-            }
+        // Said first, because OpenSSL stops at the issuer when both are wrong. To it the last second is past already.
+        let last =
+            leaf.not_after().saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(leaf.not_after());
+        if leaf.not_after() < at
+            && let Ok(path) = self.build(leaf, extra, last)
+        {
+            path.refuse_revoked(revocation, at)?;
+            return Err(PathError::Expired { subject: leaf.subject().to_string(), at: leaf.not_after() });
         }
         let path = self.build(leaf, extra, at)?;
         path.refuse_revoked(revocation, at)?;

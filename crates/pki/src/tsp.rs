@@ -359,6 +359,10 @@ pub fn check(token: &TimeStampToken, checks: &TokenChecks<'_>) -> Result<Checked
             return Err(TspError::DigestAlgorithm(oid.clone()));
         }
     }
+    // RFC 5652 §5.1: what the signer used is among those announced.
+    if !signed.digest_algorithms.contains(&signed.signer.digest_oid) {
+        return Err(TspError::DigestAlgorithm(signed.signer.digest_oid.clone()));
+    }
     check_signature(signed)?;
     if info.imprint.algorithm() != checks.imprint.algorithm() {
         return Err(TspError::DigestAlgorithm(cms::digest_oid(info.imprint.algorithm()).to_owned()));

@@ -1,0 +1,9 @@
+//! What pki refuses, each with its own code, and the honest things that it must take.
+
+mod certificate;
+mod crl;
+mod kit;
+mod path;
+mod signature;
+mod signer;
+mod token;
