@@ -164,6 +164,12 @@ fn check_primitive(value: Value<'_>) -> Result<(), DerError> {
             [] | [0x00, 0x00..=0x7f, ..] | [0xff, 0x80..=0xff, ..] => Err(DerError),
             _ => Ok(()),
         },
+        // X.690 §11.2.1: unused bits are zero.
+        tag::BIT_STRING => match value.contents {
+            [0, ..] => Ok(()),
+            [unused @ 1..=7, .., last] if last.trailing_zeros() >= u32::from(*unused) => Ok(()),
+            _ => Err(DerError),
+        },
         _ => Ok(()),
     }
 }
@@ -232,7 +238,10 @@ pub(crate) fn signed_part<'a>(bytes: &'a [u8], before: &[u8]) -> Result<&'a [u8]
     let mut outer = whole(bytes, tag::SEQUENCE)?.inside();
     let to_be_signed = outer.take(tag::SEQUENCE)?;
     let algorithm = outer.take(tag::SEQUENCE)?;
-    outer.take(tag::BIT_STRING)?;
+    // A signature value is whole octets: no bit of its last one is unused.
+    if outer.take(tag::BIT_STRING)?.contents.first() != Some(&0) {
+        return Err(DerError);
+    }
     outer.end()?;
     let mut fields = to_be_signed.inside();
     for tag in before {
@@ -312,6 +321,16 @@ mod tests {
                 check_deep(&encode(tag::SEQUENCE, &[&encode(tag::BOOLEAN, &[contents])])).is_err(),
                 "{contents:?}"
             );
+        }
+    }
+
+    #[test]
+    fn unused_bits_are_zero() {
+        for contents in [&[0][..], &[0, 0xff], &[7, 0x80], &[1, 0xff, 0xfe], &[3, 0]] {
+            assert!(check_deep(&encode(tag::BIT_STRING, &[contents])).is_ok(), "{contents:?}");
+        }
+        for contents in [&[][..], &[1], &[1, 0xff], &[7, 0xc0], &[8, 0]] {
+            assert!(check_deep(&encode(tag::BIT_STRING, &[contents])).is_err(), "{contents:?}");
         }
     }
 

@@ -331,3 +331,29 @@ fn an_authority_that_may_not_sign_lists_has_none() {
     let path = anchors.validate(&leaf, &[], Revocation::HardFail(&crls), Purpose::MessageSigning, at(NOW));
     assert_eq!(path.unwrap_err().code(), "path.crl-missing");
 }
+
+/// Every copy of `der` with one bit flipped.
+fn flipped(der: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
+    (0..der.len() * 8).map(|bit| {
+        let mut copy = der.to_vec();
+        copy[bit / 8] ^= 1 << (bit % 8);
+        (bit, copy)
+    })
+}
+
+#[test]
+fn no_flipped_bit_of_a_certificate_or_list_passes() {
+    let world = World::new();
+    let leaf = Wanted::leaf("Leaf", 3).by(&world.ca);
+    let anchors = TrustAnchors::new(vec![world.root.certificate()], vec![world.ca.certificate()]);
+    for (bit, der) in flipped(&leaf.der) {
+        let Ok(certificate) = Certificate::from_der(&der) else { continue };
+        let path =
+            anchors.validate(&certificate, &[], Revocation::NotChecked, Purpose::MessageSigning, at(NOW));
+        assert!(path.is_err(), "bit {bit} of the certificate");
+    }
+    for (bit, der) in flipped(&List::default().der(&world.ca)) {
+        let Ok(crl) = Crl::from_der(&der) else { continue };
+        assert!(world.judge_by_lists(&leaf, &[crl]).is_err(), "bit {bit} of the list");
+    }
+}
