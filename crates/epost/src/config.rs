@@ -312,7 +312,12 @@ pub struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { retry_first_seconds: 5, retry_pause_seconds_max: 900, deadline_seconds: 5 * 24 * 3600, concurrency_max: 8 }
+        Self {
+            retry_first_seconds: 5,
+            retry_pause_seconds_max: 900,
+            deadline_seconds: 5 * 24 * 3600,
+            concurrency_max: 8,
+        }
     }
 }
 
@@ -351,7 +356,9 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("config.unreadable: {path}: {cause}; give an existing file with --config, or make one with `epost init DIR`")]
+    #[error(
+        "config.unreadable: {path}: {cause}; give an existing file with --config, or make one with `epost init DIR`"
+    )]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -374,8 +381,10 @@ impl Config {
     /// # Errors
     /// `Unreadable`, `Invalid` (unknown key, missing key, wrong type): the operator's to mend.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable { path: path.into(), cause })?;
-        let mut config: Self = toml::from_str(&text).map_err(|cause| ConfigError::Invalid { path: path.into(), cause })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| ConfigError::Unreadable { path: path.into(), cause })?;
+        let mut config: Self =
+            toml::from_str(&text).map_err(|cause| ConfigError::Invalid { path: path.into(), cause })?;
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         config.anchor_paths(folder);
         Ok(config)
@@ -401,7 +410,8 @@ impl Config {
             &mut self.seal.crls,
             &mut self.ebox.tls_anchors,
         ];
-        let of_tsas = self.tsa.iter_mut().flat_map(|tsa| [&mut tsa.anchors, &mut tsa.intermediates, &mut tsa.crls]);
+        let of_tsas =
+            self.tsa.iter_mut().flat_map(|tsa| [&mut tsa.anchors, &mut tsa.intermediates, &mut tsa.crls]);
         for path in singles.into_iter().chain(lists.into_iter().chain(of_tsas).flatten()) {
             *path = folder.join(&*path);
         }

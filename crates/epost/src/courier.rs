@@ -70,7 +70,9 @@ impl Courier {
                 continue;
             }
             let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
-            if due.stage == Stage::Consign && self.breaker(due.channel, |breaker| breaker.admit(now)) != Admission::Go {
+            if due.stage == Stage::Consign
+                && self.breaker(due.channel, |breaker| breaker.admit(now)) != Admission::Go
+            {
                 continue;
             }
             self.under_way().insert(due.ticket, None);
@@ -142,19 +144,20 @@ impl Courier {
         self.tell_breaker(due.channel, &outcome);
         let attempt = due.attempts + 1;
         let idempotency_key = delivery::ebox::idempotency_key(&due.ticket, due.channel).to_string();
-        let consigned = |message_id: String, at, answer: &pki::digest::Digest, no_digital_user, expires_at| {
-            Record::Consigned(record::Consigned {
-                ticket: due.ticket,
-                consigned_at: at,
-                channel: due.channel,
-                attempt,
-                idempotency_key: idempotency_key.clone(),
-                message_id,
-                answer_digest: Hex32(answer.as_bytes().try_into().unwrap_or_default()),
-                no_digital_user,
-                expires_at,
-            })
-        };
+        let consigned =
+            |message_id: String, at, answer: &pki::digest::Digest, no_digital_user, expires_at| {
+                Record::Consigned(record::Consigned {
+                    ticket: due.ticket,
+                    consigned_at: at,
+                    channel: due.channel,
+                    attempt,
+                    idempotency_key: idempotency_key.clone(),
+                    message_id,
+                    answer_digest: Hex32(answer.as_bytes().try_into().unwrap_or_default()),
+                    no_digital_user,
+                    expires_at,
+                })
+            };
         let record = match outcome {
             Outcome::Consigned(done) => consigned(
                 done.message_id,
@@ -167,14 +170,20 @@ impl Courier {
                 consigned(message_id, at, &answer_digest, false, None)
             }
             Outcome::AlreadyPublished { message_id: None, .. } => {
-                tracing::error!(event = "alarm.courier.answer-lost", ticket = due.ticket.as_str(), channel = due.channel.as_str());
+                tracing::error!(
+                    event = "alarm.courier.answer-lost",
+                    ticket = due.ticket.as_str(),
+                    channel = due.channel.as_str()
+                );
                 self.again(due, attempt, &idempotency_key, "answer-lost", None)
             }
             Outcome::Failed { code, message, .. } => {
                 tracing::warn!(event = "courier.refused", ticket = due.ticket.as_str(), code = %code.escape_debug(), message = %message.escape_debug());
                 self.failed(due, attempt, &code)
             }
-            Outcome::Retry(away) => self.again(due, attempt, &idempotency_key, away.code, away.retry_after_seconds),
+            Outcome::Retry(away) => {
+                self.again(due, attempt, &idempotency_key, away.code, away.retry_after_seconds)
+            }
             Outcome::Unauthorised(away) | Outcome::Ours(away) => {
                 tracing::error!(event = "alarm.courier", ticket = due.ticket.as_str(), code = away.code, detail = %away.detail.escape_debug());
                 self.again(due, attempt, &idempotency_key, away.code, None)
@@ -188,9 +197,22 @@ impl Courier {
     }
 
     /// The record of an attempt after which another follows, or of the end of all attempts.
-    fn again(&self, due: &Due, attempt: u32, key: &str, outcome: &str, retry_after_seconds: Option<u64>) -> Record {
+    fn again(
+        &self,
+        due: &Due,
+        attempt: u32,
+        key: &str,
+        outcome: &str,
+        retry_after_seconds: Option<u64>,
+    ) -> Record {
         let now = self.service.now();
-        match self.schedule().next(attempt, due.accepted_at, now, self.service.draw_number(), retry_after_seconds) {
+        match self.schedule().next(
+            attempt,
+            due.accepted_at,
+            now,
+            self.service.draw_number(),
+            retry_after_seconds,
+        ) {
             Next::At(next_at) => Record::Attempted(record::Attempted {
                 ticket: due.ticket,
                 at: now,
@@ -201,7 +223,11 @@ impl Courier {
                 next_at,
             }),
             Next::Spent(spent) => {
-                tracing::error!(event = "alarm.courier.given-up", ticket = due.ticket.as_str(), reason = spent.code());
+                tracing::error!(
+                    event = "alarm.courier.given-up",
+                    ticket = due.ticket.as_str(),
+                    reason = spent.code()
+                );
                 self.failed(due, attempt, spent.code())
             }
         }
@@ -299,7 +325,9 @@ impl Courier {
 
     fn breaker<T>(&self, channel: ChannelName, act: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
-        act(breakers.entry(channel).or_insert_with(|| Breaker::new(BREAKER_FAILURES_MAX, BREAKER_OPEN_SECONDS)))
+        act(breakers
+            .entry(channel)
+            .or_insert_with(|| Breaker::new(BREAKER_FAILURES_MAX, BREAKER_OPEN_SECONDS)))
     }
 
     fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<Ticket, Option<Timestamp>>> {

@@ -99,7 +99,11 @@ pub struct Prepared {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn prepare(config: &Config, disk: Arc<dyn Disk>, on_fatal: Arc<dyn Fn(&str) + Send + Sync>) -> Result<Prepared, StartError> {
+pub fn prepare(
+    config: &Config,
+    disk: Arc<dyn Disk>,
+    on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+) -> Result<Prepared, StartError> {
     let settings = settings(config)?;
     let senders = SenderTrust::read(config)?;
     let issuers = Default::default();
@@ -109,7 +113,8 @@ pub fn prepare(config: &Config, disk: Arc<dyn Disk>, on_fatal: Arc<dyn Fn(&str) 
     let signer = seal_signer(config, settings.environment)?;
     let certificate_pem = trust::read(&config.listen.certificate)?;
     let key_pem = trust::read(&config.listen.key)?;
-    let tls = door::tls::server_config(&certificate_pem, &key_pem, senders.anchors.clone(), &senders.authorities)?;
+    let tls =
+        door::tls::server_config(&certificate_pem, &key_pem, senders.anchors.clone(), &senders.authorities)?;
     let answer_signer = FileSigner::from_pem(&key_pem, &certificate_pem)
         .map_err(|error| value("listen.key", error, "the key of listen.certificate"))?;
     let http = transport::client(&[], None, Duration::from_secs(5))
@@ -152,7 +157,9 @@ pub fn prepare(config: &Config, disk: Arc<dyn Disk>, on_fatal: Arc<dyn Fn(&str) 
 pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Running, StartError> {
     let on_fatal: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(|reason| {
         tracing::error!(event = "service.fatal", reason);
-        eprintln!("epost: {reason}: ending at once, so that nothing unrecorded is answered; start again to recover");
+        eprintln!(
+            "epost: {reason}: ending at once, so that nothing unrecorded is answered; start again to recover"
+        );
         std::process::exit(70);
     });
     let prepared = prepare(config, Arc::new(RealDisk), on_fatal)?;
@@ -164,7 +171,9 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
             TcpListener::bind(address).await.map_err(|cause| StartError::Address { address, cause })?
         }
     };
-    let address = listener.local_addr().map_err(|cause| StartError::Address { address: config.listen.address, cause })?;
+    let address = listener
+        .local_addr()
+        .map_err(|cause| StartError::Address { address: config.listen.address, cause })?;
     crls.add(trust::read_crls(&crl_paths)?)?;
     let (service, report) = Service::open(prepared.settings, prepared.places, prepared.outside).await?;
     let act = format!("version {}; {} withdrawn", env!("CARGO_PKG_VERSION"), report.withdrawn);
@@ -240,7 +249,8 @@ impl CrlArchive {
     }
 
     fn current_at(&self, at: Timestamp) -> Vec<Vec<u8>> {
-        let current = |crl: &&Crl| crl.this_update() <= at && crl.next_update().is_some_and(|next| at <= next);
+        let current =
+            |crl: &&Crl| crl.this_update() <= at && crl.next_update().is_some_and(|next| at <= next);
         self.known.load().iter().filter(current).map(|crl| crl.der().to_vec()).collect()
     }
 }
@@ -274,16 +284,27 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
 
 /// The seal: its key, and a certificate of the configured controller, for this environment, for sealing, not revoked.
 fn seal_signer(config: &Config, environment: Environment) -> Result<Arc<dyn Signer>, StartError> {
-    let signer = FileSigner::from_pem(&trust::read(&config.seal.key)?, &trust::read(&config.seal.certificate)?)
-        .map_err(|error| value("seal.key", error, "the key of seal.certificate"))?;
+    let signer =
+        FileSigner::from_pem(&trust::read(&config.seal.key)?, &trust::read(&config.seal.certificate)?)
+            .map_err(|error| value("seal.key", error, "the key of seal.certificate"))?;
     let subject = signer.certificate().subject();
-    let cbe = subject.values(NameAttribute::OrganizationalUnit).find_map(|unit| unit.strip_prefix(erds::party::CBE_URN));
+    let cbe = subject
+        .values(NameAttribute::OrganizationalUnit)
+        .find_map(|unit| unit.strip_prefix(erds::party::CBE_URN));
     if cbe != Some(config.seal.controller_cbe.as_str()) {
         let seen = cbe.unwrap_or("no enterprise number").to_owned();
-        return Err(value("seal.certificate", seen, format!("the controller's, {}", config.seal.controller_cbe)));
+        return Err(value(
+            "seal.certificate",
+            seen,
+            format!("the controller's, {}", config.seal.controller_cbe),
+        ));
     }
     if !subject.values(NameAttribute::OrganizationalUnit).any(|unit| unit == environment.as_str()) {
-        return Err(value("seal.certificate", subject, format!("a certificate for environment {}", environment.as_str())));
+        return Err(value(
+            "seal.certificate",
+            subject,
+            format!("a certificate for environment {}", environment.as_str()),
+        ));
     }
     let anchors = TrustAnchors::new(trust::read_certificates(&config.seal.anchors)?, Vec::new());
     let crls = CrlSet::new(trust::read_crls(&config.seal.crls)?);
@@ -294,7 +315,9 @@ fn seal_signer(config: &Config, environment: Environment) -> Result<Arc<dyn Sign
         Purpose::Sealing,
         Timestamp::now(),
     );
-    judged.map_err(|error| value("seal.certificate", error, "a certificate in force that leads to seal.anchors"))?;
+    judged.map_err(|error| {
+        value("seal.certificate", error, "a certificate in force that leads to seal.anchors")
+    })?;
     Ok(Arc::new(signer))
 }
 
@@ -323,8 +346,12 @@ fn ebox(config: &Config) -> Result<Arc<Ebox>, StartError> {
         attachment_bytes_max: setup.attachment_bytes_max,
     };
     let transport = Arc::new(transport::HttpTransport::new(http, Duration::from_secs(setup.timeout_seconds)));
-    let ambient = Ambient { clock: Arc::new(Timestamp::now), random: Arc::new(|bytes| pki::random::fill(bytes).is_ok()) };
-    Ebox::new(ebox, Arc::new(signer), transport, ambient).map_err(|error| value("ebox.key", error, "an RSA key"))
+    let ambient = Ambient {
+        clock: Arc::new(Timestamp::now),
+        random: Arc::new(|bytes| pki::random::fill(bytes).is_ok()),
+    };
+    Ebox::new(ebox, Arc::new(signer), transport, ambient)
+        .map_err(|error| value("ebox.key", error, "an RSA key"))
 }
 
 pub(crate) fn master_key(config: &Config) -> Result<Key256, StartError> {

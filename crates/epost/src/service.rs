@@ -20,10 +20,10 @@ use store::keys::{ItemKey, Keys};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::admission::Arrived;
 use crate::admission::duplicates::InFlight;
 use crate::admission::facts::SignedMessage;
 use crate::admission::spool::{SpoolError, SpooledPart};
-use crate::admission::Arrived;
 use crate::config::Limits;
 use crate::trust::{SenderTrust, Stamper};
 
@@ -166,7 +166,9 @@ impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         tracing::error!(event = "failure", code = failure.code, detail = %failure.detail.escape_debug());
         let remedy = match failure.fault {
-            FaultCode::Soa02002 => "Nothing was accepted: send the same request again, later, with the same Token.",
+            FaultCode::Soa02002 => {
+                "Nothing was accepted: send the same request again, later, with the same Token."
+            }
             _ => "Tell the platform's helpdesk the Id of this fault.",
         };
         Refusal::new(failure.fault, failure.code, "", "a service in working order", remedy)
@@ -220,13 +222,18 @@ impl Service {
     ///
     /// # Errors
     /// A damaged journal or store, a wrong master key: said with what is wrong and what to do.
-    pub async fn open(settings: Settings, places: Places, outside: Outside) -> Result<(Arc<Self>, StartReport), OpenError> {
+    pub async fn open(
+        settings: Settings,
+        places: Places,
+        outside: Outside,
+    ) -> Result<(Arc<Self>, StartReport), OpenError> {
         let options = journal::Options {
             origin: places.origin,
             segment_bytes_max: places.segment_bytes_max,
             on_fatal: outside.on_fatal.clone(),
         };
-        let (journal, opened) = Journal::open(outside.disk.clone(), &places.directory.join("journal"), options)?;
+        let (journal, opened) =
+            Journal::open(outside.disk.clone(), &places.directory.join("journal"), options)?;
         let keys = Keys::open(outside.disk.clone(), &places.directory.join("keys"), places.master_key)?;
         let content =
             Content::open(outside.disk.clone(), &places.directory.join("content"), places.inline_bytes_max)?;
@@ -280,7 +287,9 @@ impl Service {
 
     /// Removes content that no record names.
     fn sweep(&self) -> Result<(), Failure> {
-        self.content.sweep(&|ticket| self.index.item(ticket).is_ok_and(|item| item.is_some_and(|item| item.accepted.is_some())))?;
+        self.content.sweep(&|ticket| {
+            self.index.item(ticket).is_ok_and(|item| item.is_some_and(|item| item.accepted.is_some()))
+        })?;
         Ok(())
     }
 
@@ -288,7 +297,8 @@ impl Service {
     pub async fn append(&self, entry: Entry) -> Result<Appended, Failure> {
         let appended = self.journal.append(entry).await?;
         if let Appended::Recorded(recorded) = &appended {
-            let applied = tokio::task::block_in_place(|| self.index.apply(recorded.position(), recorded.record()));
+            let applied =
+                tokio::task::block_in_place(|| self.index.apply(recorded.position(), recorded.record()));
             if let Err(error) = applied {
                 self.failed.store(true, Ordering::SeqCst);
                 (self.outside.on_fatal)(&format!("index: {error}"));
@@ -332,11 +342,16 @@ impl Service {
 
     /// The plain bytes of a record's frame.
     pub fn open_frame(&self, stored: &Stored, part: &str) -> Result<Vec<u8>, Failure> {
-        open_frame_with(&self.keys, stored, part)?.ok_or_else(|| Failure::broken(FaultCode::RepoT01, "content.absent", part))
+        open_frame_with(&|ticket| self.keys.open_key(ticket), stored, part)?
+            .ok_or_else(|| Failure::broken(FaultCode::RepoT01, "content.absent", part))
     }
 
     /// The SOAP message exactly as received, and the certificate that signed it.
-    pub(crate) fn message_frames(&self, arrived: &Arrived, message: &SignedMessage) -> Result<Vec<Frame>, Failure> {
+    pub(crate) fn message_frames(
+        &self,
+        arrived: &Arrived,
+        message: &SignedMessage,
+    ) -> Result<Vec<Frame>, Failure> {
         let mut frames = self.soap_frames(arrived, &message.included)?;
         let spooled = &arrived.spooled;
         frames.push(self.frame(spooled.ticket, &spooled.key, "certificate", message.certificate.der())?);
@@ -347,11 +362,11 @@ impl Service {
     pub(crate) fn soap_frames(&self, arrived: &Arrived, included: &[String]) -> Result<Vec<Frame>, Failure> {
         let spooled = &arrived.spooled;
         let frame = |name: &str, bytes: &[u8]| self.frame(spooled.ticket, &spooled.key, name, bytes);
-        let mut frames = vec![
-            frame("soap", &spooled.root)?,
-            frame("content-type", arrived.head.content_type.as_bytes())?,
-        ];
-        for (place, part) in spooled.parts.iter().filter(|part| included.contains(&part.content_id)).enumerate() {
+        let mut frames =
+            vec![frame("soap", &spooled.root)?, frame("content-type", arrived.head.content_type.as_bytes())?];
+        for (place, part) in
+            spooled.parts.iter().filter(|part| included.contains(&part.content_id)).enumerate()
+        {
             frames.push(frame(&format!("include-{}-headers", place + 1), &part.headers)?);
             frames.push(frame(&format!("include-{}", place + 1), part.small.as_deref().unwrap_or_default())?);
         }
@@ -377,7 +392,8 @@ impl Service {
     ) -> Result<StoredProof, Failure> {
         let item = self.index.item(ticket)?;
         let position = item.as_ref().and_then(place);
-        let position = position.ok_or_else(|| Failure::broken(FaultCode::RepoT01, "proof.absent", ticket.as_str()))?;
+        let position =
+            position.ok_or_else(|| Failure::broken(FaultCode::RepoT01, "proof.absent", ticket.as_str()))?;
         let stored = self.journal.read(position)?;
         let gen_time = match &stored.record {
             Record::Accepted(accepted) => accepted.gen_time,
@@ -390,7 +406,8 @@ impl Service {
     /// The submission of an item, as its sender signed it.
     pub fn stored_submission(&self, item: &Item) -> Result<erds::Submission, Failure> {
         let stored = self.journal.read(item.received)?;
-        serde_json::from_slice(&self.open_frame(&stored, "submission")?).map_err(|error| Failure::store(&error.to_string()))
+        serde_json::from_slice(&self.open_frame(&stored, "submission")?)
+            .map_err(|error| Failure::store(&error.to_string()))
     }
 
     /// The sender's own name of an item.
@@ -442,7 +459,11 @@ impl Service {
     }
 
     /// Starts making an item's key durable.
-    pub(crate) fn make_key_durable(self: &Arc<Self>, ticket: Ticket, key: &ItemKey) -> JoinHandle<Result<ItemKey, String>> {
+    pub(crate) fn make_key_durable(
+        self: &Arc<Self>,
+        ticket: Ticket,
+        key: &ItemKey,
+    ) -> JoinHandle<Result<ItemKey, String>> {
         let (service, key) = (self.clone(), key.clone());
         tokio::spawn(async move {
             service.keys.create(ticket, &key).await.map_err(|error| error.to_string())?;
@@ -450,7 +471,12 @@ impl Service {
         })
     }
 
-    pub(crate) fn part_writer(&self, ticket: Ticket, name: &str, key: &ItemKey) -> Result<PartWriter, store::StoreError> {
+    pub(crate) fn part_writer(
+        &self,
+        ticket: Ticket,
+        name: &str,
+        key: &ItemKey,
+    ) -> Result<PartWriter, store::StoreError> {
         self.content.writer(ticket, name, key)
     }
 
@@ -604,12 +630,20 @@ fn frame_name(ticket: Ticket, part: &str) -> String {
     format!("{}/{part}", ticket.as_str())
 }
 
+/// Where an item's key is had from.
+pub(crate) type KeyOf<'a> = &'a dyn Fn(Ticket) -> Result<Option<ItemKey>, store::StoreError>;
+
 /// The plain bytes of a record's frame; none where it is not there, or its key was destroyed.
-pub(crate) fn open_frame_with(keys: &Keys, stored: &Stored, part: &str) -> Result<Option<Vec<u8>>, Failure> {
-    let mut named = stored.frames.iter().filter_map(|frame| Some((frame.name.split_once('/')?, &frame.ciphertext)));
+pub(crate) fn open_frame_with(
+    key_of: KeyOf<'_>,
+    stored: &Stored,
+    part: &str,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let mut named =
+        stored.frames.iter().filter_map(|frame| Some((frame.name.split_once('/')?, &frame.ciphertext)));
     let Some(((ticket, _), ciphertext)) = named.find(|((_, name), _)| *name == part) else { return Ok(None) };
     let ticket = Ticket::parse(ticket).map_err(|_| Failure::journal("a frame without a ticket"))?;
-    let Some(key) = keys.open_key(ticket)? else { return Ok(None) };
+    let Some(key) = key_of(ticket)? else { return Ok(None) };
     Ok(Some(store::content::open_frame(&key, ticket, part, ciphertext)?))
 }
 

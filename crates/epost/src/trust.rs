@@ -65,7 +65,8 @@ pub fn read_crls(paths: &[PathBuf]) -> Result<Vec<Crl>, TrustError> {
     for path in paths {
         for file in crl_files(path)? {
             let bytes = read(&file)?;
-            let parsed = if bytes.starts_with(b"-----") { Crl::from_pem(&bytes) } else { Crl::from_der(&bytes) };
+            let parsed =
+                if bytes.starts_with(b"-----") { Crl::from_pem(&bytes) } else { Crl::from_der(&bytes) };
             crls.push(parsed.map_err(|cause| TrustError::Malformed {
                 path: file,
                 expected: "one CRL, DER or PEM",
@@ -180,7 +181,11 @@ impl TsaClient {
     ///
     /// # Errors
     /// As [`read_certificates`] and [`read_crls`].
-    pub fn read(config: &Config, http: reqwest::Client, clock: fn() -> Timestamp) -> Result<Self, TrustError> {
+    pub fn read(
+        config: &Config,
+        http: reqwest::Client,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self, TrustError> {
         let authorities = config.tsa.iter().map(Authority::read).collect::<Result<_, _>>()?;
         let skew = i64::try_from(config.senders.clock_skew_seconds_max).unwrap_or(60);
         Ok(Self { http, authorities, clock, gen_time_skew: jiff::SignedDuration::from_secs(skew) })
@@ -191,7 +196,9 @@ impl TsaClient {
         for authority in &self.authorities {
             match read_crls(&authority.setup.crls) {
                 Ok(crls) => authority.crls.store(Arc::new(CrlSet::new(crls))),
-                Err(error) => tracing::error!(event = "tsa.crls-unreadable", authority = authority.setup.name, %error),
+                Err(error) => {
+                    tracing::error!(event = "tsa.crls-unreadable", authority = authority.setup.name, %error)
+                }
             }
         }
     }
@@ -246,7 +253,10 @@ impl TsaClient {
 impl Authority {
     fn read(setup: &Tsa) -> Result<Self, TrustError> {
         Ok(Self {
-            anchors: TrustAnchors::new(read_certificates(&setup.anchors)?, read_certificates(&setup.intermediates)?),
+            anchors: TrustAnchors::new(
+                read_certificates(&setup.anchors)?,
+                read_certificates(&setup.intermediates)?,
+            ),
             crls: ArcSwap::from_pointee(CrlSet::new(read_crls(&setup.crls)?)),
             slots: Semaphore::new(setup.concurrency_max),
             setup: setup.clone(),

@@ -51,12 +51,19 @@ pub fn local(service: &Service) -> Vec<Probe> {
 
     let begun = Instant::now();
     let sane = service.now() > BUILT_AFTER;
-    probes.push(timed("clock", "the system clock", begun, (!sane).then(|| "before this program was built".to_owned())));
+    probes.push(timed(
+        "clock",
+        "the system clock",
+        begun,
+        (!sane).then(|| "before this program was built".to_owned()),
+    ));
 
     let begun = Instant::now();
     let crls = service.senders().crls();
-    let stale = crls.crls().iter().filter(|crl| crl.next_update().is_none_or(|next| next < service.now())).count();
-    let problem = (stale > 0).then(|| format!("{stale} of {} lists are past their nextUpdate", crls.crls().len()));
+    let stale =
+        crls.crls().iter().filter(|crl| crl.next_update().is_none_or(|next| next < service.now())).count();
+    let problem =
+        (stale > 0).then(|| format!("{stale} of {} lists are past their nextUpdate", crls.crls().len()));
     probes.push(timed("revocation", "the senders' revocation lists", begun, problem));
     probes
 }

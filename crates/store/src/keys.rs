@@ -73,6 +73,47 @@ struct Shared {
     slots: RwLock<HashMap<Ticket, u64>>,
 }
 
+impl Shared {
+    fn open_key(&self, ticket: Ticket) -> Result<Option<ItemKey>, StoreError> {
+        let number = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&ticket).copied();
+        let Some(number) = number else { return Ok(None) };
+        let slot = read_exactly(self.reader.as_ref(), place(number), SLOT_BYTES);
+        let slot = Zeroizing::new(slot.map_err(StoreError::disk("read", &self.path))?);
+        match open_slot(&slot, &self.master_key) {
+            Some((found, key)) if found == ticket => Ok(Some(key)),
+            // Destroyed between the look-up and the read.
+            _ if slot.iter().all(|byte| *byte == 0) => Ok(None),
+            _ => Err(StoreError::damaged(format!("the key of {ticket}"))),
+        }
+    }
+}
+
+/// The keys as they stood when it was opened, for reading beside a service that runs: locks nothing, changes nothing.
+pub struct KeyReader(Shared);
+
+impl KeyReader {
+    /// Opens `dir`'s key file to read.
+    ///
+    /// # Errors
+    /// `WrongMasterKey`, `Damaged`, the disk's.
+    pub fn open(disk: &dyn Disk, dir: &Path, master_key: Key256) -> Result<Self, StoreError> {
+        let path = dir.join("items.keys");
+        let reader = disk.open(&path, OpenMode::Read).map_err(StoreError::disk("open", &path))?;
+        let length = reader.length().map_err(StoreError::disk("read", &path))?;
+        check_header(reader.as_ref(), length, &master_key, &path)?;
+        let slots = read_slots(reader.as_ref(), &master_key, &path)?.tickets;
+        Ok(Self(Shared { master_key, path, reader, slots: RwLock::new(slots) }))
+    }
+
+    /// As [`Keys::open_key`].
+    ///
+    /// # Errors
+    /// As [`Keys::open_key`].
+    pub fn open_key(&self, ticket: Ticket) -> Result<Option<ItemKey>, StoreError> {
+        self.0.open_key(ticket)
+    }
+}
+
 struct Change {
     act: Act,
     answer: oneshot::Sender<Result<(), StoreError>>,
@@ -101,7 +142,8 @@ impl Keys {
         }
         // Not only for a new file: the crash may have come between its making and this.
         disk.sync_dir(dir).map_err(StoreError::disk("sync", dir))?;
-        let (slots, end) = read_slots(file.as_mut(), &master_key, &path)?;
+        let Slots { tickets: slots, end, wipe, length } = read_slots(file.as_ref(), &master_key, &path)?;
+        mend(file.as_mut(), length, end, &wipe).map_err(StoreError::disk("mend", &path))?;
         let reader = disk.open(&path, OpenMode::Read).map_err(StoreError::disk("open", &path))?;
         let shared = Arc::new(Shared { master_key, path: path.clone(), reader, slots: RwLock::new(slots) });
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
@@ -132,17 +174,7 @@ impl Keys {
     /// # Errors
     /// `Damaged`: the slot is not as it was written. The disk's.
     pub fn open_key(&self, ticket: Ticket) -> Result<Option<ItemKey>, StoreError> {
-        let shared = &self.shared;
-        let number = shared.slots.read().unwrap_or_else(PoisonError::into_inner).get(&ticket).copied();
-        let Some(number) = number else { return Ok(None) };
-        let slot = read_exactly(shared.reader.as_ref(), place(number), SLOT_BYTES);
-        let slot = Zeroizing::new(slot.map_err(StoreError::disk("read", &shared.path))?);
-        match open_slot(&slot, &shared.master_key) {
-            Some((found, key)) if found == ticket => Ok(Some(key)),
-            // Destroyed between the look-up and the read.
-            _ if slot.iter().all(|byte| *byte == 0) => Ok(None),
-            _ => Err(StoreError::damaged(format!("the key of {ticket}"))),
-        }
+        self.shared.open_key(ticket)
     }
 
     async fn change(&self, act: Act) -> Result<(), StoreError> {
@@ -349,11 +381,7 @@ fn check_header(
 }
 
 /// The table of slots and the number of the next one.
-fn read_slots(
-    file: &mut dyn DiskFile,
-    master_key: &Key256,
-    path: &Path,
-) -> Result<(HashMap<Ticket, u64>, u64), StoreError> {
+fn read_slots(file: &dyn DiskFile, master_key: &Key256, path: &Path) -> Result<Slots, StoreError> {
     let length = file.length().map_err(StoreError::disk("read", path))?;
     let whole = (length / SLOT_BYTES as u64).saturating_sub(1);
     let mut slots = HashMap::new();
@@ -387,8 +415,15 @@ fn read_slots(
         tracing::error!(event = "alarm.keys.damaged", slot = number);
         slots.entry(ticket).or_insert(number);
     }
-    mend(file, length, end, &wipe).map_err(StoreError::disk("mend", path))?;
-    Ok((slots, end))
+    Ok(Slots { tickets: slots, end, wipe, length })
+}
+
+/// What a key file holds, and what a power cut left to mend.
+struct Slots {
+    tickets: HashMap<Ticket, u64>,
+    end: u64,
+    wipe: Vec<u64>,
+    length: u64,
 }
 
 /// Cuts what lies behind the last good slot and wipes what is torn before it.

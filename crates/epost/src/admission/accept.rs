@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use erds::record::{self, CheckFacts, Hex32, PartFacts, Received, Withdrawn};
 use erds::{FaultCode, Record, Refusal, Submission, Ticket};
-use evidence::description::{FileDescription, FileDigestMethod, ItemDescription, RecipientDescription, SenderDescription};
+use evidence::description::{
+    FileDescription, FileDigestMethod, ItemDescription, RecipientDescription, SenderDescription,
+};
 use evidence::receipt::ReceiptContent;
 use evidence::seal::Sealed;
 use journal::{Appended, Entry, Frame, Recorded, UniqueKey};
@@ -39,7 +41,11 @@ impl Service {
             let keys = match self.claim_all(&message, &submission, arrived)? {
                 Ok(keys) => keys,
                 Err(fate) => match self.repeat(fate, &submission, &message).await? {
-                    Some(reply) => return Ok(reply),
+                    Some((reply, ticket)) => {
+                        self.discard(arrived.spooled.ticket);
+                        self.record_read(arrived, &message, &decision, ticket).await?;
+                        return Ok(reply);
+                    }
                     None => continue,
                 },
             };
@@ -66,8 +72,13 @@ impl Service {
                     drop(under_way);
                     let sealed = accepted?;
                     let ticket = arrived.spooled.ticket;
-                    let reply =
-                        self.receipt_reply(message.version, ticket, &submission.token, sealed.xml(), sealed.p7s());
+                    let reply = self.receipt_reply(
+                        message.version,
+                        ticket,
+                        &submission.token,
+                        sealed.xml(),
+                        sealed.p7s(),
+                    );
                     return Ok(reply?);
                 }
             }
@@ -87,10 +98,14 @@ impl Service {
             // Both sides may be percent-encoded, or not (clients.md 8).
             let named = |part: &&super::spool::SpooledPart| {
                 part.content_id == stated.content_id
-                    || soap::message::normalised_content_id(&part.content_id).as_ref() == Some(&stated.content_id)
+                    || soap::message::normalised_content_id(&part.content_id).as_ref()
+                        == Some(&stated.content_id)
             };
             let Some(part) = spooled.parts.iter().find(named) else {
-                return Err(attachment("content.part-missing", "a Content that names no attachment of this message"));
+                return Err(attachment(
+                    "content.part-missing",
+                    "a Content that names no attachment of this message",
+                ));
             };
             if parts.iter().any(|other: &&super::spool::SpooledPart| std::ptr::eq(*other, part)) {
                 return Err(attachment("content.part-twice", "two Contents that name one attachment"));
@@ -104,13 +119,19 @@ impl Service {
                 other => self.rehash(spooled.ticket, &spooled.key, part, other)?.matches(&digest),
             };
             if !same {
-                return Err(mismatch("other bytes than the digest under the signature was made of", parts.len()));
+                return Err(mismatch(
+                    "other bytes than the digest under the signature was made of",
+                    parts.len(),
+                ));
             }
         }
         let included = |part: &super::spool::SpooledPart| message.included.contains(&part.content_id);
         let used = |part: &super::spool::SpooledPart| parts.iter().any(|used| std::ptr::eq(*used, part));
         if spooled.parts.iter().any(|part| !used(part) && !included(part)) {
-            return Err(attachment("content.part-undeclared", "an attachment that the signed Body does not name"));
+            return Err(attachment(
+                "content.part-undeclared",
+                "an attachment that the signed Body does not name",
+            ));
         }
         Ok(Matched { parts })
     }
@@ -139,11 +160,15 @@ impl Service {
         fate: Fate,
         submission: &Submission,
         message: &SignedMessage,
-    ) -> Result<Option<Reply>, Refusal> {
+    ) -> Result<Option<(Reply, Option<Ticket>)>, Refusal> {
         let (position, ticket) = match fate {
-            Fate::Refused(position) => return Ok(Some(self.stored_fault(position)?)),
+            Fate::Refused(position) => return Ok(Some((self.stored_fault(position)?, None))),
             Fate::Item { received, ticket } => (received, ticket),
         };
+        self.in_flight().wait(ticket).await;
+        if self.index().is_withdrawn(ticket).map_err(Failure::from)? {
+            return Ok(None);
+        }
         let Record::Received(received) = self.journal().read(position).map_err(Failure::from)?.record else {
             return Err(Failure::journal("a key without its Received").into());
         };
@@ -156,12 +181,10 @@ impl Service {
                 "Give the new item a Token of its own; to send the same item again, send it unchanged.",
             ));
         }
-        self.in_flight().wait(ticket).await;
-        if self.index().is_withdrawn(ticket).map_err(Failure::from)? {
-            return Ok(None);
-        }
         let receipt = self.stored_receipt(ticket)?;
-        Ok(Some(self.receipt_reply(message.version, ticket, &submission.token, &receipt.xml, &receipt.p7s)?))
+        let reply =
+            self.receipt_reply(message.version, ticket, &submission.token, &receipt.xml, &receipt.p7s)?;
+        Ok(Some((reply, Some(ticket))))
     }
 
     fn received_frames(
@@ -240,7 +263,10 @@ impl Service {
         let (sealed, authority) = self.seal(recorded, &receipt.to_xml()).await?;
         let lag = sealed.gen_time().duration_since(arrived.received_at);
         if lag.as_secs() > self.settings().seal_lag_seconds_max {
-            return Err(Failure::away("seal.lag", "the time-stamp came later than seal.lag_seconds_max after reception"));
+            return Err(Failure::away(
+                "seal.lag",
+                "the time-stamp came later than seal.lag_seconds_max after reception",
+            ));
         }
         Ok((sealed, authority))
     }
@@ -266,7 +292,9 @@ pub(crate) fn describe(ticket: Ticket, sender: &erds::Sender, submission: &Submi
         token: submission.token.as_str().to_owned(),
         recipient: match submission.recipient {
             erds::Recipient::Citizen { .. } => RecipientDescription::Citizen { inss: number, quality_code },
-            erds::Recipient::Enterprise { .. } => RecipientDescription::Enterprise { company_id: number, quality_code },
+            erds::Recipient::Enterprise { .. } => {
+                RecipientDescription::Enterprise { company_id: number, quality_code }
+            }
         },
         sender: SenderDescription {
             company_id: sender.cbe.digits().to_owned(),

@@ -89,13 +89,23 @@ impl Service {
     }
 
     fn signed(&self, version: SoapVersion, status: u16, payload: &str) -> Result<Reply, Failure> {
-        let options = SignOptions { id_suffix: uuid::Uuid::new_v4().simple().to_string(), ..SignOptions::answer(version) };
+        let options = SignOptions {
+            id_suffix: uuid::Uuid::new_v4().simple().to_string(),
+            ..SignOptions::answer(version)
+        };
         let signed = sign_request(payload, self.answer_signer(), self.now(), &options);
-        let body = signed.map_err(|error| Failure::broken(erds::FaultCode::Soa02001, error.code(), &error.to_string()))?;
+        let body = signed
+            .map_err(|error| Failure::broken(erds::FaultCode::Soa02001, error.code(), &error.to_string()))?;
         Ok(Reply { status, ..plain(version, body) })
     }
 
-    fn with_attachment(&self, version: SoapVersion, payload: &str, content_id: &str, xml: &[u8]) -> Result<Reply, Failure> {
+    fn with_attachment(
+        &self,
+        version: SoapVersion,
+        payload: &str,
+        content_id: &str,
+        xml: &[u8],
+    ) -> Result<Reply, Failure> {
         let mut random = [0; 16];
         let failed = |detail: &dyn std::fmt::Display| {
             Failure::broken(erds::FaultCode::Soa02001, "answer.failed", &detail.to_string())

@@ -42,7 +42,9 @@ impl Service {
                     return Ok(Err(Fate::Item { received: position, ticket: received.ticket }));
                 }
                 Record::Refused(_) => return Ok(Err(Fate::Refused(position))),
-                other => return Err(Failure::journal(&format!("a {} record holds a unique key", other.kind()))),
+                other => {
+                    return Err(Failure::journal(&format!("a {} record holds a unique key", other.kind())));
+                }
             }
         }
     }

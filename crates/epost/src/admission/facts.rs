@@ -77,7 +77,11 @@ pub fn submission_key(authenticated: &Authenticated<Request>) -> [u8; 32] {
     let sender = authenticated.sender();
     keyed(
         "submission",
-        &[sender.cbe.digits().as_bytes(), sender.application.as_str().as_bytes(), authenticated.signed_info()],
+        &[
+            sender.cbe.digits().as_bytes(),
+            sender.application.as_str().as_bytes(),
+            authenticated.signed_info(),
+        ],
     )
 }
 

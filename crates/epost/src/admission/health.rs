@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use erds::Refusal;
-use soap::message::{CheckOutcome, ComponentHealth, HealthCheckKind, HealthLevel, HealthReport, ResourceType, ServiceLocation};
+use soap::message::{
+    CheckOutcome, ComponentHealth, HealthCheckKind, HealthLevel, HealthReport, ResourceType, ServiceLocation,
+};
 
 use super::facts::SignedMessage;
 use super::{Arrived, Reply};
@@ -72,6 +74,11 @@ fn outcome(probe: Probe, kind: HealthCheckKind) -> CheckOutcome {
 }
 
 /// Measures one probe.
-pub(crate) fn timed(id: &'static str, resource: &'static str, begun: Instant, problem: Option<String>) -> Probe {
+pub(crate) fn timed(
+    id: &'static str,
+    resource: &'static str,
+    begun: Instant,
+    problem: Option<String>,
+) -> Probe {
     Probe { id, resource, problem, time_ms: u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX) }
 }

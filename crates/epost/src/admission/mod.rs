@@ -18,7 +18,7 @@ use erds::{FaultCode, Refusal, Sender};
 use jiff::Timestamp;
 use pki::certificate::Certificate;
 use pki::path::{PathError, Purpose, Revocation};
-use soap::envelope::Envelope;
+use soap::envelope::{Envelope, SoapVersion};
 use soap::message::Request;
 use soap::wss::{self, Authenticated};
 
@@ -82,11 +82,13 @@ pub struct Stopped {
     pub sender: Option<Sender>,
     /// The key under which the same signed message is known again, if authenticated.
     pub submission_key: Option<[u8; 32]>,
+    /// The operation, if authenticated.
+    pub operation: Option<&'static str>,
 }
 
 impl From<Refusal> for Stopped {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, sender: None, submission_key: None }
+        Self { refusal, sender: None, submission_key: None, operation: None }
     }
 }
 
@@ -108,8 +110,18 @@ impl Service {
     fn envelope(&self, arrived: &Arrived) -> Result<Envelope, Refusal> {
         let spooled = &arrived.spooled;
         let rules = soap::envelope::Rules { media: spooled.root_media, ..soap::envelope::Rules::default() };
-        let envelope = Envelope::parse(spooled.root.clone(), &|content_id| spooled.small_part(content_id), &rules)?;
+        let envelope =
+            Envelope::parse(spooled.root.clone(), &|content_id| spooled.small_part(content_id), &rules)?;
         envelope.check_action(arrived.head.soap_action.as_deref())?;
+        if arrived.head.contract == Contract::A && envelope.version() != SoapVersion::V11 {
+            return Err(Refusal::new(
+                FaultCode::Soa03002,
+                "soap.version",
+                "a SOAP 1.2 envelope",
+                "SOAP 1.1, which is all that contract A's binding knows",
+                "Send SOAP 1.1 to /RegisteredMail/v1; contract B on /RegisteredMail/v2 takes both.",
+            ));
+        }
         Ok(envelope)
     }
 
@@ -119,9 +131,13 @@ impl Service {
             refusal,
             sender: Some(authenticated.sender().clone()),
             submission_key: Some(facts::submission_key(&authenticated)),
+            operation: Some(authenticated.request().operation()),
         };
         let message = facts::SignedMessage::new(&authenticated, &envelope);
         let decision = self.decide(arrived, &authenticated).map_err(stopped)?;
+        if !matches!(authenticated.request(), Request::SendDocument(_)) {
+            refuse_attachments(arrived, &message).map_err(stopped)?;
+        }
         match (arrived.head.contract, authenticated.request()) {
             (Contract::A, Request::SendDocument(submission)) => {
                 self.submit(arrived, message, submission.clone(), decision).await.map_err(stopped)
@@ -146,7 +162,11 @@ impl Service {
     }
 
     /// Who signed, judged now: path, revocation, freshness, and that the TLS peer is the same sender.
-    fn authenticate(&self, arrived: &Arrived, envelope: &Envelope) -> Result<Authenticated<Request>, Stopped> {
+    fn authenticate(
+        &self,
+        arrived: &Arrived,
+        envelope: &Envelope,
+    ) -> Result<Authenticated<Request>, Stopped> {
         let crls = self.senders().crls();
         let policy = wss::Policy {
             anchors: &self.senders().anchors,
@@ -163,11 +183,13 @@ impl Service {
             refusal: *refused.refusal,
             sender: refused.authenticated_as.map(|sender| *sender),
             submission_key: None,
+            operation: None,
         })?;
         self.same_party(arrived, &authenticated, &crls).map_err(|refusal| Stopped {
             refusal,
             sender: Some(authenticated.sender().clone()),
             submission_key: None,
+            operation: Some(authenticated.request().operation()),
         })?;
         Ok(authenticated)
     }
@@ -204,7 +226,11 @@ impl Service {
         ))
     }
 
-    fn decide(&self, arrived: &Arrived, authenticated: &Authenticated<Request>) -> Result<uam::Decision, Refusal> {
+    fn decide(
+        &self,
+        arrived: &Arrived,
+        authenticated: &Authenticated<Request>,
+    ) -> Result<uam::Decision, Refusal> {
         let request = authenticated.request();
         let question = uam::Question {
             sender: authenticated.sender(),
@@ -223,6 +249,21 @@ impl Service {
         };
         self.policy().decide(&question).map_err(|denied| denied.to_refusal())
     }
+}
+
+/// A read has no documents: what arrived beside the envelope is nothing that anybody signed.
+fn refuse_attachments(arrived: &Arrived, message: &facts::SignedMessage) -> Result<(), Refusal> {
+    let stray = |part: &&spool::SpooledPart| !message.included.contains(&part.content_id);
+    if arrived.spooled.parts.iter().filter(stray).count() == 0 {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        FaultCode::Soa03004,
+        "content.part-undeclared",
+        "an attachment to a request that has none",
+        "the SOAP part alone",
+        "Attach files to sendDocument only.",
+    ))
 }
 
 fn tls_refusal(error: &PathError) -> Refusal {

@@ -15,7 +15,12 @@ use crate::service::{Failure, Service};
 
 impl Service {
     /// Records why a request ends here, and answers with its fault; the same signed message again gets the same fault.
-    pub(super) async fn refuse(&self, arrived: &Arc<Arrived>, version: Option<SoapVersion>, stopped: Stopped) -> Reply {
+    pub(super) async fn refuse(
+        &self,
+        arrived: &Arc<Arrived>,
+        version: Option<SoapVersion>,
+        stopped: Stopped,
+    ) -> Reply {
         let version = version.unwrap_or(SoapVersion::V11);
         let spooled = &arrived.spooled;
         self.discard(spooled.ticket);
@@ -27,16 +32,31 @@ impl Service {
             check = refusal.check,
             address = %arrived.peer.address.ip(),
         );
-        let reply = self.fault_reply(refusal, &spooled.request_id, &arrived.peer, arrived.head.contract, version);
+        let reply =
+            self.fault_reply(refusal, &spooled.request_id, &arrived.peer, arrived.head.contract, version);
         let record = self.refused(arrived, &stopped);
         let frames = match self.refused_frames(arrived, version, &reply) {
             Ok(frames) => frames,
-            Err(failure) => return self.fault_reply(&failure.into(), &spooled.request_id, &arrived.peer, arrived.head.contract, version),
+            Err(failure) => {
+                return self.fault_reply(
+                    &failure.into(),
+                    &spooled.request_id,
+                    &arrived.peer,
+                    arrived.head.contract,
+                    version,
+                );
+            }
         };
         match self.append_refused(record, frames, &stopped).await {
             Ok(None) => reply,
             Ok(Some(earlier)) => earlier,
-            Err(failure) => self.fault_reply(&failure.into(), &spooled.request_id, &arrived.peer, arrived.head.contract, version),
+            Err(failure) => self.fault_reply(
+                &failure.into(),
+                &spooled.request_id,
+                &arrived.peer,
+                arrived.head.contract,
+                version,
+            ),
         }
     }
 
@@ -89,7 +109,7 @@ impl Service {
             received_at: arrived.received_at,
             code: refusal.code,
             check: refusal.check.to_owned(),
-            operation: None,
+            operation: stopped.operation.map(str::to_owned),
             sender: stopped.sender.clone(),
             tls_certificate: Some(Hex32(arrived.peer.certificate.fingerprint())),
             message_certificate: None,
@@ -102,11 +122,21 @@ impl Service {
         })
     }
 
-    fn refused_frames(&self, arrived: &Arrived, version: SoapVersion, reply: &Reply) -> Result<Vec<Frame>, Failure> {
+    fn refused_frames(
+        &self,
+        arrived: &Arrived,
+        version: SoapVersion,
+        reply: &Reply,
+    ) -> Result<Vec<Frame>, Failure> {
         let spooled = &arrived.spooled;
         let mut frames = self.soap_frames(arrived, &[])?;
         frames.push(self.frame(spooled.ticket, &spooled.key, "fault", &reply.body)?);
-        frames.push(self.frame(spooled.ticket, &spooled.key, "fault-type", version.content_type().as_bytes())?);
+        frames.push(self.frame(
+            spooled.ticket,
+            &spooled.key,
+            "fault-type",
+            version.content_type().as_bytes(),
+        )?);
         Ok(frames)
     }
 

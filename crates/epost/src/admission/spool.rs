@@ -100,12 +100,18 @@ impl Spool {
             ..Limits::default()
         };
         let reader = Reader::new(&head.content_type, &caps)?;
-        service.require_free_space()?;
         let (ticket, key) = service.draw_item().map_err(SpoolError::Store)?;
         let key_durable = service.make_key_durable(ticket, &key);
         Ok(Self {
             reader,
-            sink: Sink { service: service.clone(), ticket, key, root: Vec::new(), parts: Vec::new(), current: None },
+            sink: Sink {
+                service: service.clone(),
+                ticket,
+                key,
+                root: Vec::new(),
+                parts: Vec::new(),
+                current: None,
+            },
             request_id: service.draw_request_id(),
             key_durable,
         })
@@ -171,7 +177,10 @@ fn spool_error(error: MultipartError) -> SpoolError {
         MultipartError::Sink(SinkError(cause)) => match cause.downcast::<store::StoreError>() {
             Ok(error) if error.is_full() => SpoolError::Full,
             Ok(error) => SpoolError::Store(error.to_string()),
-            Err(cause) => SpoolError::Store(cause.to_string()),
+            Err(cause) => match cause.downcast::<SpoolError>() {
+                Ok(error) => *error,
+                Err(cause) => SpoolError::Store(cause.to_string()),
+            },
         },
         other => SpoolError::Multipart(other),
     }
@@ -182,8 +191,13 @@ impl PartSink for Sink {
         self.current = Some(if headers.is_root() {
             Current::Root
         } else {
+            // Here and not for the whole request: with a disk that is nearly full, reads are still answered.
+            self.service.require_free_space().map_err(|error| SinkError(Box::new(error)))?;
             let name = format!("part-{}", self.parts.len() + 1);
-            let writer = self.service.part_writer(self.ticket, &name, &self.key).map_err(|e| SinkError(Box::new(e)))?;
+            let writer = self
+                .service
+                .part_writer(self.ticket, &name, &self.key)
+                .map_err(|e| SinkError(Box::new(e)))?;
             Current::Part {
                 content_id: headers.content_id().unwrap_or_default().to_owned(),
                 headers: headers.raw().to_vec(),
@@ -199,7 +213,9 @@ impl PartSink for Sink {
             Some(Current::Root) => self.root.extend_from_slice(bytes),
             Some(Current::Part { small, writer, .. }) => {
                 match small {
-                    Some(kept) if kept.len() + bytes.len() <= SMALL_BYTES_MAX => kept.extend_from_slice(bytes),
+                    Some(kept) if kept.len() + bytes.len() <= SMALL_BYTES_MAX => {
+                        kept.extend_from_slice(bytes)
+                    }
                     _ => *small = None,
                 }
                 writer.write(bytes).map_err(|error| SinkError(Box::new(error)))?;

@@ -64,7 +64,10 @@ fn print(finding: &Finding, json: bool) {
 
 fn everything_reads(config: &Config) -> Finding {
     let prepared = run::prepare(config, Arc::new(RealDisk), Arc::new(|_| {}));
-    Finding { name: "files, keys, certificates, policy", problem: prepared.err().map(|error| error.to_string()) }
+    Finding {
+        name: "files, keys, certificates, policy",
+        problem: prepared.err().map(|error| error.to_string()),
+    }
 }
 
 fn certificates(config: &Config) -> Vec<Finding> {
@@ -78,17 +81,28 @@ fn certificates(config: &Config) -> Vec<Finding> {
 }
 
 fn production(config: &Config) -> Vec<Finding> {
-    let finding = |name, wrong: bool, problem: &str| Finding { name, problem: wrong.then(|| problem.to_owned()) };
+    let finding =
+        |name, wrong: bool, problem: &str| Finding { name, problem: wrong.then(|| problem.to_owned()) };
     let plain = |url: &str| !url.starts_with("https://");
     vec![
-        finding("environment", config.environment != "PRD", "not PRD: proofs say NOT PRODUCTION, and the seal is a TEST seal"),
+        finding(
+            "environment",
+            config.environment != "PRD",
+            "not PRD: proofs say NOT PRODUCTION, and the seal is a TEST seal",
+        ),
         finding("identifiers", config.identifiers == Identifiers::Lax, "lax: check digits are not judged"),
         finding("tsa", config.tsa.iter().any(|tsa| tsa.stand_in), "a stand-in of `epost dev`"),
-        finding("tsa.two", config.tsa.len() < 2, "one authority: when it is away nothing is accepted; name a second"),
+        finding(
+            "tsa.two",
+            config.tsa.len() < 2,
+            "one authority: when it is away nothing is accepted; name a second",
+        ),
         finding("ebox", config.ebox.stand_in, "a stand-in of `epost dev`"),
         finding(
             "ebox.https",
-            [&config.ebox.url, &config.ebox.profile_url, &config.ebox.token_url].into_iter().any(|url| plain(url)),
+            [&config.ebox.url, &config.ebox.profile_url, &config.ebox.token_url]
+                .into_iter()
+                .any(|url| plain(url)),
             "plain http",
         ),
         finding("listen.public_url", plain(&config.listen.public_url), "not https"),

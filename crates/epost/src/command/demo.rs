@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use erds::{DigestMethod, EboxCheck, Language, Part, QualityCode, Recipient, Ssin, StatedDigest, Strictness, Submission, Ticket, Token};
+use erds::{
+    DigestMethod, EboxCheck, Language, Part, QualityCode, Recipient, Ssin, StatedDigest, Strictness,
+    Submission, Ticket, Token,
+};
 use evidence::verify::{GivenFile, Inputs, Report, verify};
 use jiff::Timestamp;
 use pki::path::TrustAnchors;
@@ -13,9 +16,9 @@ use super::could_not_run;
 use super::serve::wait_for_signal;
 use crate::client::{Client, ContentFile, ItemName, Progress, ProofFiles, ProofKind, Settings, save};
 use crate::dev::pki::Extent;
+use crate::dev::sample;
 use crate::dev::sandbox::CITIZEN;
 use crate::dev::start::{self, Sandbox};
-use crate::dev::sample;
 use crate::trust;
 
 /// How the demo runs.
@@ -67,23 +70,35 @@ pub async fn run(args: Args) -> ExitCode {
 async fn story(sandbox: &Sandbox) -> Result<(), String> {
     let layout = &sandbox.layout;
     println!("ePost: electronic registered mail, the demo\n");
-    println!("1  A test PKI, the service, a time-stamping authority and an e-Box stand-in are up, on loopback:");
+    println!(
+        "1  A test PKI, the service, a time-stamping authority and an e-Box stand-in are up, on loopback:"
+    );
     println!("     {}", layout.endpoint());
 
     let letter = layout.directory.join("letter.pdf");
     let annex = layout.directory.join("annex.pdf");
-    std::fs::write(&letter, sample::letter()).and_then(|()| std::fs::write(&annex, sample::annex())).map_err(|e| e.to_string())?;
+    std::fs::write(&letter, sample::letter())
+        .and_then(|()| std::fs::write(&annex, sample::annex()))
+        .map_err(|e| e.to_string())?;
     let profile = layout.profile("alice");
     let settings = Settings::read(&profile).map_err(|error| error.to_string())?;
-    let client = Client::new(&settings, "en", Progress::new(true), Timestamp::now).map_err(|error| error.to_string())?;
-    let files = [&letter, &annex].map(|path| ContentFile::digest(path, &Progress::new(true)).map_err(|error| error.to_string()));
+    let client = Client::new(&settings, "en", Progress::new(true), Timestamp::now)
+        .map_err(|error| error.to_string())?;
+    let files = [&letter, &annex]
+        .map(|path| ContentFile::digest(path, &Progress::new(true)).map_err(|error| error.to_string()));
     let [document, attachment] = files;
     let files = [document?, attachment?];
     let submission = submission(&files)?;
     let begun = Instant::now();
     let receipt = client.send(&submission, &files).await.map_err(|error| error.to_string())?;
-    println!("\n2  Institution alice sends letter.pdf ({} bytes) and annex.pdf ({} bytes) to a citizen:", files[0].bytes, files[1].bytes);
-    println!("     a SOAP request, signed (WS-Security X.509), over mutual TLS; answered in {} ms", begun.elapsed().as_millis());
+    println!(
+        "\n2  Institution alice sends letter.pdf ({} bytes) and annex.pdf ({} bytes) to a citizen:",
+        files[0].bytes, files[1].bytes
+    );
+    println!(
+        "     a SOAP request, signed (WS-Security X.509), over mutual TLS; answered in {} ms",
+        begun.elapsed().as_millis()
+    );
     println!("     ticket {}   token {}", receipt.ticket, submission.token.as_str());
     let out = &layout.directory.join("proofs");
     let saved = save(&receipt, ProofKind::Receipt, out).map_err(|error| error.to_string())?;
@@ -104,7 +119,11 @@ async fn story(sandbox: &Sandbox) -> Result<(), String> {
         }
         if let Some(facts) = &report.facts {
             println!("       {}", facts.statement);
-            println!("       at {}, sealed by {}", facts.time.as_deref().unwrap_or("no trusted time"), facts.sealed_by);
+            println!(
+                "       at {}, sealed by {}",
+                facts.time.as_deref().unwrap_or("no trusted time"),
+                facts.sealed_by
+            );
             println!("       environment {}: NOT PRODUCTION", facts.environment);
         }
     }
@@ -126,10 +145,15 @@ async fn poll(client: &Client, ticket: &Ticket) -> Result<ProofFiles, String> {
         let answer = client.status(ticket).await.map_err(|error| error.to_string())?;
         match (answer.status.as_str(), answer.proof) {
             ("SENT", Some(proof)) => {
-                println!("\n3  getStatus, asked {asked} times: SENT after {} ms: placed in the eBox", begun.elapsed().as_millis());
+                println!(
+                    "\n3  getStatus, asked {asked} times: SENT after {} ms: placed in the eBox",
+                    begun.elapsed().as_millis()
+                );
                 return Ok(proof);
             }
-            ("PENDING", _) if begun.elapsed() < Duration::from_secs(30) => tokio::time::sleep(Duration::from_millis(20)).await,
+            ("PENDING", _) if begun.elapsed() < Duration::from_secs(30) => {
+                tokio::time::sleep(Duration::from_millis(20)).await
+            }
             (status, _) => return Err(format!("status {status} instead of SENT")),
         }
     }
@@ -165,18 +189,28 @@ struct Auditor {
 }
 
 impl Auditor {
-    async fn new(layout: &crate::dev::sandbox::SandboxLayout, client: &Client, ticket: Ticket, documents: &[&Path]) -> Result<Self, String> {
+    async fn new(
+        layout: &crate::dev::sandbox::SandboxLayout,
+        client: &Client,
+        ticket: Ticket,
+        documents: &[&Path],
+    ) -> Result<Self, String> {
         let anchors = |name: &str| {
             trust::read_certificates(&[layout.pki.certificate(name)])
                 .map(|found| TrustAnchors::new(found, Vec::new()))
                 .map_err(|error| error.to_string())
         };
         // The lists that the service kept with the proof, as getProof hands them out.
-        let proof = client.proof(&ItemName::Ticket(ticket), ProofKind::Receipt).await.map_err(|error| error.to_string())?;
+        let proof = client
+            .proof(&ItemName::Ticket(ticket), ProofKind::Receipt)
+            .await
+            .map_err(|error| error.to_string())?;
         let crls = proof.crls.iter().map(|der| pki::crl::Crl::from_der(der)).collect::<Result<_, _>>();
         let given = |path: &&Path| {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            std::fs::File::open(path).and_then(|file| GivenFile::read(name, file)).map_err(|error| error.to_string())
+            std::fs::File::open(path)
+                .and_then(|file| GivenFile::read(name, file))
+                .map_err(|error| error.to_string())
         };
         Ok(Self {
             seal_anchors: anchors("seal-root")?,

@@ -48,9 +48,11 @@ pub async fn run(command: Command) -> ExitCode {
 }
 
 async fn tsa_alone(dir: &std::path::Path, listen: SocketAddr) -> Result<(), String> {
-    let pki = Pki::open_or_create(dir, Extent::Senders, Timestamp::now(), 825, 30).map_err(|error| error.to_string())?;
+    let pki = Pki::open_or_create(dir, Extent::Senders, Timestamp::now(), 825, 30)
+        .map_err(|error| error.to_string())?;
     let setup = TsaSetup::from_pki(&pki, Timestamp::now).map_err(|error| error.to_string())?;
-    let listener = TcpListener::bind(listen).await.map_err(|error| format!("dev.tsa.listen: {listen}: {error}"))?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|error| format!("dev.tsa.listen: {listen}: {error}"))?;
     println!("TSA stand-in on http://{listen}/");
     tokio::select! {
         () = tsa::serve(listener, setup) => {}

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use journal::Stored;
 use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
-use store::keys::Keys;
+use store::keys::KeyReader;
 
 use super::could_not_run;
 use crate::config::Config;
@@ -74,21 +74,30 @@ fn show(which: &Which, from: u64, count: u64, ticket: Option<&str>) -> ExitCode 
         }
         Ok(())
     })
-    .map_or_else(|code| code, |_| ExitCode::SUCCESS)
+    .map_or_else(|problem| problem.tell(which.json), |_| ExitCode::SUCCESS)
 }
 
 fn print_record(stored: &Stored, json: bool) {
-    let frames: Vec<_> = stored.frames.iter().map(|frame| (frame.name.as_str(), frame.ciphertext.len())).collect();
+    let frames: Vec<_> =
+        stored.frames.iter().map(|frame| (frame.name.as_str(), frame.ciphertext.len())).collect();
     if json {
-        let frames: Vec<_> = frames.iter().map(|(name, bytes)| serde_json::json!({"name": name, "bytes": bytes})).collect();
+        let frames: Vec<_> =
+            frames.iter().map(|(name, bytes)| serde_json::json!({"name": name, "bytes": bytes})).collect();
         let hex: String = stored.leaf_hash.iter().map(|byte| format!("{byte:02x}")).collect();
         let line = serde_json::json!({"position": stored.position, "leaf_hash": hex, "record": stored.record, "frames": frames});
         return println!("{line}");
     }
     let ticket = stored.record.ticket().map(|ticket| ticket.as_str().to_owned()).unwrap_or_default();
     let more = match &stored.record {
-        Record::Received(r) => format!("{} of {} by {}", r.request.operation, r.request.sender.cbe.digits(), r.request.peer_address),
-        Record::Consulted(r) => format!("{} by {}: {}", r.request.operation, r.request.sender.cbe.digits(), r.answer),
+        Record::Received(r) => format!(
+            "{} of {} by {}",
+            r.request.operation,
+            r.request.sender.cbe.digits(),
+            r.request.peer_address
+        ),
+        Record::Consulted(r) => {
+            format!("{} by {}: {}", r.request.operation, r.request.sender.cbe.digits(), r.answer)
+        }
         Record::Refused(r) => format!("{} {}", r.code.as_str(), r.check),
         Record::Withdrawn(r) => r.reason.clone(),
         Record::Attempted(r) => format!("attempt {}: {}", r.attempt, r.outcome),
@@ -96,7 +105,13 @@ fn print_record(stored: &Stored, json: bool) {
         Record::Control(r) => format!("{} {}", r.action, r.detail),
         _ => String::new(),
     };
-    println!("{:>8}  {}  {:<18} {:<13} {more}", stored.position, stored.record.at(), stored.record.kind(), ticket);
+    println!(
+        "{:>8}  {}  {:<18} {:<13} {more}",
+        stored.position,
+        stored.record.at(),
+        stored.record.kind(),
+        ticket
+    );
 }
 
 fn verify(which: &Which, signatures: bool) -> ExitCode {
@@ -104,14 +119,50 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
         Ok(keys) => keys,
         Err(error) => return could_not_run(&error),
     };
-    let (mut verified, mut absent) = (0u64, 0u64);
+    // A service that runs may be in the middle of a write: what is damaged is still so a moment later.
+    let judged = judge(which, keys.as_ref()).or_else(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        judge(which, keys.as_ref())
+    });
+    let judged = match judged {
+        Ok(judged) => judged,
+        Err(problem) => return problem.tell(which.json),
+    };
+    let root: String = judged.report.root.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (records, segments) = (judged.report.records, judged.report.segments);
+    if which.json {
+        let line = serde_json::json!({
+            "whole": true, "records": records, "segments": segments, "root": root,
+            "signatures_verified": judged.verified, "signatures_content_absent": judged.absent,
+        });
+        println!("{line}");
+    } else {
+        println!("whole: {records} records in {segments} segments, root {root}");
+        if signatures {
+            let (verified, absent) = (judged.verified, judged.absent);
+            println!(
+                "{verified} senders' signatures verified again; {absent} whose content was lawfully erased"
+            );
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+struct Judged {
+    report: journal::VerifyReport,
+    verified: u64,
+    absent: u64,
+}
+
+fn judge(which: &Which, keys: Option<&KeyReader>) -> Result<Judged, Problem> {
+    let (mut verified, mut absent) = (0, 0);
     let progress = ProgressBar::no_length().with_style(
-        ProgressStyle::with_template("{spinner} {pos} records, {per_sec}").unwrap_or(ProgressStyle::default_bar()),
+        ProgressStyle::with_template("{spinner} {pos} records, {per_sec}")
+            .unwrap_or(ProgressStyle::default_bar()),
     );
     let report = walk(which, &mut |stored| {
         progress.inc(1);
-        let Some(keys) = &keys else { return Ok(()) };
-        match verify_signature(keys, stored)? {
+        match keys.map(|keys| verify_signature(keys, stored)).transpose()?.flatten() {
             Some(true) => verified += 1,
             Some(false) => absent += 1,
             None => {}
@@ -119,34 +170,19 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
         Ok(())
     });
     progress.finish_and_clear();
-    let report = match report {
-        Ok(report) => report,
-        Err(code) => return code,
-    };
-    let root: String = report.root.iter().map(|byte| format!("{byte:02x}")).collect();
-    if which.json {
-        let line = serde_json::json!({
-            "whole": true, "records": report.records, "segments": report.segments, "root": root,
-            "signatures_verified": verified, "signatures_content_absent": absent,
-        });
-        println!("{line}");
-    } else {
-        println!("whole: {} records in {} segments, root {root}", report.records, report.segments);
-        if signatures {
-            println!("{verified} senders' signatures verified again; {absent} whose content was lawfully erased");
-        }
-    }
-    ExitCode::SUCCESS
+    Ok(Judged { report: report?, verified, absent })
 }
 
 /// The sender's signature over his SignedInfo, with the certificate kept beside it: `Some(false)` where that was erased.
-fn verify_signature(keys: &Keys, stored: &Stored) -> Result<Option<bool>, String> {
+fn verify_signature(keys: &KeyReader, stored: &Stored) -> Result<Option<bool>, String> {
     let request = match &stored.record {
         Record::Received(received) => &received.request,
         Record::Consulted(consulted) => &consulted.request,
         _ => return Ok(None),
     };
-    let Some(certificate) = open_frame_with(keys, stored, "certificate").map_err(|failure| failure.to_string())? else {
+    let Some(certificate) = open_frame_with(&|ticket| keys.open_key(ticket), stored, "certificate")
+        .map_err(|failure| failure.to_string())?
+    else {
         return Ok(Some(false));
     };
     let certificate = Certificate::from_der(&certificate).map_err(|error| error.to_string())?;
@@ -154,33 +190,46 @@ fn verify_signature(keys: &Keys, stored: &Stored) -> Result<Option<bool>, String
         return Err("the kept certificate is not the one that the record names".into());
     }
     let decode = |text: &str| base64_simd::STANDARD.decode_to_vec(text).map_err(|error| error.to_string());
-    let algorithm = SignatureAlgorithm::from_xmldsig_uri(&request.signature_algorithm).ok_or("an unknown algorithm")?;
+    let algorithm =
+        SignatureAlgorithm::from_xmldsig_uri(&request.signature_algorithm).ok_or("an unknown algorithm")?;
     let (signed_info, value) = (decode(&request.signed_info)?, decode(&request.signature_value)?);
     certificate.public_key().verify(algorithm, &signed_info, &value).map_err(|error| error.to_string())?;
     Ok(Some(true))
 }
 
-fn open_keys(which: &Which) -> Result<Keys, String> {
+fn open_keys(which: &Which) -> Result<KeyReader, String> {
     let config = Config::read(&which.config).map_err(|error| error.to_string())?;
     let master_key = crate::run::master_key(&config).map_err(|error| error.to_string())?;
-    Keys::open(std::sync::Arc::new(RealDisk), &config.data.directory.join("keys"), master_key).map_err(|error| error.to_string())
+    KeyReader::open(&RealDisk, &config.data.directory.join("keys"), master_key)
+        .map_err(|error| error.to_string())
 }
 
 fn walk(
     which: &Which,
     each: &mut dyn FnMut(&Stored) -> Result<(), String>,
-) -> Result<journal::VerifyReport, ExitCode> {
-    let config = Config::read(&which.config).map_err(|error| could_not_run(&error))?;
+) -> Result<journal::VerifyReport, Problem> {
+    let config = Config::read(&which.config).map_err(|error| Problem::CouldNotRun(error.to_string()))?;
     let dir = config.data.directory.join("journal");
     journal::verify(&RealDisk, &dir, &config.data.origin, each).map_err(|error| match error {
-        journal::VerifyError::Disk(error) => could_not_run(&format!("{}: {error}", dir.display())),
-        damaged => {
-            if which.json {
-                println!("{}", serde_json::json!({"whole": false, "problem": damaged.to_string()}));
-            } else {
-                println!("NOT WHOLE: {damaged}");
-            }
-            ExitCode::FAILURE
-        }
+        journal::VerifyError::Disk(error) => Problem::CouldNotRun(format!("{}: {error}", dir.display())),
+        damaged => Problem::Damaged(damaged.to_string()),
     })
+}
+
+enum Problem {
+    CouldNotRun(String),
+    Damaged(String),
+}
+
+impl Problem {
+    fn tell(&self, json: bool) -> ExitCode {
+        match self {
+            Self::CouldNotRun(error) => return could_not_run(error),
+            Self::Damaged(damaged) if json => {
+                println!("{}", serde_json::json!({"whole": false, "problem": damaged}))
+            }
+            Self::Damaged(damaged) => println!("NOT WHOLE: {damaged}"),
+        }
+        ExitCode::FAILURE
+    }
 }

@@ -40,9 +40,12 @@ pub async fn start(directory: &Path, listen: SocketAddr, extent: Extent) -> Resu
     let tsa_listener = bind(LOOPBACK).await?;
     let ebox_listener = bind(LOOPBACK).await?;
     let local = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
-    let addresses = Addresses { door: local(&door)?, tsa: local(&tsa_listener)?, ebox: local(&ebox_listener)? };
-    let layout = sandbox::prepare(directory, addresses, extent, Timestamp::now()).map_err(|error| error.to_string())?;
-    write_config(&layout).map_err(|error| format!("dev.sandbox.file: {}: {error}", layout.config.display()))?;
+    let addresses =
+        Addresses { door: local(&door)?, tsa: local(&tsa_listener)?, ebox: local(&ebox_listener)? };
+    let layout = sandbox::prepare(directory, addresses, extent, Timestamp::now())
+        .map_err(|error| error.to_string())?;
+    write_config(&layout)
+        .map_err(|error| format!("dev.sandbox.file: {}: {error}", layout.config.display()))?;
 
     let mut stand_ins = JoinSet::new();
     let tsa_setup = TsaSetup::from_pki(&layout.pki, Timestamp::now).map_err(|error| error.to_string())?;
@@ -59,7 +62,9 @@ pub async fn start(directory: &Path, listen: SocketAddr, extent: Extent) -> Resu
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("listen.address: {address}: {error}; choose another with --listen"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("listen.address: {address}: {error}; choose another with --listen"))
 }
 
 /// Written at each start, because the ports differ; the master key is made once.

@@ -88,11 +88,16 @@ async fn connection(
     requests: Arc<Semaphore>,
 ) {
     let _ = stream.set_nodelay(true);
-    let handshake = tokio::time::timeout(Duration::from_secs(listen.handshake_seconds_max), acceptor.accept(stream));
+    let handshake =
+        tokio::time::timeout(Duration::from_secs(listen.handshake_seconds_max), acceptor.accept(stream));
     let tls = match handshake.await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return tracing::info!(event = "door.tls-refused", %address, error = %error.to_string().escape_debug()),
-        Err(_) => return tracing::info!(event = "door.tls-slow", %address, limit = "listen.handshake_seconds_max"),
+        Ok(Err(error)) => {
+            return tracing::info!(event = "door.tls-refused", %address, error = %error.to_string().escape_debug());
+        }
+        Err(_) => {
+            return tracing::info!(event = "door.tls-slow", %address, limit = "listen.handshake_seconds_max");
+        }
     };
     let leaf = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let Some(certificate) = leaf.and_then(|der| Certificate::from_der(der).ok()) else {
@@ -101,7 +106,8 @@ async fn connection(
     let peer = Peer { address, certificate };
     let header_deadline = Duration::from_secs(listen.header_seconds_max);
     let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (service, listen, peer, requests) = (service.clone(), listen.clone(), peer.clone(), requests.clone());
+        let (service, listen, peer, requests) =
+            (service.clone(), listen.clone(), peer.clone(), requests.clone());
         async move { Ok::<_, Infallible>(route(request, peer, &listen, &service, &requests).await) }
     });
     let serving = hyper::server::conn::http1::Builder::new()
@@ -129,7 +135,10 @@ async fn route(
         Method::GET => soap::describe(contract, request.uri().query().unwrap_or_default(), listen),
         Method::POST => match requests.clone().try_acquire_owned() {
             Ok(_permit) => soap::receive(contract, request, peer, listen, service).await,
-            Err(_) => bare(StatusCode::SERVICE_UNAVAILABLE, "listen.requests_max requests are under way: try again later"),
+            Err(_) => bare(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "listen.requests_max requests are under way: try again later",
+            ),
         },
         _ => {
             let mut answer = bare(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request, or GET ?wsdl");
@@ -148,7 +157,8 @@ pub(crate) fn bare(status: StatusCode, text: &str) -> Answer {
 pub(crate) fn reply(status: StatusCode, content_type: &str, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
-    let content_type = HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let content_type =
+        HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer
 }

@@ -49,7 +49,10 @@ impl Contract {
 pub(super) fn describe(contract: Contract, query: &str, listen: &Listen) -> Answer {
     match soap::contract::document(contract.path(), query, &listen.public_url) {
         Some((content_type, bytes)) => reply(StatusCode::OK, content_type, Bytes::from(bytes)),
-        None => bare(StatusCode::NOT_FOUND, "GET serves ?wsdl and the ?xsd=NAME that it names; requests are POSTed"),
+        None => bare(
+            StatusCode::NOT_FOUND,
+            "GET serves ?wsdl and the ?xsd=NAME that it names; requests are POSTed",
+        ),
     }
 }
 
@@ -63,10 +66,16 @@ pub(super) async fn receive(
 ) -> Answer {
     let headers = request.headers();
     if headers.contains_key(CONTENT_ENCODING) {
-        return bare(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not taken: send the body as it is");
+        return bare(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Content-Encoding is not taken: send the body as it is",
+        );
     }
     let Some(content_type) = single(headers, CONTENT_TYPE.as_str()) else {
-        return bare(StatusCode::UNSUPPORTED_MEDIA_TYPE, "exactly one Content-Type: multipart/related or text/xml");
+        return bare(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "exactly one Content-Type: multipart/related or text/xml",
+        );
     };
     let soap_action = match headers.get_all("soapaction").iter().count() {
         0 => None,
@@ -86,7 +95,10 @@ pub(super) async fn receive(
             let service = service.clone();
             match tokio::spawn(async move { service.answer(arrived).await }).await {
                 Ok(answered) => answer(answered),
-                Err(_) => bare(StatusCode::INTERNAL_SERVER_ERROR, "this request could not be answered; it may be sent again"),
+                Err(_) => bare(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "this request could not be answered; it may be sent again",
+                ),
             }
         }
         Err(answer) => answer,
@@ -106,7 +118,12 @@ async fn read(
     };
     loop {
         let frame = match tokio::time::timeout(idle, body.frame()).await {
-            Err(_) => return Err(bare(StatusCode::REQUEST_TIMEOUT, "no byte for listen.body_idle_seconds_max seconds")),
+            Err(_) => {
+                return Err(bare(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "no byte for listen.body_idle_seconds_max seconds",
+                ));
+            }
             Ok(None) => break,
             Ok(Some(Err(_))) => return Err(bare(StatusCode::BAD_REQUEST, "the body broke off")),
             Ok(Some(Ok(frame))) => frame,
@@ -119,7 +136,9 @@ async fn read(
     let received_at = service.now();
     match spool.finish().await {
         Ok(spooled) => Ok(Arrived { head, peer: peer.into(), received_at, spooled }),
-        Err((spool, error)) => Err(refuse_early(service, head, peer, Some(spool), error, &mut body, idle).await),
+        Err((spool, error)) => {
+            Err(refuse_early(service, head, peer, Some(spool), error, &mut body, idle).await)
+        }
     }
 }
 

@@ -13,13 +13,17 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+};
 
 /// Why the door's TLS cannot be set up; the operator's to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The server's certificate or key is not PEM, or holds nothing.
-    #[error("listen.tls-files: {0}; expected PEM: the server certificate and intermediates in listen.certificate, its key in listen.key")]
+    #[error(
+        "listen.tls-files: {0}; expected PEM: the server certificate and intermediates in listen.certificate, its key in listen.key"
+    )]
     Files(#[from] rustls::pki_types::pem::Error),
     /// Certificate and key do not fit, or TLS refuses them.
     #[error("listen.tls: {0}")]
@@ -101,7 +105,12 @@ impl ClientCertVerifier for KnownAuthority {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -110,7 +119,12 @@ impl ClientCertVerifier for KnownAuthority {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
