@@ -77,6 +77,17 @@ struct Sink {
     root: Vec<u8>,
     parts: Vec<SpooledPart>,
     current: Option<Current>,
+    /// Somebody answers for what was written; else it is discarded with this.
+    handed_over: bool,
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if !self.handed_over {
+            self.current = None;
+            self.service.discard(self.ticket);
+        }
+    }
 }
 
 enum Current {
@@ -111,6 +122,7 @@ impl Spool {
                 root: Vec::new(),
                 parts: Vec::new(),
                 current: None,
+                handed_over: false,
             },
             request_id: service.draw_request_id(),
             key_durable,
@@ -150,13 +162,14 @@ impl Spool {
             Ok(Err(reason)) => return Err((self, SpoolError::Store(reason))),
             Err(error) => return Err((self, SpoolError::Store(error.to_string()))),
         };
+        self.sink.handed_over = true;
         Ok(Spooled {
             request_id: self.request_id,
             ticket: self.sink.ticket,
             key,
-            root: self.sink.root,
+            root: std::mem::take(&mut self.sink.root),
             root_media: None,
-            parts: self.sink.parts,
+            parts: std::mem::take(&mut self.sink.parts),
         })
     }
 

@@ -119,13 +119,16 @@ async fn read(
     loop {
         let frame = match tokio::time::timeout(idle, body.frame()).await {
             Err(_) => {
-                return Err(bare(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "no byte for listen.body_idle_seconds_max seconds",
-                ));
+                let limit = "listen.body_idle_seconds_max";
+                tracing::info!(event = "door.body-idle", address = %peer.address, limit);
+                return Err(bare(StatusCode::REQUEST_TIMEOUT, &format!("no byte for {limit} seconds")));
             }
             Ok(None) => break,
-            Ok(Some(Err(_))) => return Err(bare(StatusCode::BAD_REQUEST, "the body broke off")),
+            Ok(Some(Err(error))) => {
+                let error = error.to_string();
+                tracing::info!(event = "door.body-broken", address = %peer.address, error = %error.escape_debug());
+                return Err(bare(StatusCode::BAD_REQUEST, "the body broke off"));
+            }
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(data) = frame.into_data() else { continue };
