@@ -20,8 +20,10 @@ use super::facts::{SignedMessage, keyed, token_key};
 use super::{Arrived, Reply};
 use crate::service::{Failure, Service};
 
-/// The parts of a submission, as the sender named them and as they lie in the store, in the same order.
-struct Matched<'a> {
+/// A submission whose every part was hashed as it arrived and equals what the sender signed; its parts in the item's order.
+///
+/// Only [`Service::match_digests`] makes one.
+struct Admitted<'a> {
     parts: Vec<&'a super::spool::SpooledPart>,
 }
 
@@ -31,11 +33,10 @@ impl Service {
         arrived: &Arc<Arrived>,
         message: SignedMessage,
         submission: Submission,
-        decision: uam::Decision,
     ) -> Result<Reply, Refusal> {
-        let matched = tokio::task::block_in_place(|| self.match_digests(arrived, &message, &submission))?;
+        let admitted = tokio::task::block_in_place(|| self.match_digests(arrived, &message, &submission))?;
         let channel = self.channel_for(&submission.recipient)?;
-        let sizes: Vec<u64> = matched.parts.iter().map(|part| part.stored.bytes).collect();
+        let sizes: Vec<u64> = admitted.parts.iter().map(|part| part.stored.bytes).collect();
         channel.can_carry(&submission, &sizes)?;
         loop {
             let keys = match self.claim_all(&message, &submission, arrived)? {
@@ -43,7 +44,7 @@ impl Service {
                 Err(fate) => match self.repeat(fate, &submission, &message).await? {
                     Some((reply, ticket)) => {
                         self.discard(arrived.spooled.ticket);
-                        self.record_read(arrived, &message, &decision, ticket).await?;
+                        self.record_read(arrived, &message, ticket).await?;
                         return Ok(reply);
                     }
                     None => continue,
@@ -53,14 +54,14 @@ impl Service {
             let checks = checks(facts.map_err(inquire_refusal)?, &submission);
             let received = Received {
                 ticket: arrived.spooled.ticket,
-                request: message.facts(arrived, &decision),
+                request: message.facts(arrived),
                 token_key: token_key(&message.sender, &submission.token).map(Hex32),
                 content_digest: Hex32(submission.content_digest()),
                 channel: channel.name(),
                 checks,
-                parts: matched.part_facts(),
+                parts: admitted.part_facts(),
             };
-            let frames = self.received_frames(arrived, &message, &submission, &matched)?;
+            let frames = self.received_frames(arrived, &message, &submission, &admitted)?;
             let under_way = self.in_flight().begin(arrived.spooled.ticket);
             let record = Record::Received(received);
             let entry = Entry { record, frames, unique_keys: keys };
@@ -91,7 +92,7 @@ impl Service {
         arrived: &'a Arrived,
         message: &SignedMessage,
         submission: &Submission,
-    ) -> Result<Matched<'a>, Refusal> {
+    ) -> Result<Admitted<'a>, Refusal> {
         let spooled = &arrived.spooled;
         let mut parts = Vec::new();
         for stated in submission.parts() {
@@ -133,7 +134,7 @@ impl Service {
                 "an attachment that the signed Body does not name",
             ));
         }
-        Ok(Matched { parts })
+        Ok(Admitted { parts })
     }
 
     /// The keys of this submission, all free, or the fate of the first one that is not.
@@ -192,13 +193,13 @@ impl Service {
         arrived: &Arrived,
         message: &SignedMessage,
         submission: &Submission,
-        matched: &Matched<'_>,
+        admitted: &Admitted<'_>,
     ) -> Result<Vec<Frame>, Failure> {
         let spooled = &arrived.spooled;
         let mut frames = self.message_frames(arrived, message)?;
         let item = serde_json::to_vec(submission).map_err(|error| Failure::store(&error.to_string()))?;
         frames.push(self.frame(spooled.ticket, &spooled.key, "submission", &item)?);
-        for part in &matched.parts {
+        for part in &admitted.parts {
             frames.extend(crate::service::inline_frame(spooled.ticket, &part.stored));
         }
         Ok(frames)
@@ -272,7 +273,7 @@ impl Service {
     }
 }
 
-impl Matched<'_> {
+impl Admitted<'_> {
     fn part_facts(&self) -> Vec<PartFacts> {
         let facts = |part: &&super::spool::SpooledPart| PartFacts {
             name: part.stored.name.clone(),

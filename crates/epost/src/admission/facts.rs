@@ -7,10 +7,13 @@ use pki::digest::sha256;
 use soap::envelope::{Envelope, SoapVersion};
 use soap::message::Request;
 use soap::wss::Authenticated;
+use uam::Permitted;
 
 use super::Arrived;
 
-/// What is kept of a verified message, once the trees that it was verified on are gone.
+/// What is kept of an authenticated and permitted message, once the trees that it was verified on are gone.
+///
+/// Only a [`Permitted`] makes one: a record cannot be written of a request that nobody was granted.
 pub struct SignedMessage {
     /// Who signed.
     pub sender: Sender,
@@ -20,6 +23,7 @@ pub struct SignedMessage {
     pub version: SoapVersion,
     /// The Content-IDs that the envelope itself took in (`xop:Include`): part of the SOAP message.
     pub included: Vec<String>,
+    decision: uam::Decision,
     operation: &'static str,
     submission_key: [u8; 32],
     signed_info: Vec<u8>,
@@ -29,8 +33,10 @@ pub struct SignedMessage {
 
 impl SignedMessage {
     /// Copies what the record needs.
-    pub fn new(authenticated: &Authenticated<Request>, envelope: &Envelope) -> Self {
+    pub fn new(permitted: &Permitted<Authenticated<Request>>, envelope: &Envelope) -> Self {
+        let authenticated = permitted.request();
         Self {
+            decision: permitted.decision().clone(),
             sender: authenticated.sender().clone(),
             certificate: authenticated.certificate().clone(),
             version: envelope.version(),
@@ -49,7 +55,7 @@ impl SignedMessage {
     }
 
     /// The facts of the request, for its record.
-    pub fn facts(&self, arrived: &Arrived, decision: &uam::Decision) -> RequestFacts {
+    pub fn facts(&self, arrived: &Arrived) -> RequestFacts {
         let base64 = |bytes: &[u8]| base64_simd::STANDARD.encode_to_string(bytes);
         RequestFacts {
             request_id: arrived.spooled.request_id.clone(),
@@ -65,8 +71,8 @@ impl SignedMessage {
             signature_value: base64(&self.signature_value),
             signature_algorithm: self.signature_algorithm.to_owned(),
             decision: DecisionFacts {
-                grant_reference: decision.grant_reference.clone(),
-                policy_digest: Hex32(decision.policy_digest),
+                grant_reference: self.decision.grant_reference.clone(),
+                policy_digest: Hex32(self.decision.policy_digest),
             },
         }
     }

@@ -19,9 +19,8 @@ impl Service {
         arrived: &Arc<Arrived>,
         message: SignedMessage,
         kind: HealthCheckKind,
-        decision: uam::Decision,
     ) -> Result<Reply, Refusal> {
-        self.record_read(arrived, &message, &decision, None).await?;
+        self.record_read(arrived, &message, None).await?;
         let mut checks = Vec::new();
         if kind != HealthCheckKind::Ping {
             let local = tokio::task::block_in_place(|| crate::watch::local(self));

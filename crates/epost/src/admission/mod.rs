@@ -21,6 +21,7 @@ use pki::path::{PathError, Purpose, Revocation};
 use soap::envelope::{Envelope, SoapVersion};
 use soap::message::Request;
 use soap::wss::{self, Authenticated};
+use uam::Permitted;
 
 use crate::door::soap::Contract;
 use crate::service::Service;
@@ -127,38 +128,36 @@ impl Service {
 
     async fn admit(self: &Arc<Self>, arrived: &Arc<Arrived>, envelope: Envelope) -> Result<Reply, Stopped> {
         let authenticated = tokio::task::block_in_place(|| self.authenticate(arrived, &envelope))?;
-        let stopped = |refusal: Refusal| Stopped {
-            refusal,
-            sender: Some(authenticated.sender().clone()),
-            submission_key: Some(facts::submission_key(&authenticated)),
-            operation: Some(authenticated.request().operation()),
+        let known = (
+            authenticated.sender().clone(),
+            facts::submission_key(&authenticated),
+            authenticated.request().operation(),
+        );
+        let stopped = |refusal: Refusal| {
+            let (sender, submission_key, operation) = known.clone();
+            let (sender, submission_key) = (Some(sender), Some(submission_key));
+            Stopped { refusal, sender, submission_key, operation: Some(operation) }
         };
-        let message = facts::SignedMessage::new(&authenticated, &envelope);
-        let decision = self.decide(arrived, &authenticated).map_err(stopped)?;
-        if !matches!(authenticated.request(), Request::SendDocument(_)) {
+        let permitted = self.permit(arrived, authenticated).map_err(stopped)?;
+        let message = facts::SignedMessage::new(&permitted, &envelope);
+        let request = permitted.into_parts().0.into_request();
+        if !matches!(request, Request::SendDocument(_)) {
             refuse_attachments(arrived, &message).map_err(stopped)?;
         }
-        match (arrived.head.contract, authenticated.request()) {
-            (Contract::A, Request::SendDocument(submission)) => {
-                self.submit(arrived, message, submission.clone(), decision).await.map_err(stopped)
-            }
-            (Contract::A, Request::GetStatus { ticket }) => {
-                self.get_status(arrived, message, *ticket, decision).await.map_err(stopped)
-            }
-            (Contract::A, Request::HealthCheck { kind }) => {
-                self.health_check(arrived, message, *kind, decision).await.map_err(stopped)
-            }
-            (Contract::B, Request::GetProof { item, proof }) => {
-                self.get_proof(arrived, message, item.clone(), *proof, decision).await.map_err(stopped)
-            }
-            (contract, _) => Err(stopped(Refusal::new(
+        match (arrived.head.contract, request) {
+            (Contract::A, Request::SendDocument(submission)) => self.submit(arrived, message, submission).await,
+            (Contract::A, Request::GetStatus { ticket }) => self.get_status(arrived, message, ticket).await,
+            (Contract::A, Request::HealthCheck { kind }) => self.health_check(arrived, message, kind).await,
+            (Contract::B, Request::GetProof { item, proof }) => self.get_proof(arrived, message, item, proof).await,
+            (contract, _) => Err(Refusal::new(
                 FaultCode::Soa03005,
                 "soap.operation.other-contract",
                 "an operation of the other contract",
                 &format!("an operation that {} serves", contract.path()),
                 "Contract A (sendDocument, getStatus, healthCheck) is served on /RegisteredMail/v1, contract B (getProof) on /RegisteredMail/v2.",
-            ))),
+            )),
         }
+        .map_err(stopped)
     }
 
     /// Who signed, judged now: path, revocation, freshness, and that the TLS peer is the same sender.
@@ -226,28 +225,31 @@ impl Service {
         ))
     }
 
-    fn decide(
+    /// The policy grants this sender this transaction, from this address, now (E6).
+    fn permit(
         &self,
         arrived: &Arrived,
-        authenticated: &Authenticated<Request>,
-    ) -> Result<uam::Decision, Refusal> {
+        authenticated: Authenticated<Request>,
+    ) -> Result<Permitted<Authenticated<Request>>, Refusal> {
+        let sender = authenticated.sender().clone();
         let request = authenticated.request();
+        let message_type = match request {
+            Request::SendDocument(submission) => submission.document.document_type.clone(),
+            _ => None,
+        };
         let question = uam::Question {
-            sender: authenticated.sender(),
+            sender: &sender,
             transaction: match request {
                 Request::SendDocument(_) => uam::Transaction::SendDocument,
                 Request::GetStatus { .. } => uam::Transaction::GetStatus,
                 Request::GetProof { .. } => uam::Transaction::GetProof,
                 Request::HealthCheck { .. } => uam::Transaction::HealthCheck,
             },
-            message_type: match request {
-                Request::SendDocument(submission) => submission.document.document_type.as_deref(),
-                _ => None,
-            },
+            message_type: message_type.as_deref(),
             address: arrived.peer.address.ip(),
             at: arrived.received_at,
         };
-        self.policy().decide(&question).map_err(|denied| denied.to_refusal())
+        self.policy().permit(authenticated, &question).map_err(|denied| denied.to_refusal())
     }
 }
 

@@ -19,7 +19,6 @@ impl Service {
         arrived: &Arc<Arrived>,
         message: SignedMessage,
         ticket: Ticket,
-        decision: uam::Decision,
     ) -> Result<Reply, Refusal> {
         let item = self.owned(self.index().item(ticket).map_err(Failure::from)?, &message)?;
         let token = self.token_of(&item)?;
@@ -27,7 +26,7 @@ impl Service {
             Status::Sent => Some(self.stored_dispatch(ticket)?),
             Status::Pending | Status::Error => None,
         };
-        self.record_read(arrived, &message, &decision, Some(ticket)).await?;
+        self.record_read(arrived, &message, Some(ticket)).await?;
         let proof = proof.map(|proof| (proof.xml, proof.p7s));
         Ok(self.status_reply(message.version, ticket, &token, item.status, proof)?)
     }
@@ -38,7 +37,6 @@ impl Service {
         message: SignedMessage,
         item: ItemName,
         kind: ProofKind,
-        decision: uam::Decision,
     ) -> Result<Reply, Refusal> {
         let found = match &item {
             ItemName::Ticket(ticket) => self.index().item(*ticket),
@@ -57,7 +55,7 @@ impl Service {
             // Not there yet, or never: the status says which.
             ProofKind::Dispatch => None,
         };
-        self.record_read(arrived, &message, &decision, Some(item.ticket)).await?;
+        self.record_read(arrived, &message, Some(item.ticket)).await?;
         let crls = proof.as_ref().map(|(_, proof)| self.proof_crls(proof.gen_time)).unwrap_or_default();
         let proof = proof.map(|(name, proof)| ProofAnswer {
             file_name: name.to_owned(),
@@ -77,14 +75,10 @@ impl Service {
         &self,
         arrived: &Arc<Arrived>,
         message: &SignedMessage,
-        decision: &uam::Decision,
         ticket: Option<Ticket>,
     ) -> Result<(), Failure> {
-        let record = Record::Consulted(Consulted {
-            request: message.facts(arrived, decision),
-            ticket,
-            answer: "OK".to_owned(),
-        });
+        let record =
+            Record::Consulted(Consulted { request: message.facts(arrived), ticket, answer: "OK".to_owned() });
         let frames = self.message_frames(arrived, message)?;
         self.append(Entry { record, frames, unique_keys: Vec::new() }).await.map(|_| ())
     }
