@@ -127,7 +127,7 @@ impl ForgetfulDisk {
         // A name that was not synced may have made it, too.
         if seed != 0 {
             for (path, id) in &state.names {
-                if random.next() % 2 == 0 {
+                if random.next().is_multiple_of(2) {
                     found.names.entry(path.clone()).or_insert(*id);
                 }
             }
