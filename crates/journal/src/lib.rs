@@ -105,6 +105,16 @@ pub enum AppendError {
     Stopped(String),
 }
 
+impl AppendError {
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "journal.record-too-large",
+            Self::Stopped(_) => "journal.stopped",
+        }
+    }
+}
+
 /// How a journal is kept.
 #[derive(Clone)]
 pub struct Options {

@@ -44,6 +44,18 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
+impl OpenError {
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Disk { .. } => "journal.disk",
+            Self::Locked(_) => "journal.locked",
+            Self::Damaged { .. } => "journal.damaged",
+            Self::Thread(_) => "journal.thread",
+        }
+    }
+}
+
 /// What opening found.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OpenReport {
@@ -79,6 +91,17 @@ pub enum ReadError {
     Disk(io::Error),
 }
 
+impl ReadError {
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Absent(_) => "journal.absent",
+            Self::Damaged(..) => "journal.damaged",
+            Self::Disk(_) => "journal.disk",
+        }
+    }
+}
+
 /// Where the writer goes on.
 pub(crate) struct Tail {
     pub(crate) file: Box<dyn DiskFile>,
@@ -109,7 +132,11 @@ pub(crate) struct Durable {
 }
 
 impl Log {
-    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: &Options) -> Result<(Self, Tail, OpenReport), OpenError> {
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: &Options,
+    ) -> Result<(Self, Tail, OpenReport), OpenError> {
         let on = |path: &Path| {
             let path = path.to_owned();
             move |cause| OpenError::Disk { path, cause }
@@ -131,7 +158,11 @@ impl Log {
             let mut end = scanned.end;
             if let Some(what) = scanned.broken {
                 let position = state.places.len() as Position;
-                let torn = last && !segment::later_batch_follows(file.as_ref(), end, position).map_err(on(path))?;
+                let torn = last
+                    && match end {
+                        0 => segment::header_is_torn(file.as_ref(), &options.origin).map_err(on(path))?,
+                        _ => !segment::later_batch_follows(file.as_ref(), end, position).map_err(on(path))?,
+                    };
                 if !torn {
                     return Err(OpenError::Damaged { path: path.clone(), offset: end, position, what });
                 }
@@ -158,7 +189,11 @@ impl Log {
             Some(tail) => tail,
             None => log.new_segment(0, &options.origin).map_err(on(dir))?,
         };
-        let report = OpenReport { records: log.root().0, segments: log.read_state(|state| state.segments.len()), torn_bytes };
+        let report = OpenReport {
+            records: log.root().0,
+            segments: log.read_state(|state| state.segments.len()),
+            torn_bytes,
+        };
         Ok((log, tail, report))
     }
 
@@ -253,6 +288,51 @@ fn scan(file: &dyn DiskFile, origin: &str, number: usize, state: &mut State) -> 
             Err(GroupError::End) => return Ok(Scanned { end: offset, broken: None }),
             Err(GroupError::Broken(what)) => return Ok(Scanned { end: offset, broken: Some(what) }),
             Err(GroupError::Io(error)) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use disk::ForgetfulDisk;
+
+    use super::*;
+
+    fn options(origin: &str) -> Options {
+        Options { origin: origin.into(), segment_bytes_max: 1 << 20, on_fatal: Arc::new(|_| ()) }
+    }
+
+    #[test]
+    fn another_logs_segment_is_refused_and_left_alone() {
+        let disk = ForgetfulDisk::new();
+        let dir = Path::new("j");
+        drop(Log::open(Arc::new(disk.clone()), dir, &options("one")).unwrap());
+        let path = dir.join(format!("{:020}.seg", 0));
+        let before = disk.open(&path, OpenMode::Read).unwrap().length().unwrap();
+        for origin in ["two", "a longer name", "x"] {
+            let error = Log::open(Arc::new(disk.clone()), dir, &options(origin)).err().unwrap();
+            assert_eq!(error.code(), "journal.damaged", "{origin}");
+        }
+        assert_eq!(disk.open(&path, OpenMode::Read).unwrap().length().unwrap(), before);
+        assert_eq!(Log::open(Arc::new(disk), dir, &options("one")).unwrap().2.torn_bytes, 0);
+    }
+
+    #[test]
+    fn a_half_header_is_torn_but_not_where_bytes_follow_it() {
+        for length in 0..29 {
+            let disk = ForgetfulDisk::new();
+            let dir = Path::new("j");
+            drop(Log::open(Arc::new(disk.clone()), dir, &options("one")).unwrap());
+            let mut file = disk.open(&dir.join(format!("{:020}.seg", 0)), OpenMode::Write).unwrap();
+            let whole = file.length().unwrap();
+            assert_eq!(whole, 29);
+            file.truncate(length).unwrap();
+            assert_eq!(Log::open(Arc::new(disk.clone()), dir, &options("one")).unwrap().2.torn_bytes, length);
+            let mut byte = disk::read_exactly(file.as_ref(), length, 1).unwrap();
+            byte[0] ^= 1;
+            file.write_at(length, &byte).unwrap();
+            file.write_at(whole, b"L").unwrap();
+            assert!(Log::open(Arc::new(disk), dir, &options("one")).is_err(), "{length}");
         }
     }
 }

@@ -104,7 +104,11 @@ pub(crate) fn check_header(file: &dyn DiskFile, first: Position, origin: &str) -
 }
 
 /// One group's bytes, and its entry. Ours to keep within limits: a record too large is refused before.
-pub(crate) fn encode_group(entry: &Entry, batch: Position, salt: [u8; SALT_BYTES]) -> Result<(Vec<u8>, Hash), serde_json::Error> {
+pub(crate) fn encode_group(
+    entry: &Entry,
+    batch: Position,
+    salt: [u8; SALT_BYTES],
+) -> Result<(Vec<u8>, Hash), serde_json::Error> {
     let frames = entry.frames.iter().map(|frame| FrameDigest {
         name: frame.name.clone(),
         bytes: frame.ciphertext.len() as u64,
@@ -139,7 +143,8 @@ fn push_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[u8]) {
 fn read_frame(file: &dyn DiskFile, offset: u64, kind: u8) -> Result<(Vec<u8>, u64), GroupError> {
     let header = read_exactly(file, offset, FRAME_HEADER_BYTES as usize)?;
     let (head, crc) = header.split_at(5);
-    let length = head.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).unwrap_or(u32::MAX);
+    let length =
+        head.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).unwrap_or(u32::MAX);
     if head.first() != Some(&kind) {
         return Err(GroupError::Broken("another kind of frame than expected"));
     }
@@ -163,7 +168,8 @@ pub(crate) fn read_group(file: &dyn DiskFile, offset: u64) -> Result<Group, Grou
     let (batch, salted) =
         payload.split_at_checked(BATCH_BYTES).ok_or(GroupError::Broken("a leaf that is too short"))?;
     let body = salted.get(SALT_BYTES..).ok_or(GroupError::Broken("a leaf that is too short"))?;
-    let body: Body = serde_json::from_slice(body).map_err(|_| GroupError::Broken("a record that this version cannot read"))?;
+    let body: Body = serde_json::from_slice(body)
+        .map_err(|_| GroupError::Broken("a record that this version cannot read"))?;
     let mut frames = Vec::with_capacity(body.frames.len());
     for stated in &body.frames {
         let (ciphertext, next) = read_frame(file, end, ERASABLE)?;
@@ -182,20 +188,42 @@ pub(crate) fn read_group(file: &dyn DiskFile, offset: u64) -> Result<Group, Grou
     })
 }
 
+/// Whether the broken header may be one whose write never ended: nothing follows a header before it is synced, and a whole header
+/// of another log or version is no torn one.
+pub(crate) fn header_is_torn(file: &dyn DiskFile, origin: &str) -> io::Result<bool> {
+    let length = file.length()?;
+    if length > encode_header(0, origin).len() as u64 {
+        return Ok(false);
+    }
+    let bytes = read_exactly(file, 0, length as usize)?;
+    let whole =
+        bytes.split_last_chunk::<4>().is_some_and(|(head, crc)| crc32c::crc32c(head).to_le_bytes() == *crc);
+    Ok(!(whole && bytes.starts_with(MAGIC)))
+}
+
 /// Whether a record of a batch later than the one that `position` was to be in stands whole anywhere after `offset`: then what is
-/// broken at `offset` was durable once, and is damage, not a torn tail.
+/// broken at `offset` was durable once, and is damage, not a torn tail. Work is bounded; where the bound is met the answer is yes,
+/// which refuses to cut.
 pub(crate) fn later_batch_follows(file: &dyn DiskFile, offset: u64, position: Position) -> io::Result<bool> {
     let rest = file.length()?.saturating_sub(offset);
     let bytes = read_exactly(file, offset, usize::try_from(rest).unwrap_or(usize::MAX))?;
+    let mut budget_bytes = bytes.len().saturating_mul(4);
     for start in 1..bytes.len() {
-        if bytes.get(start) != Some(&LEAF) {
+        let Some((head, after)) = bytes.get(start..).and_then(|rest| rest.split_first_chunk::<5>()) else {
+            break;
+        };
+        let [LEAF, length @ ..] = *head else { continue };
+        let length = u32::from_le_bytes(length) as usize;
+        let Some((crc, after)) = after.split_first_chunk::<4>() else { break };
+        let Some(payload) = after.get(..length) else { continue };
+        let Some(batch) = payload.first_chunk::<BATCH_BYTES>() else { continue };
+        if length > FRAME_BYTES_MAX || u64::from_le_bytes(*batch) <= position {
             continue;
         }
-        if let Ok((payload, _)) = read_frame(file, offset + start as u64, LEAF) {
-            let batch = payload.get(..BATCH_BYTES).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
-            if batch.is_some_and(|batch| batch > position) {
-                return Ok(true);
-            }
+        let Some(left) = budget_bytes.checked_sub(length) else { return Ok(true) };
+        budget_bytes = left;
+        if crc32c::crc32c_append(crc32c::crc32c(head), payload).to_le_bytes() == *crc {
+            return Ok(true);
         }
     }
     Ok(false)

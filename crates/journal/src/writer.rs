@@ -52,7 +52,8 @@ pub(crate) fn start(
 }
 
 fn collect(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
-    let weight = |waiting: &Waiting| waiting.entry.frames.iter().map(|frame| frame.ciphertext.len()).sum::<usize>();
+    let weight =
+        |waiting: &Waiting| waiting.entry.frames.iter().map(|frame| frame.ciphertext.len()).sum::<usize>();
     let mut bytes = weight(&first);
     let mut batch = vec![first];
     while batch.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
@@ -89,8 +90,10 @@ impl Writer {
         let mut claimed: HashMap<UniqueKey, Position> = HashMap::new();
         let mut outcomes: Vec<(Answer, Outcome)> = Vec::new();
         for Waiting { entry, answer } in batch {
-            let holder =
-                entry.unique_keys.iter().find_map(|key| claimed.get(key).copied().or_else(|| self.log.find(key)));
+            let holder = entry
+                .unique_keys
+                .iter()
+                .find_map(|key| claimed.get(key).copied().or_else(|| self.log.find(key)));
             if let Some(position) = holder {
                 outcomes.push((answer, Outcome::Existing(position)));
                 continue;
@@ -111,7 +114,8 @@ impl Writer {
         }
         if !bytes.is_empty() {
             // A crash in here leaves a torn tail at most: nobody was answered, and the next start cuts it.
-            let written = self.tail.file.write_at(self.tail.offset, &bytes).and_then(|()| self.tail.file.sync_data());
+            let written =
+                self.tail.file.write_at(self.tail.offset, &bytes).and_then(|()| self.tail.file.sync_data());
             if let Err(error) = written {
                 return stop(outcomes.into_iter().map(|(answer, _)| answer), error);
             }
