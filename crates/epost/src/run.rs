@@ -183,25 +183,31 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     let mut tasks = JoinSet::new();
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
-    let every = Duration::from_secs(config.senders.crl_reload_seconds.max(1));
-    tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, every, stopped));
+    tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, config.clone(), stopped));
     Ok(Running { service, address, report, stop, tasks })
 }
 
-/// Reads the CRL files again and again; an unreadable one leaves the old one in force, until its nextUpdate.
+/// Reads the CRL files again and again; an unreadable one leaves the old one in force, until its nextUpdate. The seal is judged by
+/// them each time: with one that is revoked or expired nothing is sealed any more.
 async fn reload(
     service: Arc<Service>,
     tsas: Arc<TsaClient>,
     crls: Arc<CrlArchive>,
     paths: Vec<PathBuf>,
-    every: Duration,
+    config: Config,
     mut stop: watch::Receiver<bool>,
 ) {
+    let every = Duration::from_secs(config.senders.crl_reload_seconds.max(1));
     loop {
         tokio::select! {
             _ = stop.changed() => return,
             () = tokio::time::sleep(every) => {}
         }
+        let seal = tokio::task::block_in_place(|| judge_seal(&config, service.signer()));
+        if let Err(error) = &seal {
+            tracing::error!(event = "alarm.seal-not-in-force", %error);
+        }
+        service.set_seal_in_force(seal.is_ok());
         let read = tokio::task::block_in_place(|| {
             service.senders().reload()?;
             tsas.reload();
@@ -306,19 +312,20 @@ fn seal_signer(config: &Config, environment: Environment) -> Result<Arc<dyn Sign
             format!("a certificate for environment {}", environment.as_str()),
         ));
     }
+    judge_seal(config, &signer)?;
+    Ok(Arc::new(signer))
+}
+
+/// The seal's certificate is in force now, for sealing, by current CRLs.
+fn judge_seal(config: &Config, signer: &dyn Signer) -> Result<(), StartError> {
     let anchors = TrustAnchors::new(trust::read_certificates(&config.seal.anchors)?, Vec::new());
     let crls = CrlSet::new(trust::read_crls(&config.seal.crls)?);
-    let judged = anchors.validate(
-        signer.certificate(),
-        signer.chain(),
-        Revocation::HardFail(&crls),
-        Purpose::Sealing,
-        Timestamp::now(),
-    );
-    judged.map_err(|error| {
+    let (certificate, chain) = (signer.certificate(), signer.chain());
+    let judged =
+        anchors.validate(certificate, chain, Revocation::HardFail(&crls), Purpose::Sealing, Timestamp::now());
+    judged.map(|_| ()).map_err(|error| {
         value("seal.certificate", error, "a certificate in force that leads to seal.anchors")
-    })?;
-    Ok(Arc::new(signer))
+    })
 }
 
 fn ebox(config: &Config) -> Result<Arc<Ebox>, StartError> {

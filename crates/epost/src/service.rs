@@ -111,7 +111,7 @@ pub struct Service {
     directory: PathBuf,
     in_flight: InFlight,
     courier_wake: Notify,
-    failed: AtomicBool,
+    seal_in_force: AtomicBool,
 }
 
 /// What happened before the door may open.
@@ -250,7 +250,7 @@ impl Service {
             directory: places.directory,
             in_flight: InFlight::default(),
             courier_wake: Notify::new(),
-            failed: AtomicBool::new(false),
+            seal_in_force: AtomicBool::new(true),
         });
         let indexed = service.catch_up()?;
         let withdrawn = service.withdraw_unfinished().await?;
@@ -300,7 +300,6 @@ impl Service {
             let applied =
                 tokio::task::block_in_place(|| self.index.apply(recorded.position(), recorded.record()));
             if let Err(error) = applied {
-                self.failed.store(true, Ordering::SeqCst);
                 (self.outside.on_fatal)(&format!("index: {error}"));
                 return Err(error.into());
             }
@@ -321,6 +320,12 @@ impl Service {
 
     /// Seals a proof of what is recorded, with a time-stamp; says which authority gave it.
     pub async fn seal(&self, recorded: &Recorded, xml: &[u8]) -> Result<(Sealed, String), Failure> {
+        if !self.seal_in_force.load(Ordering::SeqCst) {
+            return Err(Failure::away(
+                "seal.not-in-force",
+                "the seal's certificate is revoked, expired, or without a current CRL",
+            ));
+        }
         let sealing = |error: evidence::seal::SealError| {
             Failure::broken(FaultCode::SepiaT02, error.code(), &error.to_string())
         };
@@ -552,6 +557,16 @@ impl Service {
     /// The CRLs that go with a proof stamped at `at`.
     pub fn proof_crls(&self, at: Timestamp) -> Vec<Vec<u8>> {
         (self.outside.proof_crls)(at)
+    }
+
+    /// The seal's key.
+    pub(crate) fn signer(&self) -> &dyn Signer {
+        self.outside.signer.as_ref()
+    }
+
+    /// Whether the seal's certificate was good when it was last judged; while it is not, nothing is sealed.
+    pub(crate) fn set_seal_in_force(&self, in_force: bool) {
+        self.seal_in_force.store(in_force, Ordering::SeqCst);
     }
 
     pub(crate) fn answer_signer(&self) -> &dyn Signer {
