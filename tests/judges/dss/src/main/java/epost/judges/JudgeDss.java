@@ -2,6 +2,7 @@ package epost.judges;
 
 import eu.europa.esig.dss.enumerations.Indication;
 import eu.europa.esig.dss.enumerations.SignatureLevel;
+import eu.europa.esig.dss.enumerations.SubIndication;
 import eu.europa.esig.dss.model.DSSDocument;
 import eu.europa.esig.dss.model.FileDocument;
 import eu.europa.esig.dss.model.InMemoryDocument;
@@ -22,7 +23,9 @@ import java.security.cert.CertificateException;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /**
@@ -30,15 +33,17 @@ import java.util.stream.Stream;
  *
  * <pre>
  * JudgeDss passed  DIR NAME        exit 0 if NAME.xml + NAME.p7s hold
- * JudgeDss refused DIR NAME        exit 0 if they do not
+ * JudgeDss revoked DIR NAME        exit 0 if they do not hold, because the seal was revoked
  * JudgeDss flips   DIR NAME STEP   every STEP-th byte of each file flipped: prints what DSS still takes
  * </pre>
  *
  * DIR holds {@code seal-anchors.pem}, {@code tsa-anchors.pem} and {@code crls/} beside the proofs. "Hold" is
  * TOTAL_PASSED, CAdES-BASELINE-T, exactly one time-stamp, and that PASSED by itself: DSS calls a signature with a
- * broken stamp passed, so the stamp is asked for apart.
+ * broken stamp passed, so the stamp is asked for apart. Of a seal that was revoked before its stamp DSS says
+ * INDETERMINATE, REVOKED_NO_POE (EN 319 102-1 5.5.4): only a time-stamp over the content would make it TOTAL_FAILED.
  */
 public final class JudgeDss {
+    private static final Set<SubIndication> REVOKED = EnumSet.of(SubIndication.REVOKED, SubIndication.REVOKED_NO_POE);
     private final CommonTrustedCertificateSource anchors = new CommonTrustedCertificateSource();
     private final List<DSSDocument> crls = new ArrayList<>();
 
@@ -63,13 +68,13 @@ public final class JudgeDss {
         byte[] p7s = Files.readAllBytes(directory.resolve(name + ".p7s"));
         switch (arguments[0]) {
             case "passed" -> System.exit(judge.holds(xml, p7s, true) ? 0 : 1);
-            case "refused" -> System.exit(judge.holds(xml, p7s, true) ? 1 : 0);
+            case "revoked" -> System.exit(judge.revoked(xml, p7s) ? 0 : 1);
             case "flips" -> System.exit(judge.flips(xml, p7s, Integer.parseInt(arguments[3])));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
     }
 
-    private boolean holds(byte[] xml, byte[] p7s, boolean aloud) {
+    private SimpleReport report(byte[] xml, byte[] p7s) {
         CommonCertificateVerifier verifier = new CommonCertificateVerifier();
         verifier.setTrustedCertSources(anchors);
         verifier.setCrlSource(new ExternalResourcesCRLSource(crls.toArray(DSSDocument[]::new)));
@@ -77,7 +82,21 @@ public final class JudgeDss {
         SignedDocumentValidator validator = SignedDocumentValidator.fromDocument(new InMemoryDocument(p7s));
         validator.setCertificateVerifier(verifier);
         validator.setDetachedContents(List.of(new InMemoryDocument(xml)));
-        SimpleReport report = validator.validateDocument().getSimpleReport();
+        return validator.validateDocument().getSimpleReport();
+    }
+
+    private boolean revoked(byte[] xml, byte[] p7s) {
+        SimpleReport report = report(xml, p7s);
+        List<String> signatures = report.getSignatureIdList();
+        signatures.forEach(
+                id -> System.out.println("DSS: " + report.getIndication(id) + " " + report.getSubIndication(id)));
+        return signatures.size() == 1
+                && report.getIndication(signatures.get(0)) != Indication.TOTAL_PASSED
+                && REVOKED.contains(report.getSubIndication(signatures.get(0)));
+    }
+
+    private boolean holds(byte[] xml, byte[] p7s, boolean aloud) {
+        SimpleReport report = report(xml, p7s);
         List<String> signatures = report.getSignatureIdList();
         boolean holds = signatures.size() == 1;
         for (String id : signatures) {
