@@ -111,7 +111,8 @@ impl ForgetfulDisk {
         let mut state = self.state();
         let id = state.names.get(path).copied();
         if let Some(contents) = id.and_then(|id| state.files.get_mut(id)) {
-            for byte in [contents.now.get_mut(offset), contents.durable.get_mut(offset)].into_iter().flatten() {
+            for byte in [contents.now.get_mut(offset), contents.durable.get_mut(offset)].into_iter().flatten()
+            {
                 *byte ^= 1;
             }
         }
@@ -122,8 +123,10 @@ impl ForgetfulDisk {
     pub fn after_power_cut(&self, seed: u64) -> Self {
         let state = self.state();
         let mut random = Xorshift(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let mut found = State { dirs: state.dirs.clone(), names: state.durable_names.clone(), ..State::default() };
-        found.files = state.files.iter().map(|contents| contents.after_power_cut(seed, &mut random)).collect();
+        let mut found =
+            State { dirs: state.dirs.clone(), names: state.durable_names.clone(), ..State::default() };
+        found.files =
+            state.files.iter().map(|contents| contents.after_power_cut(seed, &mut random)).collect();
         // A name that was not synced may have made it, too.
         if seed != 0 {
             for (path, id) in &state.names {
@@ -150,7 +153,8 @@ impl Contents {
                 (0, _) => {}
                 (1, Change::Write(offset, written)) => {
                     let torn = written.len() * (random.next() % 101) as usize / 100;
-                    Change::Write(*offset, written.get(..torn).unwrap_or_default().to_vec()).apply(&mut bytes);
+                    Change::Write(*offset, written.get(..torn).unwrap_or_default().to_vec())
+                        .apply(&mut bytes);
                 }
                 (_, change) => change.apply(&mut bytes),
             }
@@ -170,7 +174,9 @@ impl State {
         match self.fault {
             Some((number, fault)) if number == self.operations => match fault {
                 Fault::NotPersisted => (false, Err(io::Error::other("failed on purpose"))),
-                Fault::PersistedButReportedFailed => (true, Err(io::Error::other("failed on purpose, but persisted"))),
+                Fault::PersistedButReportedFailed => {
+                    (true, Err(io::Error::other("failed on purpose, but persisted")))
+                }
                 Fault::PowerCut => {
                     self.power_is_out = true;
                     (false, Err(io::Error::other("the power is out")))
@@ -181,7 +187,11 @@ impl State {
     }
 
     fn used_bytes(&self) -> u64 {
-        self.names.values().filter_map(|id| self.files.get(*id)).map(|contents| contents.now.len() as u64).sum()
+        self.names
+            .values()
+            .filter_map(|id| self.files.get(*id))
+            .map(|contents| contents.now.len() as u64)
+            .sum()
     }
 }
 
@@ -242,8 +252,12 @@ impl Disk for ForgetfulDisk {
         if effect {
             let here = |path: &Path| path.parent() == Some(dir);
             state.durable_names.retain(|path, _| !here(path));
-            let durable: Vec<_> =
-                state.names.iter().filter(|(path, _)| here(path)).map(|(path, id)| (path.clone(), *id)).collect();
+            let durable: Vec<_> = state
+                .names
+                .iter()
+                .filter(|(path, _)| here(path))
+                .map(|(path, id)| (path.clone(), *id))
+                .collect();
             state.durable_names.extend(durable);
         }
         told

@@ -100,6 +100,9 @@ pub enum AppendError {
     /// The record is larger than any may be; nothing was written.
     #[error("journal.record-too-large: {0}")]
     TooLarge(String),
+    /// The disk is full: nothing was written, reads go on, and so do appends once there is room.
+    #[error("journal.full: no room on the disk")]
+    Full,
     /// The journal has stopped after an error of the disk.
     #[error("journal.stopped: {0}")]
     Stopped(String),
@@ -110,6 +113,7 @@ impl AppendError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge(_) => "journal.record-too-large",
+            Self::Full => "journal.full",
             Self::Stopped(_) => "journal.stopped",
         }
     }
@@ -126,11 +130,24 @@ pub struct Options {
     pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
-/// The journal, open. Clones share it; the last one's end ends the writer.
+/// The journal, open. Clones share it; when the last one is dropped the writer has ended and the folder is free again.
 #[derive(Clone)]
 pub struct Journal {
     log: Arc<Log>,
     queue: mpsc::Sender<writer::Waiting>,
+    _writer: Arc<WriterThread>,
+}
+
+/// Joins the writer; declared last in [`Journal`], so that the last clone's queue is closed before.
+struct WriterThread(std::sync::Mutex<Option<std::thread::JoinHandle<()>>>);
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        let handle = self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(handle) = handle.filter(|handle| handle.thread().id() != std::thread::current().id()) {
+            let _ = handle.join();
+        }
+    }
 }
 
 impl Journal {
@@ -142,8 +159,9 @@ impl Journal {
         let (log, tail, report) = Log::open(disk, dir, &options)?;
         let log = Arc::new(log);
         let (queue, waiting) = mpsc::channel(writer::QUEUE_MAX);
-        writer::start(log.clone(), tail, waiting, options).map_err(OpenError::Thread)?;
-        Ok((Self { log, queue }, report))
+        let thread = writer::start(log.clone(), tail, waiting, options).map_err(OpenError::Thread)?;
+        let writer = Arc::new(WriterThread(std::sync::Mutex::new(Some(thread))));
+        Ok((Self { log, queue, _writer: writer }, report))
     }
 
     /// Appends; when this returns, it is durable.

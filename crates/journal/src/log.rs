@@ -159,6 +159,7 @@ impl Log {
             if let Some(what) = scanned.broken {
                 let position = state.places.len() as Position;
                 let torn = last
+                    && !scanned.whole_but_wrong
                     && match end {
                         0 => segment::header_is_torn(file.as_ref(), &options.origin).map_err(on(path))?,
                         _ => !segment::later_batch_follows(file.as_ref(), end, position).map_err(on(path))?,
@@ -210,6 +211,12 @@ impl Log {
         Ok(Tail { file, offset: header.len() as u64 })
     }
 
+    /// Removes a segment that could not be begun.
+    pub(crate) fn take_back_segment(&self, first: Position) -> io::Result<()> {
+        self.disk.remove(&self.dir.join(format!("{first:020}.seg")))?;
+        self.disk.sync_dir(&self.dir)
+    }
+
     /// Shows records that are durable now to the readers; gives each one's leaf hash.
     pub(crate) fn publish(&self, records: Vec<Durable>) -> Vec<Hash> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -224,7 +231,7 @@ impl Log {
         let (file, offset) = place.ok_or(ReadError::Absent(position))?;
         let group = segment::read_group(file.as_ref(), offset).map_err(|error| match error {
             GroupError::End => ReadError::Damaged(position, "the file ends here"),
-            GroupError::Broken(what) => ReadError::Damaged(position, what),
+            GroupError::Broken(what) | GroupError::Wrong(what) => ReadError::Damaged(position, what),
             GroupError::Io(error) => ReadError::Disk(error),
         })?;
         let leaf_hash = leaf_hash(&group.entry);
@@ -265,6 +272,14 @@ pub(crate) fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PathBuf>> 
 struct Scanned {
     end: u64,
     broken: Option<&'static str>,
+    /// What is broken is whole by its checksums, and wrong all the same: no torn write leaves that.
+    whole_but_wrong: bool,
+}
+
+impl Scanned {
+    fn up_to(end: u64, broken: Option<&'static str>) -> Self {
+        Self { end, broken, whole_but_wrong: false }
+    }
 }
 
 fn scan(file: &dyn DiskFile, origin: &str, number: usize, state: &mut State) -> io::Result<Scanned> {
@@ -272,21 +287,38 @@ fn scan(file: &dyn DiskFile, origin: &str, number: usize, state: &mut State) -> 
     let mut offset = match segment::check_header(file, first, origin) {
         Ok(offset) => offset,
         Err(GroupError::Io(error)) => return Err(error),
-        Err(GroupError::Broken(what)) => return Ok(Scanned { end: 0, broken: Some(what) }),
-        Err(GroupError::End) => return Ok(Scanned { end: 0, broken: Some("an empty segment") }),
+        Err(GroupError::Broken(what) | GroupError::Wrong(what)) => return Ok(Scanned::up_to(0, Some(what))),
+        Err(GroupError::End) => return Ok(Scanned::up_to(0, Some("an empty segment"))),
     };
     loop {
         match segment::read_group(file, offset) {
-            Ok(Group { body, entry, end, .. }) => {
+            Ok(Group { body, entry, end, batch, .. }) => {
                 let position = state.places.len() as Position;
+                if batch > position {
+                    return Ok(Scanned {
+                        end: offset,
+                        broken: Some("a record that stood elsewhere"),
+                        whole_but_wrong: true,
+                    });
+                }
+                if body.keys.iter().any(|key| state.keys.contains_key(&UniqueKey(key.0))) {
+                    return Ok(Scanned {
+                        end: offset,
+                        broken: Some("a key that an earlier record claims"),
+                        whole_but_wrong: true,
+                    });
+                }
                 let hash = leaf_hash(&entry);
                 state.places.push((number as u32, offset));
                 state.keys.extend(body.keys.iter().map(|key| (UniqueKey(key.0), position)));
                 state.tree.push(hash);
                 offset = end;
             }
-            Err(GroupError::End) => return Ok(Scanned { end: offset, broken: None }),
-            Err(GroupError::Broken(what)) => return Ok(Scanned { end: offset, broken: Some(what) }),
+            Err(GroupError::End) => return Ok(Scanned::up_to(offset, None)),
+            Err(GroupError::Broken(what)) => return Ok(Scanned::up_to(offset, Some(what))),
+            Err(GroupError::Wrong(what)) => {
+                return Ok(Scanned { end: offset, broken: Some(what), whole_but_wrong: true });
+            }
             Err(GroupError::Io(error)) => return Err(error),
         }
     }

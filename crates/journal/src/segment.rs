@@ -66,6 +66,8 @@ pub(crate) enum GroupError {
     End,
     /// The bytes are not a whole group: torn or damaged.
     Broken(&'static str),
+    /// Every checksum is right, and what stands there is not: no torn write leaves that.
+    Wrong(&'static str),
     /// The disk.
     Io(io::Error),
 }
@@ -166,15 +168,15 @@ pub(crate) fn read_group(file: &dyn DiskFile, offset: u64) -> Result<Group, Grou
     }
     let (payload, mut end) = read_frame(file, offset, LEAF)?;
     let (batch, salted) =
-        payload.split_at_checked(BATCH_BYTES).ok_or(GroupError::Broken("a leaf that is too short"))?;
-    let body = salted.get(SALT_BYTES..).ok_or(GroupError::Broken("a leaf that is too short"))?;
+        payload.split_at_checked(BATCH_BYTES).ok_or(GroupError::Wrong("a leaf that is too short"))?;
+    let body = salted.get(SALT_BYTES..).ok_or(GroupError::Wrong("a leaf that is too short"))?;
     let body: Body = serde_json::from_slice(body)
-        .map_err(|_| GroupError::Broken("a record that this version cannot read"))?;
+        .map_err(|_| GroupError::Wrong("a record that this version cannot read"))?;
     let mut frames = Vec::with_capacity(body.frames.len());
     for stated in &body.frames {
         let (ciphertext, next) = read_frame(file, end, ERASABLE)?;
         if ciphertext.len() as u64 != stated.bytes || sha256(&ciphertext) != stated.sha256.0 {
-            return Err(GroupError::Broken("an erasable frame that is not the one its record names"));
+            return Err(GroupError::Wrong("an erasable frame that is not the one its record names"));
         }
         frames.push(Frame { name: stated.name.clone(), ciphertext });
         end = next;

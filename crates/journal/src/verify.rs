@@ -66,7 +66,9 @@ pub fn verify(
         let mut offset = match segment::check_header(file.as_ref(), tree.size(), origin) {
             Ok(offset) => offset,
             Err(GroupError::Io(error)) => return Err(error.into()),
-            Err(GroupError::Broken(what)) => return Err(damaged(0, tree.size(), what)),
+            Err(GroupError::Broken(what) | GroupError::Wrong(what)) => {
+                return Err(damaged(0, tree.size(), what));
+            }
             Err(GroupError::End) => return Err(damaged(0, tree.size(), "an empty segment")),
         };
         loop {
@@ -74,7 +76,9 @@ pub fn verify(
             let group = match segment::read_group(file.as_ref(), offset) {
                 Ok(group) => group,
                 Err(GroupError::End) => break,
-                Err(GroupError::Broken(what)) => return Err(damaged(offset, position, what)),
+                Err(GroupError::Broken(what) | GroupError::Wrong(what)) => {
+                    return Err(damaged(offset, position, what));
+                }
                 Err(GroupError::Io(error)) => return Err(error.into()),
             };
             if group.batch > position {

@@ -14,6 +14,11 @@ use crate::{AppendError, Appended, Entry, Options, Position, Recorded, UniqueKey
 pub(crate) const QUEUE_MAX: usize = 1024;
 /// Records of one commit.
 const BATCH_RECORDS_MAX: usize = 512;
+/// Frames of one record, and the length of a frame's name.
+const FRAMES_MAX: usize = 64;
+const FRAME_NAME_BYTES_MAX: usize = 256;
+/// Keys that one record may claim.
+const UNIQUE_KEYS_MAX: usize = 16;
 /// Bytes of one commit, roughly.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -30,7 +35,7 @@ pub(crate) fn start(
     tail: Tail,
     mut waiting: mpsc::Receiver<Waiting>,
     options: Options,
-) -> io::Result<()> {
+) -> io::Result<std::thread::JoinHandle<()>> {
     let writer = move || {
         let mut writer = Writer { log, tail, options };
         while let Some(first) = waiting.blocking_recv() {
@@ -48,7 +53,7 @@ pub(crate) fn start(
             }
         }
     };
-    std::thread::Builder::new().name("journal".into()).spawn(writer).map(|_| ())
+    std::thread::Builder::new().name("journal".into()).spawn(writer)
 }
 
 fn collect(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
@@ -82,7 +87,11 @@ impl Writer {
         if self.tail.offset >= self.options.segment_bytes_max {
             match self.log.new_segment(first, &self.options.origin) {
                 Ok(tail) => self.tail = tail,
-                Err(error) => return stop(batch.into_iter().map(|waiting| waiting.answer), error),
+                Err(error) => {
+                    let taken_back = is_full(&error) && self.log.take_back_segment(first).is_ok();
+                    let answers = batch.into_iter().map(|waiting| waiting.answer);
+                    return if taken_back { full(answers) } else { stop(answers, error) };
+                }
             }
         }
         let mut bytes = Vec::new();
@@ -114,9 +123,13 @@ impl Writer {
         }
         if !bytes.is_empty() {
             // A crash in here leaves a torn tail at most: nobody was answered, and the next start cuts it.
-            let written =
-                self.tail.file.write_at(self.tail.offset, &bytes).and_then(|()| self.tail.file.sync_data());
-            if let Err(error) = written {
+            if let Err(error) = self.tail.file.write_at(self.tail.offset, &bytes) {
+                return match is_full(&error) && self.take_back().is_ok() {
+                    true => answer_full(outcomes, first),
+                    false => stop(outcomes.into_iter().map(|(answer, _)| answer), error),
+                };
+            }
+            if let Err(error) = self.tail.file.sync_data() {
                 return stop(outcomes.into_iter().map(|(answer, _)| answer), error);
             }
             self.tail.offset += bytes.len() as u64;
@@ -137,11 +150,50 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// After a write that found the disk full: nothing of it was synced or answered, so the segment ends where it did.
+    fn take_back(&mut self) -> io::Result<()> {
+        self.tail.file.truncate(self.tail.offset)?;
+        self.tail.file.sync_data()
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn full(answers: impl Iterator<Item = Answer>) -> io::Result<()> {
+    for answer in answers {
+        let _ = answer.send(Err(AppendError::Full));
+    }
+    Ok(())
+}
+
+/// Nothing of the batch was written; what existed before it still does.
+fn answer_full(outcomes: Vec<(Answer, Outcome)>, first: Position) -> io::Result<()> {
+    for (answer, outcome) in outcomes {
+        let answered = match outcome {
+            Outcome::Existing(position) if position < first => Ok(Appended::Existing(position)),
+            _ => Err(AppendError::Full),
+        };
+        let _ = answer.send(answered);
+    }
+    Ok(())
+}
+
 fn encode(entry: &Entry, batch: Position) -> Result<(Vec<u8>, [u8; 32]), AppendError> {
     let too_large = |what: String| AppendError::TooLarge(what);
     entry.record.to_json().map_err(|error| too_large(error.to_string()))?;
     if let Some(frame) = entry.frames.iter().find(|frame| frame.ciphertext.len() > FRAME_BYTES_MAX) {
         return Err(too_large(format!("frame {} of {} bytes", frame.name, frame.ciphertext.len())));
+    }
+    if entry.frames.len() > FRAMES_MAX
+        || entry.frames.iter().any(|frame| frame.name.len() > FRAME_NAME_BYTES_MAX)
+    {
+        return Err(too_large(format!("{} frames, or a frame with too long a name", entry.frames.len())));
+    }
+    if entry.unique_keys.len() > UNIQUE_KEYS_MAX {
+        return Err(too_large(format!("{} unique keys", entry.unique_keys.len())));
     }
     let mut salt = [0; 32];
     pki::random::fill(&mut salt).map_err(|error| AppendError::Stopped(error.to_string()))?;
