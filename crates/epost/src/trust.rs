@@ -167,6 +167,7 @@ pub struct TsaClient {
     authorities: Vec<Authority>,
     clock: fn() -> Timestamp,
     gen_time_skew: jiff::SignedDuration,
+    slot_wait: Duration,
 }
 
 struct Authority {
@@ -188,7 +189,8 @@ impl TsaClient {
     ) -> Result<Self, TrustError> {
         let authorities = config.tsa.iter().map(Authority::read).collect::<Result<_, _>>()?;
         let skew = i64::try_from(config.senders.clock_skew_seconds_max).unwrap_or(60);
-        Ok(Self { http, authorities, clock, gen_time_skew: jiff::SignedDuration::from_secs(skew) })
+        let slot_wait = Duration::from_secs(config.seal.lag_seconds_max);
+        Ok(Self { http, authorities, clock, gen_time_skew: jiff::SignedDuration::from_secs(skew), slot_wait })
     }
 
     /// Reads the authorities' CRL files again; old ones stay where one is unreadable.
@@ -201,6 +203,16 @@ impl TsaClient {
                 }
             }
         }
+    }
+
+    /// Waits for a slot, as long as a stamp could still be in time; the authority's own deadline begins when it is asked.
+    async fn ask_in_turn(&self, authority: &Authority, imprint: &Digest) -> Result<CheckedToken, String> {
+        let slot = tokio::time::timeout(self.slot_wait, authority.slots.acquire()).await;
+        let _slot =
+            slot.map_err(|_| "concurrency_max requests are under way")?.map_err(|error| error.to_string())?;
+        let seconds = authority.setup.timeout_seconds;
+        let asked = tokio::time::timeout(Duration::from_secs(seconds), self.ask(authority, imprint));
+        asked.await.map_err(|_| format!("no answer in {seconds} s"))?
     }
 
     async fn ask(&self, authority: &Authority, imprint: &Digest) -> Result<CheckedToken, String> {
@@ -269,15 +281,9 @@ impl Stamper for TsaClient {
     async fn stamp(&self, imprint: &Digest) -> Result<Stamp, StampError> {
         let mut reasons = Vec::new();
         for authority in &self.authorities {
-            let deadline = Duration::from_secs(authority.setup.timeout_seconds);
-            let asked = async {
-                let _slot = authority.slots.acquire().await.map_err(|error| error.to_string())?;
-                self.ask(authority, imprint).await
-            };
-            let reason = match tokio::time::timeout(deadline, asked).await {
-                Ok(Ok(token)) => return Ok(Stamp { token, authority: authority.setup.name.clone() }),
-                Ok(Err(reason)) => reason,
-                Err(_) => format!("no answer in {} s", authority.setup.timeout_seconds),
+            let reason = match self.ask_in_turn(authority, imprint).await {
+                Ok(token) => return Ok(Stamp { token, authority: authority.setup.name.clone() }),
+                Err(reason) => reason,
             };
             tracing::warn!(event = "tsa.failed", authority = authority.setup.name, reason = %reason.escape_debug());
             reasons.push(format!("{}: {reason}", authority.setup.name));
