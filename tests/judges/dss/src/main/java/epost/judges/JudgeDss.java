@@ -33,7 +33,7 @@ import java.util.stream.Stream;
  *
  * <pre>
  * JudgeDss passed  DIR NAME        exit 0 if NAME.xml + NAME.p7s hold
- * JudgeDss revoked DIR NAME        exit 0 if they do not hold, because the seal was revoked
+ * JudgeDss revoked DIR NAME WHO    exit 0 if they do not hold because the seal, or the unit of the stamp, was revoked
  * JudgeDss flips   DIR NAME STEP   every STEP-th byte of each file flipped: prints what DSS still takes
  * </pre>
  *
@@ -68,7 +68,7 @@ public final class JudgeDss {
         byte[] p7s = Files.readAllBytes(directory.resolve(name + ".p7s"));
         switch (arguments[0]) {
             case "passed" -> System.exit(judge.holds(xml, p7s, true) ? 0 : 1);
-            case "revoked" -> System.exit(judge.revoked(xml, p7s) ? 0 : 1);
+            case "revoked" -> System.exit(judge.revoked(xml, p7s, arguments[3]) ? 0 : 1);
             case "flips" -> System.exit(judge.flips(xml, p7s, Integer.parseInt(arguments[3])));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
@@ -85,14 +85,18 @@ public final class JudgeDss {
         return validator.validateDocument().getSimpleReport();
     }
 
-    private boolean revoked(byte[] xml, byte[] p7s) {
+    private boolean revoked(byte[] xml, byte[] p7s, String who) {
         SimpleReport report = report(xml, p7s);
         List<String> signatures = report.getSignatureIdList();
-        signatures.forEach(
-                id -> System.out.println("DSS: " + report.getIndication(id) + " " + report.getSubIndication(id)));
-        return signatures.size() == 1
-                && report.getIndication(signatures.get(0)) != Indication.TOTAL_PASSED
-                && REVOKED.contains(report.getSubIndication(signatures.get(0)));
+        if (signatures.size() != 1) {
+            return false;
+        }
+        String id = signatures.get(0);
+        boolean ofSeal = who.equals("seal");
+        String judged = ofSeal ? id : report.getSignatureTimestamps(id).get(0).getId();
+        System.out.println("DSS: " + who + " " + report.getIndication(judged) + " " + report.getSubIndication(judged));
+        Indication good = ofSeal ? Indication.TOTAL_PASSED : Indication.PASSED;
+        return report.getIndication(judged) != good && REVOKED.contains(report.getSubIndication(judged));
     }
 
     private boolean holds(byte[] xml, byte[] p7s, boolean aloud) {
