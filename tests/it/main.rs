@@ -1,3 +1,19 @@
 //! One integration binary: the house from the front door.
+//!
+//! `house` is the only module that touches an API: the tests are data that go through it.
+
+#![allow(unreachable_pub, reason = "one binary: pub means for the other modules")]
+
+mod house;
+
+mod acceptance;
+mod bad_input;
+mod contract_files;
+mod crash;
+mod delivery_faults;
+mod limits;
+mod resend;
+mod strangers;
+mod time_stamps;
 
 mod tidy;

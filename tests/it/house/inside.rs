@@ -1,0 +1,325 @@
+//! The service without a socket: a disk that forgets, a real time-stamp client, a channel that counts.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use disk::ForgetfulDisk;
+use epost::admission::spool::Spool;
+use epost::admission::{Arrived, Head, PeerFacts};
+use epost::config::{Config, Limits};
+use epost::courier;
+use epost::dev::pki::{CONTROLLER_CBE, Extent, Pki};
+use epost::dev::tsa::{self, TsaSetup};
+use epost::door::soap::Contract;
+use epost::service::{OpenError, Outside, Places, Service, Settings};
+use epost::trust::{SenderTrust, Stamper, TsaClient};
+use erds::{ChannelName, Environment, Record, Strictness, Ticket};
+use jiff::Timestamp;
+use journal::Stored;
+use pki::aead::Key256;
+use tokio::sync::watch;
+
+use super::draft::{Draft, Signed};
+use super::reply::Answered;
+use super::scripted::{Boxes, Counting, Gate};
+use super::{certificate, certs_test, signer_with};
+
+/// What a house is made of; the disk and the boxes outlive it.
+pub struct Plan {
+    pub disk: ForgetfulDisk,
+    pub boxes: Boxes,
+    pub stamper: Arc<dyn Stamper>,
+    pub limits: Limits,
+    /// Whether the courier runs.
+    pub delivers: bool,
+    /// Parts up to this size lie in the journal.
+    pub inline_bytes_max: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            disk: ForgetfulDisk::new(),
+            boxes: Boxes::default(),
+            stamper: Gate::open(stamper()),
+            limits: Limits::default(),
+            delivers: false,
+            inline_bytes_max: 64 * 1024,
+        }
+    }
+}
+
+/// The service, open on a plan; dropping it ends the courier.
+pub struct House {
+    pub service: Arc<Service>,
+    pub disk: ForgetfulDisk,
+    pub boxes: Boxes,
+    stop: watch::Sender<bool>,
+    courier: Option<tokio::task::JoinHandle<()>>,
+}
+
+pub const JOURNAL: &str = "data/journal";
+pub const ORIGIN: &str = "epost.test/journal";
+
+impl House {
+    pub async fn new() -> Self {
+        Self::open(Plan::default()).await.unwrap()
+    }
+
+    pub async fn open(plan: Plan) -> Result<Self, OpenError> {
+        let config = config();
+        let crls = super::reply::committed_crls();
+        let channel =
+            |name| Arc::new(Counting { name, boxes: plan.boxes.clone() }) as Arc<dyn delivery::Channel>;
+        let outside = Outside {
+            disk: Arc::new(plan.disk.clone()),
+            clock: Arc::new(Timestamp::now),
+            stamper: plan.stamper,
+            channels: vec![channel(ChannelName::EboxCitizen), channel(ChannelName::EboxEnterprise)],
+            channel_probe: None,
+            signer: Arc::new(signer_with("seal", "seal-chain.crt")),
+            answer_signer: Arc::new(signer_with("server", "server.crt")),
+            senders: SenderTrust::read(config).unwrap(),
+            policy: uam::PolicyFile::parse(&policy()).unwrap(),
+            proof_crls: Arc::new(move |_| crls.clone()),
+            // The test sees what a dead process would have left; nothing more is answered by it.
+            on_fatal: Arc::new(|_| {}),
+        };
+        let places = Places {
+            directory: PathBuf::from("data"),
+            index: None,
+            master_key: Key256::new([7; 32]),
+            origin: ORIGIN.to_owned(),
+            segment_bytes_max: 1 << 20,
+            inline_bytes_max: plan.inline_bytes_max,
+        };
+        let (service, _) = Service::open(settings(plan.limits), places, outside).await?;
+        let (stop, stopped) = watch::channel(false);
+        let courier = plan.delivers.then(|| tokio::spawn(courier::run(service.clone(), stopped)));
+        Ok(Self { service, disk: plan.disk, boxes: plan.boxes, stop, courier })
+    }
+
+    /// Ends the courier; what is under way in it goes on.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        if let Some(courier) = self.courier {
+            courier.await.unwrap();
+        }
+    }
+
+    /// A request through the spool and admission, as the door would hand it over.
+    pub async fn send(&self, signed: &Signed) -> Answered {
+        let (content_type, body) = signed.http();
+        self.send_body(signed, &content_type, &body).await
+    }
+
+    pub async fn send_body(&self, signed: &Signed, content_type: &str, body: &[u8]) -> Answered {
+        take(&self.service, signed, content_type, body).await
+    }
+
+    pub async fn ask(&self, draft: &Draft) -> Answered {
+        self.send(&draft.sign()).await
+    }
+
+    /// The journal, from its first record.
+    pub fn records(&self) -> Vec<Stored> {
+        self.service.journal().iter(0).map(Result::unwrap).collect()
+    }
+
+    /// In a few words: accepted, or the fault's code and the check that the journal names.
+    pub fn verdict(&self, answered: &Answered) -> String {
+        verdict(&self.records(), answered)
+    }
+
+    /// Tickets of the journal's Accepted and Withdrawn records.
+    pub fn accepted_and_withdrawn(&self) -> (Vec<Ticket>, Vec<Ticket>) {
+        let (mut accepted, mut withdrawn) = (Vec::new(), Vec::new());
+        for stored in self.records() {
+            match stored.record {
+                Record::Accepted(record) => accepted.push(record.ticket),
+                Record::Withdrawn(record) => withdrawn.push(record.ticket),
+                _ => {}
+            }
+        }
+        (accepted, withdrawn)
+    }
+}
+
+/// The door's own steps, without its socket.
+pub async fn take(service: &Arc<Service>, signed: &Signed, content_type: &str, body: &[u8]) -> Answered {
+    let head = Head {
+        contract: Contract::of_path(signed.path).unwrap(),
+        content_type: content_type.to_owned(),
+        soap_action: signed.soap_action.clone(),
+    };
+    let peer =
+        PeerFacts { address: "127.0.0.1:50000".parse().unwrap(), certificate: certificate(&signed.tls) };
+    let reply = match spool(service, &head, body).await {
+        Ok(spooled) => {
+            let arrived = Arrived { head, peer, received_at: service.now(), spooled };
+            service.clone().answer(arrived).await
+        }
+        Err((spool, error)) => service.refuse_unread(head, peer, spool, error).await,
+    };
+    Answered { status: reply.status, content_type: reply.content_type, body: reply.body }
+}
+
+async fn spool(
+    service: &Arc<Service>,
+    head: &Head,
+    body: &[u8],
+) -> Result<epost::admission::spool::Spooled, (Option<Spool>, epost::admission::spool::SpoolError)> {
+    let mut spool = Spool::begin(service, head).map_err(|error| (None, error))?;
+    for chunk in body.chunks(777) {
+        if let Err(error) = spool.feed(chunk) {
+            return Err((Some(spool), error));
+        }
+    }
+    spool.finish().await.map_err(|(spool, error)| (Some(spool), error))
+}
+
+/// In a few words: accepted, or the fault's code and the check that the journal names (E7: refused or not, it is there).
+#[track_caller]
+pub fn verdict(records: &[Stored], answered: &Answered) -> String {
+    let last = records.last().expect("an empty journal");
+    match (answered.fault(), &last.record) {
+        (None, Record::Accepted(_)) if answered.status == 200 => "accepted".to_owned(),
+        (None, record) => format!("HTTP {} {}", answered.status, record.kind()),
+        (Some(fault), Record::Refused(refused)) => {
+            assert_eq!(refused.code.as_str(), fault.code, "journal and fault speak of one thing");
+            assert_eq!(Some(&refused.request_id), fault.id.as_ref(), "helpdesk and sender speak of one line");
+            format!("{} {}", fault.code, refused.check)
+        }
+        (Some(fault), record) => format!("{} but the journal ends in {}", fault.code, record.kind()),
+    }
+}
+
+fn settings(limits: Limits) -> Settings {
+    Settings {
+        environment: Environment::Tst,
+        strictness: Strictness::Strict,
+        timestamp_lifetime_seconds_max: 600,
+        clock_skew_seconds_max: 60,
+        seal_lag_seconds_max: 60,
+        trusted_gateways: Vec::new(),
+        consumer_fault_addresses: Vec::new(),
+        limits,
+        free_bytes_min: 1,
+        delivery: epost::config::Delivery { retry_first_seconds: 1, ..Default::default() },
+        public_url: "https://localhost:8443".to_owned(),
+    }
+}
+
+/// alice and bob are granted everything.
+fn policy() -> String {
+    let issuer = certificate("senders-ca")
+        .spki_sha256()
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let zone = "[[zone]]\nname = \"local\"\naddresses = [\"127.0.0.0/8\"]\n".to_owned();
+    epost::dev::pki::SENDERS.iter().fold(zone, |text, sender| {
+        format!(
+            "{text}[[grant]]\nissuer = \"{issuer}\"\ncbe = \"{}\"\napplication = \"{}\"\n\
+             transactions = [\"sendDocument\", \"getStatus\", \"getProof\", \"healthCheck\"]\naddresses = [\"127.0.0.1/32\"]\nzone = \"local\"\n\
+             until = \"2045-12-31\"\nreference = \"a test\"\n",
+            sender.cbe, sender.application
+        )
+    })
+}
+
+/// One time-stamping authority and one configuration a process, on loopback.
+fn config() -> &'static Config {
+    static CONFIG: OnceLock<(tempfile::TempDir, Config)> = OnceLock::new();
+    &CONFIG
+        .get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let address = tsa_stand_in(folder.path());
+            let path = folder.path().join("epost.toml");
+            std::fs::write(&path, config_text(&format!("http://{address}/"))).unwrap();
+            let config = Config::read(&path).unwrap();
+            (folder, config)
+        })
+        .1
+}
+
+/// A client of the process's own stand-in.
+pub fn stamper() -> Arc<dyn Stamper> {
+    let http = epost::transport::client(&[], None, std::time::Duration::from_secs(5)).unwrap();
+    Arc::new(TsaClient::read(config(), http, Timestamp::now).unwrap())
+}
+
+/// In a thread of its own: each test has its own runtime, which ends with it.
+fn tsa_stand_in(folder: &Path) -> std::net::SocketAddr {
+    let pki = copy_of_certs_test(&folder.join("pki"));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(listener.local_addr().unwrap()).unwrap();
+            tsa::serve(listener, TsaSetup::from_pki(&pki, Timestamp::now).unwrap()).await;
+        });
+    });
+    told.recv().unwrap()
+}
+
+/// The committed PKI, where CRLs may be issued again; no RSA key has to be made.
+pub fn copy_of_certs_test(folder: &Path) -> Pki {
+    std::fs::create_dir_all(folder.join("crls")).unwrap();
+    for entry in std::fs::read_dir(certs_test("")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    Pki::open_or_create(folder, Extent::WithStrangers, Timestamp::now(), 30, 30).unwrap()
+}
+
+fn config_text(tsa_url: &str) -> String {
+    let certs = certs_test("").canonicalize().unwrap();
+    let certs = certs.display();
+    format!(
+        r#"
+environment = "TST"
+[listen]
+address = "127.0.0.1:0"
+public_url = "https://localhost:8443"
+certificate = "{certs}/server.crt"
+key = "{certs}/server.key"
+[senders]
+anchors = ["{certs}/senders-root.crt"]
+intermediates = ["{certs}/senders-ca.crt"]
+crls = ["{certs}/crls"]
+[uam]
+policy = "unused"
+[data]
+directory = "unused"
+master_key = "unused"
+origin = "{ORIGIN}"
+[seal]
+certificate = "{certs}/seal-chain.crt"
+key = "{certs}/seal.key"
+anchors = ["{certs}/seal-root.crt"]
+crls = ["{certs}/crls"]
+controller_cbe = "{CONTROLLER_CBE}"
+[[tsa]]
+name = "stand-in"
+url = "{tsa_url}"
+anchors = ["{certs}/tsa-root.crt"]
+crls = ["{certs}/crls/tsa-root.crl", "{certs}/crls/tsa-ca.crl"]
+policies = ["{policy}"]
+stand_in = true
+[ebox]
+url = "http://unused"
+profile_url = "http://unused"
+token_url = "http://unused"
+audience = "unused"
+scope = "unused"
+client_id = "unused"
+certificate = "{certs}/ebox-client.crt"
+key = "{certs}/ebox-client.key"
+default_message_type = "unused"
+"#,
+        policy = tsa::POLICIES[0],
+    )
+}
