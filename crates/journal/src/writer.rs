@@ -40,11 +40,16 @@ pub(crate) fn start(
         let mut writer = Writer { log, tail, options };
         while let Some(first) = waiting.blocking_recv() {
             let batch = collect(first, &mut waiting);
-            if let Err(error) = writer.commit(batch) {
+            if let Err((answers, error)) = writer.commit(batch) {
                 // After a failed write or sync the kernel may have dropped the pages: nothing can be known any more.
                 let reason = error.to_string();
                 tracing::error!(event = "journal.stopped", reason);
+                // Before anybody is answered: whoever hears "nothing was accepted" might act on it, and what was written may be on the
+                // disk all the same.
                 (writer.options.on_fatal)(&format!("journal: {reason}"));
+                for answer in answers {
+                    let _ = answer.send(Err(AppendError::Stopped(reason.clone())));
+                }
                 waiting.close();
                 while let Some(late) = waiting.blocking_recv() {
                     let _ = late.answer.send(Err(AppendError::Stopped(reason.clone())));
@@ -82,7 +87,7 @@ enum Outcome {
 }
 
 impl Writer {
-    fn commit(&mut self, batch: Vec<Waiting>) -> io::Result<()> {
+    fn commit(&mut self, batch: Vec<Waiting>) -> Result<(), (Vec<Answer>, io::Error)> {
         let first = self.log.root().0;
         if self.tail.offset >= self.options.segment_bytes_max {
             match self.log.new_segment(first, &self.options.origin) {
@@ -90,7 +95,7 @@ impl Writer {
                 Err(error) => {
                     let taken_back = is_full(&error) && self.log.take_back_segment(first).is_ok();
                     let answers = batch.into_iter().map(|waiting| waiting.answer);
-                    return if taken_back { full(answers) } else { stop(answers, error) };
+                    return if taken_back { full(answers) } else { Err((answers.collect(), error)) };
                 }
             }
         }
@@ -126,11 +131,11 @@ impl Writer {
             if let Err(error) = self.tail.file.write_at(self.tail.offset, &bytes) {
                 return match is_full(&error) && self.take_back().is_ok() {
                     true => answer_full(outcomes, first),
-                    false => stop(outcomes.into_iter().map(|(answer, _)| answer), error),
+                    false => Err((outcomes.into_iter().map(|(answer, _)| answer).collect(), error)),
                 };
             }
             if let Err(error) = self.tail.file.sync_data() {
-                return stop(outcomes.into_iter().map(|(answer, _)| answer), error);
+                return Err((outcomes.into_iter().map(|(answer, _)| answer).collect(), error));
             }
             self.tail.offset += bytes.len() as u64;
         }
@@ -162,7 +167,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-fn full(answers: impl Iterator<Item = Answer>) -> io::Result<()> {
+fn full(answers: impl Iterator<Item = Answer>) -> Result<(), (Vec<Answer>, io::Error)> {
     for answer in answers {
         let _ = answer.send(Err(AppendError::Full));
     }
@@ -170,7 +175,7 @@ fn full(answers: impl Iterator<Item = Answer>) -> io::Result<()> {
 }
 
 /// Nothing of the batch was written; what existed before it still does.
-fn answer_full(outcomes: Vec<(Answer, Outcome)>, first: Position) -> io::Result<()> {
+fn answer_full(outcomes: Vec<(Answer, Outcome)>, first: Position) -> Result<(), (Vec<Answer>, io::Error)> {
     for (answer, outcome) in outcomes {
         let answered = match outcome {
             Outcome::Existing(position) if position < first => Ok(Appended::Existing(position)),
@@ -198,11 +203,4 @@ fn encode(entry: &Entry, batch: Position) -> Result<(Vec<u8>, [u8; 32]), AppendE
     let mut salt = [0; 32];
     pki::random::fill(&mut salt).map_err(|error| AppendError::Stopped(error.to_string()))?;
     segment::encode_group(entry, batch, salt).map_err(|error| too_large(error.to_string()))
-}
-
-fn stop(answers: impl Iterator<Item = Answer>, error: io::Error) -> io::Result<()> {
-    for answer in answers {
-        let _ = answer.send(Err(AppendError::Stopped(error.to_string())));
-    }
-    Err(error)
 }

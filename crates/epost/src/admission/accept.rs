@@ -4,6 +4,7 @@
 //! A crash before Accepted leaves a Received that the next start withdraws; after it, the resend finds the receipt.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use erds::record::{self, CheckFacts, Hex32, PartFacts, Received, Withdrawn};
 use erds::{FaultCode, Record, Refusal, Submission, Ticket};
@@ -65,9 +66,13 @@ impl Service {
             let under_way = self.in_flight().begin(arrived.spooled.ticket);
             let record = Record::Received(received);
             let entry = Entry { record, frames, unique_keys: keys };
+            arrived.spooled.named.store(true, Ordering::SeqCst);
             match self.append(entry).await? {
                 // Somebody was quicker with the same key: look again what became of it.
-                Appended::Existing(_) => drop(under_way),
+                Appended::Existing(_) => {
+                    arrived.spooled.named.store(false, Ordering::SeqCst);
+                    drop(under_way);
+                }
                 Appended::Recorded(recorded) => {
                     let accepted = self.accept(arrived, &message, &submission, recorded).await;
                     drop(under_way);
@@ -245,6 +250,8 @@ impl Service {
                     reason: failure.code().to_owned(),
                 });
                 self.append(Entry { record, frames: Vec::new(), unique_keys: Vec::new() }).await?;
+                // Durably withdrawn: its content may go.
+                arrived.spooled.named.store(false, Ordering::SeqCst);
                 Err(failure.into())
             }
         }

@@ -1,6 +1,7 @@
 //! A refusal: recorded like an acceptance (E7), then told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use erds::record::{Hex32, Refused, bounded};
 use erds::{FaultCode, Record, Refusal};
@@ -23,7 +24,9 @@ impl Service {
     ) -> Reply {
         let version = version.unwrap_or(SoapVersion::V11);
         let spooled = &arrived.spooled;
-        self.discard(spooled.ticket);
+        if !spooled.named.load(Ordering::SeqCst) {
+            self.discard(spooled.ticket);
+        }
         let refusal = &stopped.refusal;
         tracing::info!(
             event = "request.refused",

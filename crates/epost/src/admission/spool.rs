@@ -27,6 +27,9 @@ pub struct Spooled {
     pub root_media: Option<RootMedia>,
     /// The other parts, in order.
     pub parts: Vec<SpooledPart>,
+    /// Set before a record that names the parts is handed to the journal: from then on only the start's sweep may remove them, because
+    /// a failed append may be on the disk all the same.
+    pub named: std::sync::atomic::AtomicBool,
 }
 
 /// One part beside the root.
@@ -67,7 +70,8 @@ pub struct Spool {
     reader: Reader,
     sink: Sink,
     request_id: String,
-    key_durable: JoinHandle<Result<ItemKey, String>>,
+    /// Taken once: a task is not asked twice.
+    key_durable: Option<JoinHandle<Result<ItemKey, String>>>,
 }
 
 struct Sink {
@@ -125,7 +129,7 @@ impl Spool {
                 handed_over: false,
             },
             request_id: service.draw_request_id(),
-            key_durable,
+            key_durable: Some(key_durable),
         })
     }
 
@@ -157,10 +161,13 @@ impl Spool {
     }
 
     async fn sealed(mut self) -> Result<Spooled, (Self, SpoolError)> {
-        let key = match (&mut self.key_durable).await {
-            Ok(Ok(key)) => key,
-            Ok(Err(reason)) => return Err((self, SpoolError::Store(reason))),
-            Err(error) => return Err((self, SpoolError::Store(error.to_string()))),
+        let made = match self.key_durable.take() {
+            Some(task) => task.await.unwrap_or_else(|error| Err(error.to_string())),
+            None => Err("the item's key could not be made durable".to_owned()),
+        };
+        let key = match made {
+            Ok(key) => key,
+            Err(reason) => return Err((self, SpoolError::Store(reason))),
         };
         self.sink.handed_over = true;
         Ok(Spooled {
@@ -170,6 +177,7 @@ impl Spool {
             root: std::mem::take(&mut self.sink.root),
             root_media: None,
             parts: std::mem::take(&mut self.sink.parts),
+            named: false.into(),
         })
     }
 
