@@ -44,17 +44,29 @@ async fn the_power_goes_out_at_every_operation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "one way of failing leaves an item undelivered after the restart: being looked at"]
-async fn every_operation_fails_and_what_it_did_is_lost_or_kept() {
+async fn each_failure_then_a_power_cut() {
     let operations = operations_of_a_load().await;
     for fault in [Fault::NotPersisted, Fault::PersistedButReportedFailed] {
         for number in 1..=operations {
             let (disk, boxes, held) = load_with(number, fault).await;
-            let what = format!("{fault:?} at {number}");
-            reopened(disk.after_power_cut(number), boxes.copy(), &held, &what).await;
-            // Without a power cut the page cache lives on. What did not go wrong so far goes right from here on.
-            disk.fail_at(0, fault);
-            reopened(disk, boxes, &held, &format!("{what}, restarted")).await;
+            for seed in [0, number] {
+                let what = format!("{fault:?} at {number}, seed {seed}");
+                reopened(disk.after_power_cut(seed), boxes.copy(), &held, &what).await;
+            }
+        }
+    }
+}
+
+/// Without a power cut the page cache lives on, with what was written and not synced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "the journal answers before it ends the process: content of an item that turns out accepted is discarded"]
+async fn each_failure_then_a_restart() {
+    let operations = operations_of_a_load().await;
+    for fault in [Fault::NotPersisted, Fault::PersistedButReportedFailed] {
+        for number in 1..=operations {
+            let (disk, boxes, held) = load_with(number, fault).await;
+            disk.fail_at(0, fault); // what did not go wrong so far goes right from here on
+            reopened(disk, boxes, &held, &format!("{fault:?} at {number}")).await;
         }
     }
 }
