@@ -11,6 +11,7 @@ mod settings;
 
 use std::time::Duration;
 
+use crate::transport::chain;
 use erds::{Submission, Ticket};
 use jiff::Timestamp;
 use pki::signer::FileSigner;
@@ -292,20 +293,6 @@ fn changed_file(error: &reqwest::Error, files: &[ContentFile]) -> Option<ClientE
         cause = inner.source();
     }
     None
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 const ATTEMPTS_MAX: u32 = 3;

@@ -15,6 +15,7 @@ use pki::tsp::{self, CheckedToken, TimeStampRequest, TokenChecks};
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Tsa};
+use crate::transport::chain;
 
 /// Why files of certificates or CRLs cannot be used; the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -247,12 +248,12 @@ impl TsaClient {
             .body(request)
             .send()
             .await;
-        let mut answer = sent.map_err(|error| error.without_url().to_string())?;
+        let mut answer = sent.map_err(|error| chain(&error.without_url()))?;
         if !answer.status().is_success() {
             return Err(format!("HTTP status {}", answer.status().as_u16()));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| error.without_url().to_string())? {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| chain(&error.without_url()))? {
             if body.len() + chunk.len() > TOKEN_BYTES_MAX {
                 return Err(format!("an answer of more than {TOKEN_BYTES_MAX} bytes"));
             }

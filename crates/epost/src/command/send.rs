@@ -218,6 +218,7 @@ async fn accepted(
         if args.wait.wait { Some(wait_for_end(client, &ticket, &args.wait, &args.out).await?) } else { None };
     if args.connection.json {
         let status = ended.as_ref().map(|end| end.status.clone());
+        files.extend(ended.iter().flat_map(|end| end.files.clone()));
         println!(
             "{}",
             json!({ "token": token, "ticket": ticket.as_str(), "files": files, "status": status, "note": note })
