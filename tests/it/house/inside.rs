@@ -20,6 +20,7 @@ use pki::aead::Key256;
 use tokio::sync::watch;
 
 use super::draft::{Draft, Signed};
+use super::mortal::Mortal;
 use super::reply::Answered;
 use super::scripted::{Boxes, Counting, Gate};
 use super::{certificate, certs_test, signer_with};
@@ -54,6 +55,7 @@ pub struct House {
     pub service: Arc<Service>,
     pub disk: ForgetfulDisk,
     pub boxes: Boxes,
+    process: Mortal,
     stop: watch::Sender<bool>,
     courier: Option<tokio::task::JoinHandle<()>>,
 }
@@ -68,11 +70,13 @@ impl House {
 
     pub async fn open(plan: Plan) -> Result<Self, OpenError> {
         let config = config();
+        let process = Mortal::new(plan.disk.clone());
+        let fatal = process.clone();
         let crls = super::reply::committed_crls();
         let channel =
             |name| Arc::new(Counting { name, boxes: plan.boxes.clone() }) as Arc<dyn delivery::Channel>;
         let outside = Outside {
-            disk: Arc::new(plan.disk.clone()),
+            disk: Arc::new(process.clone()),
             clock: Arc::new(Timestamp::now),
             stamper: plan.stamper,
             channels: vec![channel(ChannelName::EboxCitizen), channel(ChannelName::EboxEnterprise)],
@@ -82,8 +86,7 @@ impl House {
             senders: SenderTrust::read(config).unwrap(),
             policy: uam::PolicyFile::parse(&policy()).unwrap(),
             proof_crls: Arc::new(move |_| crls.clone()),
-            // The test sees what a dead process would have left; nothing more is answered by it.
-            on_fatal: Arc::new(|_| {}),
+            on_fatal: Arc::new(move |_| fatal.die()),
         };
         let places = Places {
             directory: PathBuf::from("data"),
@@ -96,11 +99,12 @@ impl House {
         let (service, _) = Service::open(settings(plan.limits), places, outside).await?;
         let (stop, stopped) = watch::channel(false);
         let courier = plan.delivers.then(|| tokio::spawn(courier::run(service.clone(), stopped)));
-        Ok(Self { service, disk: plan.disk, boxes: plan.boxes, stop, courier })
+        Ok(Self { service, disk: plan.disk, boxes: plan.boxes, process, stop, courier })
     }
 
-    /// Ends the courier; what is under way in it goes on.
+    /// The process ends: whatever is still under way in it reaches the disk no more.
     pub async fn stop(self) {
+        self.process.die();
         let _ = self.stop.send(true);
         if let Some(courier) = self.courier {
             courier.await.unwrap();

@@ -2,6 +2,7 @@
 
 pub mod draft;
 pub mod inside;
+pub mod mortal;
 pub mod reply;
 pub mod scripted;
 pub mod wire;
