@@ -11,7 +11,7 @@ use pki::path::{Revocation, TrustAnchors};
 use soap::envelope::{Envelope, Rules};
 use soap::message::{self as words, ReadRules, Request};
 use soap::multipart::{Limits, MultipartError, PartHeaders, PartSink, Reader, RootMedia, SinkError};
-use soap::wss::{Policy, authenticate};
+use soap::wss::{Policy, authenticate_with};
 use xmlsec::Document;
 
 use crate::Codes;
@@ -182,11 +182,17 @@ pub fn signed_lines(data: &[u8]) -> (Codes, Option<String>) {
     if has('A') {
         policy.addresses = &house.addresses;
     }
-    match authenticate(&envelope, &policy) {
+    let rules = ReadRules { strictness: policy.strictness, today: policy.today };
+    // What is proven and then refused by its schema was accepted here all the same.
+    let read = |operation: xmlsec::Element<'_>| match Request::parse(operation, &rules) {
+        Ok(request) => Ok(format!("{request:?}")),
+        Err(refusal) => Ok(refusal.check.to_owned()),
+    };
+    match authenticate_with(&envelope, &policy, read) {
         Ok(accepted) => {
             let body = canonical_sha256(envelope.body());
             let stamp = format!("{} {:?} {}", accepted.created(), accepted.expires(), accepted.sender().cbe);
-            (Codes::new(), Some(format!("{body} {stamp} {:?}", accepted.request())))
+            (Codes::new(), Some(format!("{body} {stamp} {}", accepted.request())))
         }
         Err(refused) => (vec![refused.refusal.code.as_str(), refused.code()], None),
     }

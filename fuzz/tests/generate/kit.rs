@@ -87,6 +87,9 @@ fn write_pki() {
 /// Writes the message down, by its outcome.
 pub(crate) fn outcome(message: impl AsRef<[u8]>, setting: &Setting<'_>) -> String {
     static KEPT: Mutex<Option<HashMap<String, usize>>> = Mutex::new(None);
+    if message.as_ref().is_empty() {
+        return "SOA-03001 ".to_owned(); // without a body there is no part to read
+    }
     let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     write_pki();
     let input = input(message.as_ref(), setting);
