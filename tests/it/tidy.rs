@@ -37,11 +37,14 @@ fn a_room_knows_only_what_is_below_it() {
     let used = dependencies();
     for (room, allowed) in LAYERS {
         let ours: BTreeSet<&str> = LAYERS.iter().map(|(name, _)| *name).collect();
-        let unexpected: Vec<_> =
-            used[room].iter().filter(|name| ours.contains(name.as_str()) && !allowed.contains(&name.as_str())).collect();
+        let unexpected: Vec<_> = used[room]
+            .iter()
+            .filter(|name| ours.contains(name.as_str()) && !allowed.contains(&name.as_str()))
+            .collect();
         assert!(unexpected.is_empty(), "{room} may not use {unexpected:?}");
     }
-    let rooms: BTreeSet<_> = std::fs::read_dir(root().join("crates")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let rooms: BTreeSet<_> =
+        std::fs::read_dir(root().join("crates")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(rooms.len(), LAYERS.len(), "every folder in crates/ is in the table");
 }
 
@@ -49,8 +52,15 @@ fn a_room_knows_only_what_is_below_it() {
 fn what_belongs_to_one_room_stays_there() {
     let used = dependencies();
     for (dependency, allowed) in LONE_USERS {
-        let users: Vec<_> = used.iter().filter(|(_, names)| names.contains(dependency)).map(|(room, _)| room.as_str()).collect();
-        assert!(users.iter().all(|user| allowed.contains(user)), "{dependency} is used by {users:?}, allowed {allowed:?}");
+        let users: Vec<_> = used
+            .iter()
+            .filter(|(_, names)| names.contains(dependency))
+            .map(|(room, _)| room.as_str())
+            .collect();
+        assert!(
+            users.iter().all(|user| allowed.contains(user)),
+            "{dependency} is used by {users:?}, allowed {allowed:?}"
+        );
     }
 }
 
@@ -79,7 +89,10 @@ fn nothing_is_called_utils() {
 fn every_option_is_explained_in_the_shipped_configuration() {
     let source = std::fs::read_to_string(root().join("crates/epost/src/config.rs")).unwrap();
     let explained = std::fs::read_to_string(root().join("deploy/epost.toml")).unwrap();
-    let options = source.lines().filter_map(|line| line.strip_prefix("    pub ")).filter_map(|rest| rest.split_once(':'));
+    let options = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("    pub "))
+        .filter_map(|rest| rest.split_once(':'));
     let mut count = 0;
     for (option, _) in options.filter(|(name, _)| !name.contains('(')) {
         let named = explained.lines().any(|line| {
@@ -102,10 +115,18 @@ fn the_shipped_configuration_is_one_the_service_reads() {
     let spelled: String = epost::config::TEMPLATE
         .lines()
         .map(|line| match line.strip_prefix('#') {
-            Some(option) if option.starts_with(|c: char| c.is_ascii_lowercase()) && option.contains(" = ") => option,
+            Some(option)
+                if option.starts_with(|c: char| c.is_ascii_lowercase()) && option.contains(" = ") =>
+            {
+                option
+            }
             _ => line,
         })
-        .filter(|line| !line.starts_with("consumer_fault_addresses") && !line.starts_with("policies") && !line.starts_with("message_types"))
+        .filter(|line| {
+            !line.starts_with("consumer_fault_addresses")
+                && !line.starts_with("policies")
+                && !line.starts_with("message_types")
+        })
         .collect::<Vec<_>>()
         .join("\n");
     let default = format!("{:?}", epost::config::Config::read(&path).unwrap());
@@ -124,11 +145,14 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .current_dir(root())
         .output()
         .unwrap();
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata speaks JSON");
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata speaks JSON");
     let packages = metadata["packages"].as_array().unwrap().iter();
     let of = |package: &serde_json::Value| -> BTreeSet<String> {
         let all = package["dependencies"].as_array().unwrap().iter();
-        all.filter(|dependency| dependency["kind"].is_null()).map(|d| d["name"].as_str().unwrap().to_owned()).collect()
+        all.filter(|dependency| dependency["kind"].is_null())
+            .map(|d| d["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     packages.map(|package| (package["name"].as_str().unwrap().to_owned(), of(package))).collect()
 }
