@@ -278,7 +278,11 @@ fn nothing_half_done(house: &House, signed: &Signed) {
         .filter(|stored| matches!(stored.record, Record::Refused(_) | Record::Received(_)))
         .map(|stored| house.service.open_frame(stored, "soap").unwrap())
         .collect();
-    assert_eq!(kept, [signed.root.clone()], "E7: refused or not, the signed message is in the log");
+    assert_eq!(
+        kept,
+        std::slice::from_ref(&signed.root),
+        "E7: refused or not, the signed message is in the log"
+    );
     let refused = records.iter().any(|stored| matches!(stored.record, Record::Refused(_)));
     let left = disk::Disk::list(&house.disk, std::path::Path::new("data/content")).unwrap();
     let files: Vec<_> =

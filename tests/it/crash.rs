@@ -14,6 +14,7 @@ use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
 use soap::message::{ItemName, ProofKind};
 
+use crate::house::ebox::EboxStandIn;
 use crate::house::inside::{JOURNAL, ORIGIN, Plan};
 use crate::house::reply::Proof;
 use crate::house::scripted::Boxes;
@@ -87,6 +88,32 @@ async fn killed_between_the_post_and_its_record_an_item_lies_in_one_box_once() {
     until(|| async { (house.service.index().counts().unwrap().sent == 1).then_some(()) }).await;
     assert_eq!((boxes.items(), boxes.posts()), (vec![receipt.ticket], 2), "posted again, under the same key");
     assert_eq!(boxes.files(), [file(1, 900), file(2, 700)]);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_the_post_and_its_record_the_ebox_counts_one_item_under_one_key() {
+    let ebox = EboxStandIn::start().await;
+    let disk = ForgetfulDisk::new();
+    let channels = Some(vec![ebox.channel(Some(disk.clone()))]);
+    let delivering = || plan(disk.clone(), Boxes::default());
+    let house = House::open(Plan { channels, ..delivering() }).await.unwrap();
+    house.ask(&Draft::submission("T")).await.receipt();
+    until(|| async { house.service.record_act("test", "").await.is_err().then_some(()) }).await;
+    house.stop().await;
+    assert_eq!(
+        ebox.received().await["items"].as_u64(),
+        Some(1),
+        "the post was taken before the power went out"
+    );
+
+    let disk = disk.after_power_cut(0);
+    let plan = Plan { channels: Some(vec![ebox.channel(None)]), ..plan(disk, Boxes::default()) };
+    let house = House::open(plan).await.unwrap();
+    until(|| async { (house.service.index().counts().unwrap().sent == 1).then_some(()) }).await;
+    let received = ebox.received().await;
+    assert_eq!((received["items"].as_u64(), received["posts"].as_u64()), (Some(1), Some(2)), "{received}");
+    assert_eq!(received["postsByKey"].as_object().unwrap().len(), 1, "{received}");
     house.stop().await;
 }
 

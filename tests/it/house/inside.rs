@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use delivery::Channel;
 use disk::ForgetfulDisk;
 use epost::admission::spool::Spool;
 use epost::admission::{Arrived, Head, PeerFacts};
@@ -31,6 +32,8 @@ pub struct Plan {
     pub boxes: Boxes,
     pub stamper: Arc<dyn Stamper>,
     pub limits: Limits,
+    /// Instead of the counting ones into `boxes`.
+    pub channels: Option<Vec<Arc<dyn Channel>>>,
     /// Whether the courier runs.
     pub delivers: bool,
     /// Parts up to this size lie in the journal.
@@ -44,6 +47,7 @@ impl Default for Plan {
             boxes: Boxes::default(),
             stamper: Gate::open(stamper()),
             limits: Limits::default(),
+            channels: None,
             delivers: false,
             inline_bytes_max: 64 * 1024,
         }
@@ -73,13 +77,13 @@ impl House {
         let process = Mortal::new(plan.disk.clone());
         let fatal = process.clone();
         let crls = super::reply::committed_crls();
-        let channel =
-            |name| Arc::new(Counting { name, boxes: plan.boxes.clone() }) as Arc<dyn delivery::Channel>;
+        let channel = |name| Arc::new(Counting { name, boxes: plan.boxes.clone() }) as Arc<dyn Channel>;
+        let counting = || vec![channel(ChannelName::EboxCitizen), channel(ChannelName::EboxEnterprise)];
         let outside = Outside {
             disk: Arc::new(process.clone()),
             clock: Arc::new(Timestamp::now),
             stamper: plan.stamper,
-            channels: vec![channel(ChannelName::EboxCitizen), channel(ChannelName::EboxEnterprise)],
+            channels: plan.channels.unwrap_or_else(counting),
             channel_probe: None,
             signer: Arc::new(signer_with("seal", "seal-chain.crt")),
             answer_signer: Arc::new(signer_with("server", "server.crt")),

@@ -1,6 +1,7 @@
 //! Everything that the tests share: messages as senders make them, the service without a socket, the whole sandbox over the wire.
 
 pub mod draft;
+pub mod ebox;
 pub mod inside;
 pub mod mortal;
 pub mod reply;
