@@ -287,8 +287,9 @@ impl Service {
 
     /// Removes content that no record names.
     fn sweep(&self) -> Result<(), Failure> {
+        // Where the index cannot tell, the content stays.
         self.content.sweep(&|ticket| {
-            self.index.item(ticket).is_ok_and(|item| item.is_some_and(|item| item.accepted.is_some()))
+            self.index.item(ticket).map_or(true, |item| item.is_some_and(|item| item.accepted.is_some()))
         })?;
         Ok(())
     }

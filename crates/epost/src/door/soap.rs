@@ -163,7 +163,15 @@ async fn refuse_early(
             None => break,
         }
     }
-    answer(service.refuse_unread(head, peer.into(), spool, error).await)
+    // In a task of its own, as above: the record and its index entry are written together or by the next start.
+    let service = service.clone();
+    match tokio::spawn(async move { service.refuse_unread(head, peer.into(), spool, error).await }).await {
+        Ok(refused) => answer(refused),
+        Err(_) => bare(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "this request could not be answered; it may be sent again",
+        ),
+    }
 }
 
 fn answer(answered: Reply) -> Answer {
