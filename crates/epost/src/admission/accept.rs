@@ -126,7 +126,7 @@ impl Service {
             };
             if !same {
                 return Err(mismatch(
-                    "other bytes than the digest under the signature was made of",
+                    "its DigestValue, which you signed, is not the digest of the bytes that arrived",
                     parts.len(),
                 ));
             }
@@ -352,10 +352,14 @@ fn inquire_refusal(error: delivery::InquireError) -> Refusal {
 }
 
 fn mismatch(seen: &str, place: usize) -> Refusal {
+    let which = match place {
+        1 => "Document".to_owned(),
+        annex => format!("Annex {}", annex - 1),
+    };
     Refusal::new(
         FaultCode::FileB01,
         "content.digest-mismatch",
-        &format!("{seen}: document 1 of the item is Document, then each Annex; this is number {place}"),
+        &format!("{which}: {seen}"),
         "the digest of the attached bytes, as they travel",
         "Compute DigestValue over the very bytes that you attach; look for a proxy or a library that changes attachments.",
     )

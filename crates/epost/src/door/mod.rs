@@ -88,15 +88,17 @@ async fn connection(
     requests: Arc<Semaphore>,
 ) {
     let _ = stream.set_nodelay(true);
-    let handshake =
-        tokio::time::timeout(Duration::from_secs(listen.handshake_seconds_max), acceptor.accept(stream));
-    let tls = match handshake.await {
+    let deadline = Duration::from_secs(listen.handshake_seconds_max);
+    let tls = match tokio::time::timeout(deadline, acceptor.accept(stream).into_fallible()).await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => {
-            return tracing::info!(event = "door.tls-refused", %address, error = %error.to_string().escape_debug());
+        Ok(Err((error, stream))) => {
+            let error = error.to_string();
+            tracing::info!(event = "door.tls-refused", %address, error = %error.escape_debug());
+            return close_gently(stream).await;
         }
         Err(_) => {
-            return tracing::info!(event = "door.tls-slow", %address, limit = "listen.handshake_seconds_max");
+            tracing::info!(event = "door.tls-slow", %address, limit = "listen.handshake_seconds_max");
+            return;
         }
     };
     let leaf = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
@@ -119,6 +121,21 @@ async fn connection(
     if let Err(error) = watcher.watch(serving).await {
         tracing::info!(event = "door.http-ended", %address, error = %error.to_string().escape_debug());
     }
+}
+
+/// Closes so that the peer hears the alert: a close with bytes unread resets the connection, and takes the alert along.
+async fn close_gently(mut stream: TcpStream) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let _ = stream.shutdown().await;
+    let drained = async {
+        let mut left = [0; 16 * 1024];
+        for _ in 0..8 {
+            if !matches!(stream.read(&mut left).await, Ok(1..)) {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
 }
 
 async fn route(
