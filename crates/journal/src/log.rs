@@ -63,7 +63,8 @@ pub struct OpenReport {
     pub records: u64,
     /// Segments.
     pub segments: usize,
-    /// Bytes of a write that never ended, cut: nothing in them was ever answered.
+    /// Bytes of the last write, cut because it is not whole. A write that never ended was never answered; if the disk damaged one that
+    /// had, its senders' receipts still verify, and only a comparison with an earlier root shows the loss.
     pub torn_bytes: u64,
 }
 
@@ -290,11 +291,12 @@ fn scan(file: &dyn DiskFile, origin: &str, number: usize, state: &mut State) -> 
         Err(GroupError::Broken(what) | GroupError::Wrong(what)) => return Ok(Scanned::up_to(0, Some(what))),
         Err(GroupError::End) => return Ok(Scanned::up_to(0, Some("an empty segment"))),
     };
+    let mut current_batch = None;
     loop {
         match segment::read_group(file, offset) {
             Ok(Group { body, entry, end, batch, .. }) => {
                 let position = state.places.len() as Position;
-                if batch > position {
+                if !segment::batch_fits(batch, position, &mut current_batch) {
                     return Ok(Scanned {
                         end: offset,
                         broken: Some("a record that stood elsewhere"),

@@ -203,6 +203,14 @@ pub(crate) fn header_is_torn(file: &dyn DiskFile, origin: &str) -> io::Result<bo
     Ok(!(whole && bytes.starts_with(MAGIC)))
 }
 
+/// Whether a record of that batch may stand at `position`: it begins a batch, or goes on with the one before it. A record copied from
+/// elsewhere does neither.
+pub(crate) fn batch_fits(batch: Position, position: Position, current: &mut Option<Position>) -> bool {
+    let fits = batch == position || *current == Some(batch);
+    *current = Some(batch);
+    fits
+}
+
 /// Whether a record of a batch later than the one that `position` was to be in stands whole anywhere after `offset`: then what is
 /// broken at `offset` was durable once, and is damage, not a torn tail. Work is bounded; where the bound is met the answer is yes,
 /// which refuses to cut.

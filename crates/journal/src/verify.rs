@@ -71,6 +71,7 @@ pub fn verify(
             }
             Err(GroupError::End) => return Err(damaged(0, tree.size(), "an empty segment")),
         };
+        let mut current_batch = None;
         loop {
             let position = tree.size();
             let group = match segment::read_group(file.as_ref(), offset) {
@@ -81,7 +82,7 @@ pub fn verify(
                 }
                 Err(GroupError::Io(error)) => return Err(error.into()),
             };
-            if group.batch > position {
+            if !segment::batch_fits(group.batch, position, &mut current_batch) {
                 return Err(damaged(offset, position, "a record that stood elsewhere"));
             }
             for key in &group.body.keys {

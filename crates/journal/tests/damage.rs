@@ -1,0 +1,199 @@
+//! A small journal, damaged in every way: it is refused, or nothing but the last write is missing; it never shows what was not written.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use disk::{Disk, DiskFile, ForgetfulDisk, OpenMode, RealDisk};
+use erds::Record;
+use erds::record::Control;
+use journal::{Appended, Entry, Frame, Journal, OpenError, Options, UniqueKey, verify};
+
+const ORIGIN: &str = "test/journal";
+const DIR: &str = "j";
+const SEGMENT: &str = "j/00000000000000000000.seg";
+
+#[test]
+fn a_changed_byte_anywhere_is_refused_or_cuts_the_last_write_alone() {
+    let written = contents(&made(6));
+    let length = file(&made(6)).length().unwrap();
+    for offset in 0..length as usize {
+        let disk = made(6);
+        disk.flip(Path::new(SEGMENT), offset);
+        let whole = verify(&disk, Path::new(DIR), ORIGIN, &mut |_| Ok(())).is_ok();
+        assert!(!whole, "verify takes a flip at {offset}");
+        if let Ok((journal, report)) = open(&disk, ORIGIN) {
+            let shown: Vec<_> = journal.iter(0).map(|stored| stored.unwrap().record).collect();
+            assert!(written.starts_with(&shown) && shown.len() + 1 >= written.len(), "flip at {offset}");
+            assert!(report.torn_bytes > 0, "flip at {offset} is not reported");
+        }
+    }
+}
+
+#[test]
+fn a_cut_tail_shows_a_prefix_and_another_root() {
+    let (written, root) = (contents(&made(4)), open(&made(4), ORIGIN).unwrap().0.root());
+    let length = file(&made(4)).length().unwrap();
+    for cut in 0..length {
+        let disk = made(4);
+        file(&disk).truncate(cut).unwrap();
+        let (journal, _) = open(&disk, ORIGIN).unwrap();
+        let shown: Vec<_> = journal.iter(0).map(|stored| stored.unwrap().record).collect();
+        assert!(written.starts_with(&shown) && shown.len() < written.len(), "cut at {cut}");
+        assert_ne!(journal.root(), root);
+    }
+}
+
+#[test]
+fn records_copied_to_the_end_are_refused() {
+    let disk = made(3);
+    let mut segment = file(&disk);
+    let length = segment.length().unwrap();
+    let bytes = disk::read_exactly(segment.as_ref(), 0, length as usize).unwrap();
+    // magic, version, first position, length of the origin, origin, checksum
+    let header = 8 + 4 + 8 + 2 + ORIGIN.len() + 4;
+    segment.write_at(length, &bytes[header..]).unwrap();
+    assert!(matches!(open(&disk, ORIGIN), Err(OpenError::Damaged { .. })));
+    assert!(verify(&disk, Path::new(DIR), ORIGIN, &mut |_| Ok(())).is_err());
+}
+
+#[test]
+fn another_origin_is_refused() {
+    assert!(matches!(open(&made(2), "other/journal"), Err(OpenError::Damaged { .. })));
+}
+
+#[test]
+fn one_process_at_a_time_and_free_again_after_the_last_drop() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Journal::open(Arc::new(RealDisk), &folder.path().join("a/b/j"), options(ORIGIN, 1 << 20));
+    let (journal, _) = open().unwrap();
+    journal.append_blocking(entry(0)).unwrap();
+    assert!(matches!(open(), Err(OpenError::Locked(_))));
+    drop(journal);
+    assert_eq!(open().unwrap().1.records, 1);
+}
+
+#[test]
+fn each_failing_operation_loses_nothing_answered() {
+    let clean = ForgetfulDisk::new();
+    load(&clean);
+    for operation in 1..=clean.operations() {
+        for fault in
+            [disk::Fault::PowerCut, disk::Fault::NotPersisted, disk::Fault::PersistedButReportedFailed]
+        {
+            let disk = ForgetfulDisk::new();
+            disk.fail_at(operation, fault);
+            let answered = load(&disk);
+            for seed in 0..4 {
+                let found = disk.after_power_cut(seed);
+                let (journal, _) = open_small(&found).unwrap();
+                for (position, number) in &answered {
+                    let stored = journal.read(*position).unwrap();
+                    assert_eq!(
+                        (stored.record, stored.frames),
+                        (entry(*number).record, entry(*number).frames)
+                    );
+                    assert_eq!(journal.find(&key(*number)), Some(*position));
+                }
+                assert!(matches!(journal.append_blocking(entry(99)).unwrap(), Appended::Recorded(_)));
+                let report = verify(&found, Path::new(DIR), ORIGIN, &mut |_| Ok(())).unwrap();
+                assert_eq!((report.records, report.root), journal.root());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_goes_on_once_there_is_room() {
+    let disk = ForgetfulDisk::new();
+    let (journal, _) = open(&disk, ORIGIN).unwrap();
+    journal.append_blocking(entry(0)).unwrap();
+    disk.set_capacity_bytes(file(&disk).length().unwrap() + 10);
+    assert_eq!(journal.append_blocking(entry(1)).unwrap_err().code(), "journal.full");
+    assert!(matches!(journal.append_blocking(entry(0)).unwrap(), Appended::Existing(0)));
+    assert_eq!(journal.read(0).unwrap().record, entry(0).record);
+    disk.set_capacity_bytes(1 << 20);
+    assert!(matches!(journal.append_blocking(entry(1)).unwrap(), Appended::Recorded(_)));
+    assert_eq!(verify(&disk, Path::new(DIR), ORIGIN, &mut |_| Ok(())).unwrap().records, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_at_once_each_have_their_place() {
+    let disk = Arc::new(ForgetfulDisk::new());
+    let (journal, _) = Journal::open(disk, Path::new(DIR), options(ORIGIN, 1 << 30)).unwrap();
+    let append_all = |task: u32, journal: Journal| async move {
+        let mut positions = Vec::new();
+        for number in 0..200 {
+            match journal.append(entry(task * 200 + number)).await.unwrap() {
+                Appended::Recorded(recorded) => positions.push(recorded.position()),
+                Appended::Existing(position) => panic!("{position} holds a fresh key"),
+            }
+        }
+        positions
+    };
+    let tasks: Vec<_> = (0..50).map(|task| tokio::spawn(append_all(task, journal.clone()))).collect();
+    let mut positions = Vec::new();
+    for task in tasks {
+        positions.extend(task.await.unwrap());
+    }
+    positions.sort_unstable();
+    assert!(positions.iter().copied().eq(0..10_000));
+    assert!(matches!(journal.append(entry(7)).await.unwrap(), Appended::Existing(_)));
+}
+
+/// Appends until the disk fails; what was answered.
+fn load(disk: &ForgetfulDisk) -> Vec<(u64, u32)> {
+    let Ok((journal, _)) = open_small(disk) else { return Vec::new() };
+    let mut answered = Vec::new();
+    for number in 0..12 {
+        if let Ok(Appended::Recorded(recorded)) = journal.append_blocking(entry(number)) {
+            answered.push((recorded.position(), number));
+        }
+    }
+    answered
+}
+
+fn made(records: u32) -> ForgetfulDisk {
+    let disk = ForgetfulDisk::new();
+    let (journal, _) = open(&disk, ORIGIN).unwrap();
+    for number in 0..records {
+        journal.append_blocking(entry(number)).unwrap();
+    }
+    disk
+}
+
+fn contents(disk: &ForgetfulDisk) -> Vec<Record> {
+    open(disk, ORIGIN).unwrap().0.iter(0).map(|stored| stored.unwrap().record).collect()
+}
+
+fn open(disk: &ForgetfulDisk, origin: &str) -> Result<(Journal, journal::OpenReport), OpenError> {
+    Journal::open(Arc::new(disk.clone()), Path::new(DIR), options(origin, 1 << 20))
+}
+
+fn open_small(disk: &ForgetfulDisk) -> Result<(Journal, journal::OpenReport), OpenError> {
+    Journal::open(Arc::new(disk.clone()), Path::new(DIR), options(ORIGIN, 1200))
+}
+
+fn options(origin: &str, segment_bytes_max: u64) -> Options {
+    Options { origin: origin.to_owned(), segment_bytes_max, on_fatal: Arc::new(|_| {}) }
+}
+
+fn entry(number: u32) -> Entry {
+    let record = Record::Control(Control {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        action: "test".to_owned(),
+        ticket: None,
+        detail: number.to_string(),
+    });
+    let frame = |place| Frame { name: format!("f{place}"), ciphertext: vec![number as u8; 20] };
+    Entry { record, frames: (0..number % 3).map(frame).collect(), unique_keys: vec![key(number)] }
+}
+
+fn key(number: u32) -> UniqueKey {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&number.to_be_bytes());
+    UniqueKey(key)
+}
+
+fn file(disk: &ForgetfulDisk) -> Box<dyn DiskFile> {
+    disk.open(Path::new(SEGMENT), OpenMode::Write).unwrap()
+}
