@@ -101,9 +101,8 @@ fn apply(files: &mut Vec<(PathBuf, Vec<u8>)>, change: &[u8]) {
     match kind & 0x0f {
         0 => bytes.truncate(place),
         1 => bytes.extend(std::iter::repeat_n(value, place.min(64))),
-        2 => {
-            bytes.remove(place.min(bytes.len().saturating_sub(1)));
-        }
+        2 if !bytes.is_empty() => drop(bytes.remove(place)),
+        2 => {}
         3 => bytes.get_mut(place..).unwrap_or_default().fill(0),
         4 => {
             let copy: Vec<u8> = bytes.iter().skip(place).take(usize::from(value) * 4).copied().collect();
