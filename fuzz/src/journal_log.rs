@@ -54,8 +54,8 @@ fn open(files: &[(PathBuf, Vec<u8>)]) -> Result<Vec<Stored>, &'static str> {
     assert_eq!((report.records, journal.size()), (shown.len() as u64, shown.len() as u64));
     let root = journal.root();
     drop(journal);
-    let (again, report) =
-        Journal::open(Arc::new(disk), journal_dir(), options()).unwrap_or_else(|e| panic!("opened, then not: {e}"));
+    let (again, report) = Journal::open(Arc::new(disk), journal_dir(), options())
+        .unwrap_or_else(|e| panic!("opened, then not: {e}"));
     assert_eq!((again.root(), report.torn_bytes), (root, 0), "another log at the second opening");
     Ok(shown)
 }

@@ -26,7 +26,8 @@ struct Proof {
 
 static PROOF: LazyLock<Proof> = LazyLock::new(|| {
     let honest = TimeStampToken::from_der(&read("token.der")).expect("the token");
-    let crls: Vec<Crl> = (0..4).map(|n| Crl::from_der(&read(&format!("list-{n}.crl"))).expect("a list")).collect();
+    let crls: Vec<Crl> =
+        (0..4).map(|n| Crl::from_der(&read(&format!("list-{n}.crl"))).expect("a list")).collect();
     Proof {
         xml: read("receipt.xml"),
         p7s: read("receipt.p7s"),
@@ -51,10 +52,11 @@ pub fn cms_tsp(data: &[u8]) -> Codes {
     }
     let proof = &*PROOF;
     match letter {
-        b'r' => tsp::parse_response(rest).map_or_else(|error| vec![error.code()], |token| judge(proof, &token)),
-        b't' => {
-            TimeStampToken::from_der(rest).map_or_else(|error| vec![error.code()], |token| judge(proof, &token))
+        b'r' => {
+            tsp::parse_response(rest).map_or_else(|error| vec![error.code()], |token| judge(proof, &token))
         }
+        b't' => TimeStampToken::from_der(rest)
+            .map_or_else(|error| vec![error.code()], |token| judge(proof, &token)),
         b's' => seal(proof, &proof.xml, rest),
         _ => seal(proof, rest, &proof.p7s),
     }

@@ -205,7 +205,8 @@ pub fn signed_lines(data: &[u8]) -> (Codes, Option<String>) {
 /// An operation or an answer: what is read as a submission is written and read again as the same.
 pub fn message(data: &[u8]) -> Codes {
     let mut codes = Codes::new();
-    let limits = xmlsec::Limits { document_bytes_max: 1 << 20, nodes_max: 20_000, ..xmlsec::Limits::default() };
+    let limits =
+        xmlsec::Limits { document_bytes_max: 1 << 20, nodes_max: 20_000, ..xmlsec::Limits::default() };
     let Ok(document) = Document::parse(data, &limits) else { return codes };
     let root = document.root();
     for strictness in [Strictness::Strict, Strictness::Lax] {

@@ -78,10 +78,11 @@ pub fn xml_reader(data: &[u8]) -> Codes {
 pub fn c14n(data: &[u8]) -> Codes {
     let mut codes = Codes::new();
     let (line, source) = split_line(data);
-    let document = match Document::parse(source, &Limits { nodes_max: 4096, depth_max: 24, ..Limits::default() }) {
-        Ok(document) => document,
-        Err(error) => return vec![error.code()],
-    };
+    let document =
+        match Document::parse(source, &Limits { nodes_max: 4096, depth_max: 24, ..Limits::default() }) {
+            Ok(document) => document,
+            Err(error) => return vec![error.code()],
+        };
     let line = String::from_utf8_lossy(line);
     let listed = Method::exclusive_with(line.split(' ').filter(|prefix| !prefix.is_empty()));
     for element in document.root().descendants_and_self().take(12) {
@@ -132,7 +133,9 @@ pub fn signature_lines(data: &[u8]) -> (Codes, Vec<String>) {
             match verify(&document, &signature, signer.public_key(), &Profile::service()) {
                 Ok(verified) => {
                     lines.push(format!("info {}", sha256_hex(verified.signed_info())));
-                    lines.extend(verified.elements().iter().map(|&e| format!("element {}", canonical_sha256(e))));
+                    lines.extend(
+                        verified.elements().iter().map(|&e| format!("element {}", canonical_sha256(e))),
+                    );
                 }
                 Err(error) => codes.push(error.code()),
             }

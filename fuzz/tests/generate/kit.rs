@@ -12,9 +12,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, Once};
 
-use jiff::Timestamp;
 use ::pki::certificate::Certificate;
 use ::pki::path::{Purpose, Revocation};
+use jiff::Timestamp;
 use soap::envelope::Rules;
 use soap::multipart::{RootMedia, Writer};
 use soap::wss::Policy;
@@ -76,7 +76,8 @@ fn write_pki() {
     static WRITTEN: Once = Once::new();
     WRITTEN.call_once(|| {
         let anchors = pki().anchors();
-        let path = anchors.validate(&ALICE.read(), &[], Revocation::NotChecked, Purpose::MessageSigning, now());
+        let path =
+            anchors.validate(&ALICE.read(), &[], Revocation::NotChecked, Purpose::MessageSigning, now());
         write("fixed/root.der", anchors.anchors()[0].der());
         write("fixed/issuing.der", path.expect("a path").issuing_ca().der());
         write("fixed/alice.der", &ALICE.der());

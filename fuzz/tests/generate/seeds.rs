@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use disk::{Disk, ForgetfulDisk, OpenMode, read_exactly};
 use epost_fuzz::Codes;
-use erds::record::Control;
 use erds::Record;
+use erds::record::Control;
 use journal::{Entry, Frame, Journal};
 
 use crate::kit::{place, write};
@@ -66,8 +66,18 @@ fn messages() {
             let (before, after) = (&xml[..tag.start], &xml[tag.end..]);
             let whole = &xml[tag.clone()];
             let long = "9".repeat(5000);
-            let inserted =
-                ["", "text", "<x/>", "<!-- c -->", "<t:Title>x</t:Title>", &long, "\u{1f600}", "0", "1/1", "SHA1"];
+            let inserted = [
+                "",
+                "text",
+                "<x/>",
+                "<!-- c -->",
+                "<t:Title>x</t:Title>",
+                &long,
+                "\u{1f600}",
+                "0",
+                "1/1",
+                "SHA1",
+            ];
             for text in inserted {
                 keeper.change(format!("{before}{whole}{text}{after}").as_bytes());
                 let rest = after.find('<').map_or("", |at| &after[at..]);
@@ -79,13 +89,34 @@ fn messages() {
             keeper.change(xml.replace(&name, "t:Other").as_bytes());
         }
         for (from, to) in [
-            ("00010100173", "00010100174"), ("00010100173", "00023100174"), ("00010100173", "x"), ("00010100173", "99999999999"),
-            ("000000196", "000000197"), ("0000000196", "0000000197"), ("000000196", "9999999999"), ("CITIZEN", "OTHER"), ("SHA-256", "SHA-1"),
-            ("SHA-256", "MD5"), ("SHA-256", "SHA-512"), ("application/pdf", "a b"), ("nl", "xx"), ("annex-2@", "letter@"),
-            ("PREFERRED", "OTHER"), ("v1\"", "v9\""), ("xsi:type=\"t:Citizen\"", ""), ("t:Citizen", "t:Sender"),
-            ("http://socialsecurity.be/registeredmail/v1", "urn:other"), ("cid:letter@example.org", "http://x"),
-            ("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "!"), ("0123456789ABC", "O"), ("DEEP", "OTHER"), ("CITIZEN", "QUAL_EMP_NOSS"),
-            ("00010100173", "00133100173"), ("00010100173", "00130100173"), ("0123456789ABC", "0123456789ABI"), ("RECEIPT", "OTHER"),
+            ("00010100173", "00010100174"),
+            ("00010100173", "00023100174"),
+            ("00010100173", "x"),
+            ("00010100173", "99999999999"),
+            ("000000196", "000000197"),
+            ("0000000196", "0000000197"),
+            ("000000196", "9999999999"),
+            ("CITIZEN", "OTHER"),
+            ("SHA-256", "SHA-1"),
+            ("SHA-256", "MD5"),
+            ("SHA-256", "SHA-512"),
+            ("application/pdf", "a b"),
+            ("nl", "xx"),
+            ("annex-2@", "letter@"),
+            ("PREFERRED", "OTHER"),
+            ("v1\"", "v9\""),
+            ("xsi:type=\"t:Citizen\"", ""),
+            ("t:Citizen", "t:Sender"),
+            ("http://socialsecurity.be/registeredmail/v1", "urn:other"),
+            ("cid:letter@example.org", "http://x"),
+            ("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", "!"),
+            ("0123456789ABC", "O"),
+            ("DEEP", "OTHER"),
+            ("CITIZEN", "QUAL_EMP_NOSS"),
+            ("00010100173", "00133100173"),
+            ("00010100173", "00130100173"),
+            ("0123456789ABC", "0123456789ABI"),
+            ("RECEIPT", "OTHER"),
         ] {
             keeper.change(xml.replace(from, to).as_bytes());
         }
@@ -110,17 +141,30 @@ fn bodies() {
     }
     keeper.seed("start", format!("-multipart/related; boundary=b; start=\"<a>\"\n{base}").as_bytes());
     for kind in [
-        "text/plain", "", "text/xml; charset=utf-16", "multipart/related", "multipart/related; boundary=b; boundary=b",
-        "multipart/related; boundary=b; start=\"<x>\"", "multipart/related; boundary=b; type=\"text/html\"",
-        "multipart/related; boundary=\"a \"", "multipart/related; boundary=b; start=\"<a>\"", ";",
+        "text/plain",
+        "",
+        "text/xml; charset=utf-16",
+        "multipart/related",
+        "multipart/related; boundary=b; boundary=b",
+        "multipart/related; boundary=b; start=\"<x>\"",
+        "multipart/related; boundary=b; type=\"text/html\"",
+        "multipart/related; boundary=\"a \"",
+        "multipart/related; boundary=b; start=\"<a>\"",
+        ";",
     ] {
         keeper.change(format!("-{kind}\n{base}").as_bytes());
         keeper.change(format!("-{kind}\n{}", base.replace("12345", "")).as_bytes());
     }
     for (from, to) in [
-        ("A: b", "Content-Transfer-Encoding: base64"), ("A: b", "no colon"), ("text/xml", "text/html"),
-        ("Content-ID: <a>", "X: y"), ("--b--", "--bb--"), ("--b--", ""), ("p\r\n--b\r\n", "--b--"),
-        ("12345", "1\r\n--b\r\nContent-ID: <A>\r\n\r\n2"), ("text/xml", "text/xml; charset=latin1"),
+        ("A: b", "Content-Transfer-Encoding: base64"),
+        ("A: b", "no colon"),
+        ("text/xml", "text/html"),
+        ("Content-ID: <a>", "X: y"),
+        ("--b--", "--bb--"),
+        ("--b--", ""),
+        ("p\r\n--b\r\n", "--b--"),
+        ("12345", "1\r\n--b\r\nContent-ID: <A>\r\n\r\n2"),
+        ("text/xml", "text/xml; charset=latin1"),
     ] {
         keeper.change(format!("-multipart/related; boundary=b\n{}", base.replacen(from, to, 1)).as_bytes());
     }
@@ -149,8 +193,11 @@ fn documents() {
     for (_, xml) in goldens("request") {
         forms.change(format!("t v1\n{xml}").as_bytes());
     }
-    let mut hostile: Vec<_> =
-        std::fs::read_dir(place("../crates/xmlsec/tests/hostile")).unwrap().flatten().map(|e| e.path()).collect();
+    let mut hostile: Vec<_> = std::fs::read_dir(place("../crates/xmlsec/tests/hostile"))
+        .unwrap()
+        .flatten()
+        .map(|e| e.path())
+        .collect();
     hostile.sort();
     for path in hostile.iter().filter(|path| path.extension().is_some_and(|kind| kind == "xml")) {
         reader.change(&std::fs::read(path).unwrap());
