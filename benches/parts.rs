@@ -71,12 +71,12 @@ fn verify(alice: &FileSigner, kilobytes: usize) {
         std::hint::black_box(authenticate_with(&envelope, &policy, |_| Ok(())).unwrap());
     });
     let certificate = alice.certificate();
-    let value = alice.sign(&message).unwrap();
+    let value = alice.sign(b"short").unwrap();
     let key = certificate.public_key();
     let digest = median(|| {
         std::hint::black_box(sha256(&message));
     });
-    let bare = median(|| key.verify(alice.algorithm(), b"short", std::hint::black_box(&value)).unwrap_or(()));
+    let bare = median(|| key.verify(alice.algorithm(), b"short", std::hint::black_box(&value)).unwrap());
     line(
         &format!("verify a signed request, {kilobytes} KB"),
         ours,
