@@ -261,7 +261,7 @@ impl Courier {
         };
         let proof = ProofOfDispatchContent {
             environment: service.settings().environment,
-            item: describe(due.ticket, &received.request.sender, submission),
+            item: describe(due.ticket, &received.request.sender, submission)?,
             dispatch: DispatchDescription {
                 channel: due.channel,
                 message_id: consigned.message_id.clone(),

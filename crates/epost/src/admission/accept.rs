@@ -8,9 +8,7 @@ use std::sync::atomic::Ordering;
 
 use erds::record::{self, CheckFacts, Hex32, PartFacts, Received, Withdrawn};
 use erds::{FaultCode, Record, Refusal, Submission, Ticket};
-use evidence::description::{
-    FileDescription, FileDigestMethod, ItemDescription, RecipientDescription, SenderDescription,
-};
+use evidence::description::ItemDescription;
 use evidence::receipt::ReceiptContent;
 use evidence::seal::Sealed;
 use journal::{Appended, Entry, Frame, Recorded, UniqueKey};
@@ -266,7 +264,7 @@ impl Service {
     ) -> Result<(Sealed, String), Failure> {
         let receipt = ReceiptContent {
             environment: self.settings().environment,
-            item: describe(arrived.spooled.ticket, &message.sender, submission),
+            item: describe(arrived.spooled.ticket, &message.sender, submission)?,
         };
         let (sealed, authority) = self.seal(recorded, &receipt.to_xml()).await?;
         let lag = sealed.gen_time().duration_since(arrived.received_at);
@@ -292,40 +290,13 @@ impl Admitted<'_> {
 }
 
 /// What every proof repeats of an item.
-pub(crate) fn describe(ticket: Ticket, sender: &erds::Sender, submission: &Submission) -> ItemDescription {
-    let quality_code = submission.recipient.quality().as_given().to_owned();
-    let number = submission.recipient.number_as_given().to_owned();
-    ItemDescription {
-        ticket: ticket.as_str().to_owned(),
-        token: submission.token.as_str().to_owned(),
-        recipient: match submission.recipient {
-            erds::Recipient::Citizen { .. } => RecipientDescription::Citizen { inss: number, quality_code },
-            erds::Recipient::Enterprise { .. } => {
-                RecipientDescription::Enterprise { company_id: number, quality_code }
-            }
-        },
-        sender: SenderDescription {
-            company_id: sender.cbe.digits().to_owned(),
-            application_id: sender.application.as_str().to_owned(),
-        },
-        document: describe_part(&submission.document, None),
-        annexes: submission.annexes.iter().map(|annex| describe_part(annex, Some("ANNEX"))).collect(),
-    }
-}
-
-fn describe_part(part: &erds::Part, document_type: Option<&str>) -> FileDescription {
-    FileDescription {
-        title: part.title.clone(),
-        digest_method: match part.digest.method {
-            erds::DigestMethod::Sha512 => FileDigestMethod::Sha512,
-            _ => FileDigestMethod::Sha256,
-        },
-        digest_value: part.digest.value.clone(),
-        download_file_name: part.download_file_name.clone(),
-        mime: part.mime.clone(),
-        document_type: document_type.map(str::to_owned).or(part.document_type.clone()).unwrap_or_default(),
-        language: part.language.map(|language| language.as_str().to_owned()),
-    }
+pub(crate) fn describe(
+    ticket: Ticket,
+    sender: &erds::Sender,
+    submission: &Submission,
+) -> Result<ItemDescription, Failure> {
+    let described = ItemDescription::of(&ticket, submission, sender);
+    described.map_err(|error| Failure::broken(FaultCode::SepiaT02, "proof.digest", &error.to_string()))
 }
 
 fn checks(facts: delivery::Facts, submission: &Submission) -> Vec<CheckFacts> {
