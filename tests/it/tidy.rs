@@ -134,6 +134,21 @@ fn the_shipped_configuration_is_one_the_service_reads() {
     assert_eq!(format!("{:?}", epost::config::Config::read(&path).unwrap()), default);
 }
 
+#[test]
+fn openssl_comes_from_source_unless_the_feature_is_off() {
+    let built_from_source = |features: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["tree", "--package", "epost", "--package", "evidence", "--edges", "normal,build"]);
+        let tree = cargo.args(["--prefix", "none"]).args(features).current_dir(root()).output().unwrap();
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let names = String::from_utf8(tree.stdout).unwrap();
+        assert!(names.lines().any(|line| line.starts_with("openssl-sys ")), "the tree was printed");
+        names.lines().any(|line| line.starts_with("openssl-src "))
+    };
+    assert!(built_from_source(&[]));
+    assert!(!built_from_source(&["--no-default-features"]));
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
