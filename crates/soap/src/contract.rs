@@ -41,26 +41,21 @@ const V2: Files = files!("v2":
 /// `address` is the service's own, e.g. `https://host:8443` or with the path: it goes into the WSDL's port.
 /// Names are compared with a list; nothing named by a request is opened.
 pub fn document(path: &str, query: &str, address: &str) -> Option<(&'static str, Vec<u8>)> {
-    let files = match path {
-        "/RegisteredMail/v1" => V1,
-        "/RegisteredMail/v2" => V2,
-        _ => return None,
-    };
+    let files = files(path)?;
     let name = match query.split_once('=') {
         None | Some((_, "")) if query.trim_end_matches('=').eq_ignore_ascii_case("wsdl") => files.first()?.0,
         Some((key, name)) if key.eq_ignore_ascii_case("xsd") && name.ends_with(".xsd") => name,
         _ => return None,
     };
     let (_, text) = files.iter().find(|(file, _)| *file == name)?;
-    let mut text = text.replace("schemaLocation=\"", "schemaLocation=\"?xsd=");
-    if text.contains(ADDRESS_PLACEHOLDER) {
-        let base = address.trim_end_matches('/');
-        let address = if base.ends_with(path) { base.to_owned() } else { format!("{base}{path}") };
-        let mut escaped = Vec::new();
-        xml_attribute(&address, &mut escaped);
-        text = text.replace(ADDRESS_PLACEHOLDER, &String::from_utf8_lossy(&escaped));
-    }
-    Some((CONTENT_TYPE, text.into_bytes()))
+    let text = text.replace("schemaLocation=\"", "schemaLocation=\"?xsd=");
+    Some((CONTENT_TYPE, addressed(&text, path, address).into_bytes()))
+}
+
+/// All that `path` serves, as files of one folder that name each other relatively: name and text, the WSDL first, with the
+/// service's own address in its port. `None` for another path.
+pub fn folder(path: &str, address: &str) -> Option<Vec<(&'static str, String)>> {
+    Some(files(path)?.iter().map(|(name, text)| (*name, addressed(text, path, address))).collect())
 }
 
 /// The files as they lie in `wsdl/`: name and text, the WSDL first. `None` for another path.
@@ -70,6 +65,17 @@ pub fn files(path: &str) -> Option<&'static [(&'static str, &'static str)]> {
         "/RegisteredMail/v2" => Some(V2),
         _ => None,
     }
+}
+
+fn addressed(text: &str, path: &str, address: &str) -> String {
+    if !text.contains(ADDRESS_PLACEHOLDER) {
+        return text.to_owned();
+    }
+    let base = address.trim_end_matches('/');
+    let address = if base.ends_with(path) { base.to_owned() } else { format!("{base}{path}") };
+    let mut escaped = Vec::new();
+    xml_attribute(&address, &mut escaped);
+    text.replace(ADDRESS_PLACEHOLDER, &String::from_utf8_lossy(&escaped))
 }
 
 /// The address comes from our configuration; escaped all the same.

@@ -2,6 +2,7 @@
 //!
 //! Here ends everything that is HTTP, and nothing is decided: that is [`crate::admission`].
 
+use std::io::{Cursor, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use hyper::{Request, StatusCode};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use super::{Answer, Peer, bare, reply};
 use crate::admission::spool::{Spool, SpoolError};
@@ -45,15 +48,37 @@ impl Contract {
     }
 }
 
-/// GET: the WSDL, its schemas, or the list of what there is.
+/// GET: the WSDL, a schema that it names, or all of them as one zip file.
 pub(super) fn describe(contract: Contract, query: &str, listen: &Listen) -> Answer {
+    if query.eq_ignore_ascii_case("wsdl.zip") {
+        return match zipped(contract, &listen.public_url) {
+            Ok(bytes) => reply(StatusCode::OK, "application/zip", Bytes::from(bytes)),
+            Err(error) => {
+                tracing::error!(%error, "the contract's files could not be zipped");
+                bare(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the zip could not be made; ?wsdl serves the same files",
+                )
+            }
+        };
+    }
     match soap::contract::document(contract.path(), query, &listen.public_url) {
         Some((content_type, bytes)) => reply(StatusCode::OK, content_type, Bytes::from(bytes)),
         None => bare(
             StatusCode::NOT_FOUND,
-            "GET serves ?wsdl and the ?xsd=NAME that it names; requests are POSTed",
+            "GET serves ?wsdl, the ?xsd=NAME that it names, and all of it as ?wsdl.zip; requests are POSTed",
         ),
     }
+}
+
+fn zipped(contract: Contract, public_url: &str) -> zip::result::ZipResult<Vec<u8>> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, text) in soap::contract::folder(contract.path(), public_url).unwrap_or_default() {
+        archive.start_file(name, stored)?;
+        archive.write_all(text.as_bytes())?;
+    }
+    Ok(archive.finish()?.into_inner())
 }
 
 /// POST: one request, from its first byte to its answer.
