@@ -12,6 +12,7 @@ mod contract_files;
 mod crash;
 mod delivery_faults;
 mod limits;
+mod operator;
 mod resend;
 mod strangers;
 mod time_stamps;

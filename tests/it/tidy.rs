@@ -124,6 +124,7 @@ fn the_shipped_configuration_is_one_the_service_reads() {
         })
         .filter(|line| {
             !line.starts_with("consumer_fault_addresses")
+                && !line.starts_with("operator_address")
                 && !line.starts_with("policies")
                 && !line.starts_with("message_types")
         })

@@ -87,6 +87,9 @@ pub struct Listen {
     /// Seconds without a byte before a request's body is given up.
     #[serde(default = "default_idle")]
     pub body_idle_seconds_max: u64,
+    /// Address and port of the operators' door (`/metrics`, `/health`; plain http); none: no such door.
+    #[serde(default)]
+    pub operator_address: Option<SocketAddr>,
     /// Fault details in `errors/v1` instead of `errors/serviceprovider/v1` for callers from these addresses (the sector's bus).
     #[serde(default)]
     pub consumer_fault_addresses: Vec<IpAddr>,

@@ -10,6 +10,7 @@ pub mod config;
 pub mod courier;
 pub mod dev;
 pub mod door;
+pub mod metrics;
 pub mod run;
 pub mod service;
 pub mod transport;

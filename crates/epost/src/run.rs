@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Identifiers};
+use crate::door::operator::Watched;
 use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
 use crate::{courier, door, transport};
@@ -47,9 +48,11 @@ pub enum StartError {
         /// What was expected.
         expected: String,
     },
-    /// The door's address cannot be had.
-    #[error("listen.address: {address}: {cause}")]
+    /// A door's address cannot be had.
+    #[error("{option}: {address}: {cause}")]
     Address {
+        /// Which option names it.
+        option: &'static str,
         /// Which.
         address: SocketAddr,
         /// What the system said.
@@ -67,6 +70,8 @@ pub struct Running {
     pub service: Arc<Service>,
     /// Where the door is.
     pub address: SocketAddr,
+    /// Where the operators' door is, if there is one.
+    pub operator_address: Option<SocketAddr>,
     /// What the start found.
     pub report: StartReport,
     stop: watch::Sender<bool>,
@@ -164,16 +169,23 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     });
     let prepared = prepare(config, Arc::new(RealDisk), on_fatal)?;
     let (tls, tsas, crls, crl_paths) = (prepared.tls, prepared.tsas, prepared.crls, prepared.crl_paths);
-    let listener = match listener {
-        Some(listener) => listener,
-        None => {
-            let address = config.listen.address;
-            TcpListener::bind(address).await.map_err(|cause| StartError::Address { address, cause })?
+    let (listener, address) = match listener {
+        Some(listener) => {
+            let address = listener.local_addr().map_err(|cause| StartError::Address {
+                option: "listen.address",
+                address: config.listen.address,
+                cause,
+            })?;
+            (listener, address)
         }
+        None => bind("listen.address", config.listen.address).await?,
     };
-    let address = listener
-        .local_addr()
-        .map_err(|cause| StartError::Address { address: config.listen.address, cause })?;
+    let (operator, operator_address) = match config.listen.operator_address {
+        Some(address) => {
+            bind("listen.operator_address", address).await.map(|(door, at)| (Some(door), Some(at)))?
+        }
+        None => (None, None),
+    };
     crls.add(trust::read_crls(&crl_paths)?)?;
     let (service, report) = Service::open(prepared.settings, prepared.places, prepared.outside).await?;
     let act = format!("version {}; {} withdrawn", env!("CARGO_PKG_VERSION"), report.withdrawn);
@@ -181,10 +193,21 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
+    if let Some(listener) = operator {
+        let watched = Watched { service: service.clone(), certificates: certificates(config)? };
+        tasks.spawn(door::operator::serve(listener, Arc::new(watched), stopped.clone()));
+    }
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
     tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, config.clone(), stopped));
-    Ok(Running { service, address, report, stop, tasks })
+    Ok(Running { service, address, operator_address, report, stop, tasks })
+}
+
+async fn bind(option: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let unbound = |cause| StartError::Address { option, address, cause };
+    let listener = TcpListener::bind(address).await.map_err(unbound)?;
+    let address = listener.local_addr().map_err(unbound)?;
+    Ok((listener, address))
 }
 
 /// Reads the CRL files again and again; an unreadable one leaves the old one in force, until its nextUpdate. The seal is judged by

@@ -25,6 +25,7 @@ use crate::admission::duplicates::InFlight;
 use crate::admission::facts::SignedMessage;
 use crate::admission::spool::{SpoolError, SpooledPart};
 use crate::config::Limits;
+use crate::metrics::{Metrics, Stage};
 use crate::trust::{SenderTrust, Stamper};
 
 /// What the service reads time from.
@@ -112,6 +113,7 @@ pub struct Service {
     in_flight: InFlight,
     courier_wake: Notify,
     seal_in_force: AtomicBool,
+    metrics: Metrics,
 }
 
 /// What happened before the door may open.
@@ -251,6 +253,7 @@ impl Service {
             in_flight: InFlight::default(),
             courier_wake: Notify::new(),
             seal_in_force: AtomicBool::new(true),
+            metrics: Metrics::default(),
         });
         let indexed = service.catch_up()?;
         let withdrawn = service.withdraw_unfinished().await?;
@@ -296,7 +299,9 @@ impl Service {
 
     /// Appends and indexes. The index is derived, but answers are given by it: if it fails, the process ends and rebuilds it.
     pub async fn append(&self, entry: Entry) -> Result<Appended, Failure> {
+        let timed = self.metrics.time(Stage::Append);
         let appended = self.journal.append(entry).await?;
+        drop(timed);
         if let Appended::Recorded(recorded) = &appended {
             let applied =
                 tokio::task::block_in_place(|| self.index.apply(recorded.position(), recorded.record()));
@@ -321,7 +326,7 @@ impl Service {
 
     /// Seals a proof of what is recorded, with a time-stamp; says which authority gave it.
     pub async fn seal(&self, recorded: &Recorded, xml: &[u8]) -> Result<(Sealed, String), Failure> {
-        if !self.seal_in_force.load(Ordering::SeqCst) {
+        if !self.seal_in_force() {
             return Err(Failure::away(
                 "seal.not-in-force",
                 "the seal's certificate is revoked, expired, or without a current CRL",
@@ -331,10 +336,13 @@ impl Service {
             Failure::broken(FaultCode::SepiaT02, error.code(), &error.to_string())
         };
         let unstamped = tokio::task::block_in_place(|| {
+            let _timed = self.metrics.time(Stage::Seal);
             evidence::seal::seal(recorded, xml, self.outside.signer.as_ref(), self.now())
         });
         let unstamped = unstamped.map_err(sealing)?;
+        let timed = self.metrics.time(Stage::Stamp);
         let stamp = self.outside.stamper.stamp(&unstamped.signature_digest()).await;
+        drop(timed);
         let stamp = stamp.map_err(|error| Failure::away("tsa.none-answered", &error.to_string()))?;
         Ok((unstamped.stamp(stamp.token).map_err(sealing)?, stamp.authority))
     }
@@ -568,6 +576,16 @@ impl Service {
     /// Whether the seal's certificate was good when it was last judged; while it is not, nothing is sealed.
     pub(crate) fn set_seal_in_force(&self, in_force: bool) {
         self.seal_in_force.store(in_force, Ordering::SeqCst);
+    }
+
+    /// Whether proofs can be sealed now.
+    pub fn seal_in_force(&self) -> bool {
+        self.seal_in_force.load(Ordering::SeqCst)
+    }
+
+    /// The figures that operators watch.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(crate) fn answer_signer(&self) -> &dyn Signer {

@@ -41,6 +41,14 @@ impl Sandbox {
         self.inner.service.address
     }
 
+    /// What the operators' door answers: status, content type, text.
+    pub async fn watch(&self, path: &str) -> (u16, String, String) {
+        let address = self.inner.service.operator_address.expect("the sandbox has an operators' door");
+        let answer =
+            read(self.plain.get(format!("http://{address}{path}")).send().await.unwrap()).await.unwrap();
+        (answer.status, answer.content_type, String::from_utf8(answer.body).unwrap())
+    }
+
     pub fn service(&self) -> &Arc<epost::service::Service> {
         &self.inner.service.service
     }

@@ -17,6 +17,7 @@ use pki::digest::{DigestAlgorithm, sha256};
 use super::duplicates::Fate;
 use super::facts::{SignedMessage, keyed, token_key};
 use super::{Arrived, Reply};
+use crate::metrics::Stage;
 use crate::service::{Failure, Service};
 
 /// A submission whose every part was hashed as it arrived and equals what the sender signed; its parts in the item's order.
@@ -33,7 +34,10 @@ impl Service {
         message: SignedMessage,
         submission: Submission,
     ) -> Result<Reply, Refusal> {
-        let admitted = tokio::task::block_in_place(|| self.match_digests(arrived, &message, &submission))?;
+        let admitted = tokio::task::block_in_place(|| {
+            let _timed = self.metrics().time(Stage::Digests);
+            self.match_digests(arrived, &message, &submission)
+        })?;
         let channel = self.channel_for(&submission.recipient)?;
         let sizes: Vec<u64> = admitted.parts.iter().map(|part| part.stored.bytes).collect();
         channel.can_carry(&submission, &sizes)?;
@@ -49,7 +53,9 @@ impl Service {
                     None => continue,
                 },
             };
+            let timed = self.metrics().time(Stage::Inquire);
             let facts = channel.inquire(&submission.recipient, submission.check).await;
+            drop(timed);
             let checks = checks(facts.map_err(inquire_refusal)?, &submission);
             let received = Received {
                 ticket: arrived.spooled.ticket,

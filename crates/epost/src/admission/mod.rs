@@ -24,6 +24,7 @@ use soap::wss::{self, Authenticated};
 use uam::Permitted;
 
 use crate::door::soap::Contract;
+use crate::metrics::Stage;
 use crate::service::Service;
 use spool::Spooled;
 
@@ -96,6 +97,7 @@ impl From<Refusal> for Stopped {
 impl Service {
     /// Decides one request and answers it; whatever happens, the journal has it before the answer leaves (E7).
     pub async fn answer(self: Arc<Self>, arrived: Arrived) -> Reply {
+        let _timed = self.metrics().time(Stage::Answer);
         let arrived = Arc::new(arrived);
         let envelope = match tokio::task::block_in_place(|| self.envelope(&arrived)) {
             Ok(envelope) => envelope,
@@ -127,7 +129,10 @@ impl Service {
     }
 
     async fn admit(self: &Arc<Self>, arrived: &Arc<Arrived>, envelope: Envelope) -> Result<Reply, Stopped> {
-        let authenticated = tokio::task::block_in_place(|| self.authenticate(arrived, &envelope))?;
+        let authenticated = tokio::task::block_in_place(|| {
+            let _timed = self.metrics().time(Stage::Authenticate);
+            self.authenticate(arrived, &envelope)
+        })?;
         let known = (
             authenticated.sender().clone(),
             facts::submission_key(&authenticated),
@@ -144,11 +149,15 @@ impl Service {
         if !matches!(request, Request::SendDocument(_)) {
             refuse_attachments(arrived, &message).map_err(stopped)?;
         }
-        match (arrived.head.contract, request) {
-            (Contract::A, Request::SendDocument(submission)) => self.submit(arrived, message, submission).await,
+        let answered = match (arrived.head.contract, request) {
+            (Contract::A, Request::SendDocument(submission)) => {
+                self.submit(arrived, message, submission).await
+            }
             (Contract::A, Request::GetStatus { ticket }) => self.get_status(arrived, message, ticket).await,
             (Contract::A, Request::HealthCheck { kind }) => self.health_check(arrived, message, kind).await,
-            (Contract::B, Request::GetProof { item, proof }) => self.get_proof(arrived, message, item, proof).await,
+            (Contract::B, Request::GetProof { item, proof }) => {
+                self.get_proof(arrived, message, item, proof).await
+            }
             (contract, _) => Err(Refusal::new(
                 FaultCode::Soa03005,
                 "soap.operation.other-contract",
@@ -156,8 +165,10 @@ impl Service {
                 &format!("an operation that {} serves", contract.path()),
                 "Contract A (sendDocument, getStatus, healthCheck) is served on /RegisteredMail/v1, contract B (getProof) on /RegisteredMail/v2.",
             )),
-        }
-        .map_err(stopped)
+        };
+        let reply = answered.map_err(stopped)?;
+        self.metrics().answered(Some(known.2), "OK");
+        Ok(reply)
     }
 
     /// Who signed, judged now: path, revocation, freshness, and that the TLS peer is the same sender.

@@ -28,6 +28,7 @@ impl Service {
             self.discard(spooled.ticket);
         }
         let refusal = &stopped.refusal;
+        self.metrics().answered(stopped.operation, refusal.code.as_str());
         tracing::info!(
             event = "request.refused",
             id = spooled.request_id,

@@ -30,6 +30,9 @@ pub async fn run(args: Args) -> ExitCode {
     println!("ePost sandbox, not for production");
     println!("  contract A   {}", layout.endpoint());
     println!("  all else     {}", layout.directory.join("sandbox.json").display());
+    if let Some(address) = sandbox.service.operator_address {
+        println!("  watch it     http://{address}/metrics and /health");
+    }
     println!("  journal      {}", sandbox.service.report.journal);
     println!("\nsend something:");
     println!(

@@ -92,6 +92,7 @@ address = "{door}"
 public_url = "{public_url}"
 certificate = "pki/server.crt"
 key = "pki/server.key"
+operator_address = "127.0.0.1:0"
 
 [senders]
 anchors = ["pki/senders-root.crt"]

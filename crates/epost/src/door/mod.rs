@@ -2,6 +2,7 @@
 //!
 //! What is not TLS, not HTTP, or comes without a certificate of a known authority ends here with one technical log line.
 
+pub mod operator;
 pub mod soap;
 pub mod tls;
 
@@ -64,6 +65,7 @@ pub async fn serve(
             _ = stop.changed() => break,
         };
         let Ok(permit) = connections.clone().try_acquire_owned() else {
+            service.metrics().refused_connection("door.connections-full");
             tracing::warn!(event = "door.connections-full", %address, limit = "listen.connections_max");
             continue;
         };
@@ -88,15 +90,18 @@ async fn connection(
     requests: Arc<Semaphore>,
 ) {
     let _ = stream.set_nodelay(true);
+    let _open = service.metrics().connection();
     let deadline = Duration::from_secs(listen.handshake_seconds_max);
     let tls = match tokio::time::timeout(deadline, acceptor.accept(stream).into_fallible()).await {
         Ok(Ok(tls)) => tls,
         Ok(Err((error, stream))) => {
             let error = error.to_string();
+            service.metrics().refused_connection("door.tls-refused");
             tracing::info!(event = "door.tls-refused", %address, error = %error.escape_debug());
             return close_gently(stream).await;
         }
         Err(_) => {
+            service.metrics().refused_connection("door.tls-slow");
             tracing::info!(event = "door.tls-slow", %address, limit = "listen.handshake_seconds_max");
             return;
         }
@@ -148,6 +153,7 @@ async fn route(
     let Some(contract) = soap::Contract::of_path(request.uri().path()) else {
         return bare(StatusCode::NOT_FOUND, "here are /RegisteredMail/v1 and /RegisteredMail/v2");
     };
+    let _under_way = service.metrics().request();
     match *request.method() {
         Method::GET => soap::describe(contract, request.uri().query().unwrap_or_default(), listen),
         Method::POST => match requests.clone().try_acquire_owned() {

@@ -18,6 +18,7 @@ use super::{Answer, Peer, bare, reply};
 use crate::admission::spool::{Spool, SpoolError};
 use crate::admission::{Arrived, Head, Reply};
 use crate::config::Listen;
+use crate::metrics::Stage;
 use crate::service::Service;
 
 /// Which contract an address speaks.
@@ -137,6 +138,7 @@ async fn read(
     idle: Duration,
     service: &Arc<Service>,
 ) -> Result<Arrived, Answer> {
+    let _timed = service.metrics().time(Stage::Read);
     let mut spool = match Spool::begin(service, &head) {
         Ok(spool) => spool,
         Err(error) => return Err(refuse_early(service, head, peer, None, error, &mut body, idle).await),
