@@ -136,6 +136,31 @@ fn the_shipped_configuration_is_one_the_service_reads() {
 }
 
 #[test]
+fn every_event_stands_in_the_catalogue_and_every_alarm_says_what_to_do() {
+    let mut raised = BTreeSet::new();
+    for file in rust_files(&root().join("crates")) {
+        let path = file.to_string_lossy().into_owned();
+        if !path.contains("/src/") || path.contains("/src/dev/") || path.ends_with("/alarm.rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&file).unwrap();
+        let names = source.split("event = \"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        raised.extend(names);
+    }
+    raised.insert("operator.alarm-command".to_owned()); // raised by alarm.rs, whose tests raise others
+    let catalogue = std::fs::read_to_string(root().join("deploy/events.md")).unwrap();
+    let listed: BTreeSet<String> = catalogue
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+        .collect();
+    assert!(raised.len() > 30, "the events were found: {raised:?}");
+    assert_eq!(raised, listed);
+    let alarms: BTreeSet<String> = raised.into_iter().filter(|event| event.starts_with("alarm.")).collect();
+    let with_remedy = epost::alarm::REMEDIES.map(|(event, _)| event.to_owned());
+    assert_eq!(alarms, BTreeSet::from(with_remedy));
+}
+
+#[test]
 fn openssl_comes_from_source_unless_the_feature_is_off() {
     let built_from_source = |features: &[&str]| {
         let mut cargo = Command::new(env!("CARGO"));

@@ -41,6 +41,9 @@ pub struct Config {
     /// Limits on what a request may hold.
     #[serde(default)]
     pub limits: Limits,
+    /// How alarms reach a person.
+    #[serde(default)]
+    pub alarm: Alarm,
 }
 
 /// How strictly Belgian identifiers are judged.
@@ -321,6 +324,22 @@ impl Default for Delivery {
             deadline_seconds: 5 * 24 * 3600,
             concurrency_max: 8,
         }
+    }
+}
+
+/// How alarms reach a person.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alarm {
+    /// Program and arguments that get one JSON line an alarm on standard input; empty: alarms stand in the log alone.
+    pub command: Vec<String>,
+    /// Seconds between two runs for the same alarm.
+    pub pause_seconds: u64,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { command: Vec::new(), pause_seconds: 900 }
     }
 }
 

@@ -4,6 +4,7 @@
 //! door answers, [`courier`] delivers. Nothing below this crate opens a socket.
 
 pub mod admission;
+pub mod alarm;
 pub mod client;
 pub mod command;
 pub mod config;

@@ -193,8 +193,11 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
+    let ours = certificates(config)?;
+    let clock: service::Clock = Arc::new(Timestamp::now);
+    tasks.spawn(crate::watch::certificates(ours.clone(), clock, stopped.clone()));
     if let Some(listener) = operator {
-        let watched = Watched { service: service.clone(), certificates: certificates(config)? };
+        let watched = Watched { service: service.clone(), certificates: ours };
         tasks.spawn(door::operator::serve(listener, Arc::new(watched), stopped.clone()));
     }
     tasks.spawn(courier::run(service.clone(), stopped.clone()));

@@ -1,12 +1,14 @@
 //! How the parts are: what health checks and operators are told.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use pki::certificate::Certificate;
 use pki::digest::{Digest, DigestAlgorithm};
 
 use crate::admission::health::timed;
-use crate::service::Service;
+use crate::metrics::days_left;
+use crate::service::{Clock, Service};
 
 /// What one probe found.
 #[derive(Clone, Debug)]
@@ -87,5 +89,59 @@ pub async fn outside(service: &Service) -> Vec<Probe> {
     probes
 }
 
+/// Warns, once an hour at most and once a step, of certificates of ours that end: 90, 30 and 7 days ahead, and when they have.
+pub async fn certificates(
+    certificates: Vec<(&'static str, Certificate)>,
+    clock: Clock,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+) {
+    let mut told: Vec<Option<i64>> = vec![None; certificates.len()];
+    loop {
+        for ((option, certificate), told) in certificates.iter().zip(&mut told) {
+            let days = days_left(certificate, clock()).floor() as i64;
+            let step = expiry_step(days);
+            if step.is_some() && step != *told {
+                tracing::error!(event = "alarm.certificate-expiry", option, days);
+            }
+            *told = step;
+        }
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = tokio::time::sleep(EXPIRY_EVERY) => {}
+        }
+    }
+}
+
+/// The smallest step that so many days are within; none: time enough.
+fn expiry_step(days: i64) -> Option<i64> {
+    EXPIRY_STEPS_DAYS.into_iter().find(|step| days < *step)
+}
+
+const EXPIRY_STEPS_DAYS: [i64; 4] = [0, 7, 30, 90];
+const EXPIRY_EVERY: Duration = Duration::from_secs(3600);
+
 /// A clock before this is wrong for certain (2026-11-01).
 const BUILT_AFTER: Timestamp = Timestamp::constant(1_793_491_200, 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_step_of_an_expiry_is_told_apart() {
+        let steps = [
+            (91, None),
+            (90, None),
+            (89, Some(90)),
+            (30, Some(90)),
+            (29, Some(30)),
+            (7, Some(30)),
+            (6, Some(7)),
+            (0, Some(7)),
+            (-1, Some(0)),
+        ];
+        for (days, step) in steps {
+            assert_eq!(expiry_step(days), step, "{days}");
+        }
+    }
+}

@@ -92,7 +92,7 @@ impl Service {
             }
             // Not even a key can be written: the technical log is all that is left, and nothing was accepted.
             Err(error) => {
-                tracing::error!(event = "request.unrecorded", %error);
+                tracing::error!(event = "alarm.request-unrecorded", %error);
                 self.fault_reply(&refusal, &self.draw_request_id(), &peer, head.contract, SoapVersion::V11)
             }
         }

@@ -98,10 +98,18 @@ pub(crate) fn could_not_run(error: &dyn std::fmt::Display) -> ExitCode {
 
 /// Logs for people on a terminal, as JSON lines elsewhere; `EPOST_LOG` sets the level.
 pub(crate) fn start_log(default_level: &str) {
+    start_log_with(default_level, None);
+}
+
+/// The same, and another listener that hears every event, whatever the level.
+pub(crate) fn start_log_with(default_level: &str, listener: Option<crate::alarm::AlarmLayer>) {
     use std::io::IsTerminal;
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing_subscriber::util::SubscriberInitExt;
     let filter = tracing_subscriber::EnvFilter::try_from_env("EPOST_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default_level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if std::io::stderr().is_terminal() { lines.boxed() } else { lines.json().boxed() };
     // A second start in one process (tests) keeps the first log.
-    let _ = if std::io::stderr().is_terminal() { builder.try_init() } else { builder.json().try_init() };
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).with(listener).try_init();
 }

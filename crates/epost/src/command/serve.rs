@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{could_not_run, start_log};
+use super::{could_not_run, start_log_with};
 use crate::config::Config;
-use crate::run;
+use crate::{alarm, run};
 
 /// What to serve by.
 #[derive(clap::Args)]
@@ -17,12 +17,14 @@ pub struct Args {
 
 /// Runs until SIGINT or SIGTERM, then lets requests under way end.
 pub async fn run(args: Args) -> ExitCode {
-    start_log("info");
-    let started = match Config::read(&args.config) {
-        Ok(config) => run::start(&config, None).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let config = match Config::read(&args.config) {
+        Ok(config) => config,
+        Err(error) => return could_not_run(&error),
     };
-    let running = match started {
+    let (listener, raised) = alarm::layer();
+    start_log_with("info", Some(listener));
+    tokio::spawn(alarm::forward(raised, config.alarm.clone()));
+    let running = match run::start(&config, None).await {
         Ok(running) => running,
         Err(error) => return could_not_run(&error),
     };
