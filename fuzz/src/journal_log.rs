@@ -109,6 +109,17 @@ fn apply(files: &mut Vec<(PathBuf, Vec<u8>)>, change: &[u8]) {
             bytes.extend(copy);
         }
         5 => drop(files.remove(number)),
+        6 => {
+            let tail = bytes.get_mut(place..).unwrap_or_default();
+            let count = (usize::from(value) * 4).min(tail.len());
+            tail.rotate_left(count);
+        }
+        7 => {
+            let copy: Vec<u8> = bytes.iter().skip(place).take(usize::from(value) * 4).copied().collect();
+            if let Some((_, last)) = files.last_mut() {
+                last.extend(copy);
+            }
+        }
         _ => {
             if let Some(byte) = bytes.get_mut(place) {
                 *byte ^= value;

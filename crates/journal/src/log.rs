@@ -36,8 +36,8 @@ pub enum OpenError {
         offset: u64,
         /// Which record it should be.
         position: Position,
-        /// What is wrong.
-        what: &'static str,
+        /// What is wrong: what was seen, what belongs there.
+        what: String,
     },
     /// The writer's thread could not be started.
     #[error("journal.thread: {0}")]
@@ -86,7 +86,7 @@ pub enum ReadError {
     Absent(Position),
     /// It is damaged.
     #[error("journal.damaged: record {0}: {1}")]
-    Damaged(Position, &'static str),
+    Damaged(Position, String),
     /// The disk.
     #[error("journal.disk: {0}")]
     Disk(io::Error),
@@ -225,18 +225,22 @@ impl Log {
     }
 
     pub(crate) fn read(&self, position: Position) -> Result<Stored, ReadError> {
-        let place = self.read_state(|state| {
-            let (segment, offset) = *state.places.get(usize::try_from(position).ok()?)?;
-            Some((state.segments.get(segment as usize)?.clone(), offset))
-        });
-        let (file, offset) = place.ok_or(ReadError::Absent(position))?;
-        let group = segment::read_group(file.as_ref(), offset).map_err(|error| match error {
-            GroupError::End => ReadError::Damaged(position, "the file ends here"),
+        let (file, offset) = self.place(position).ok_or(ReadError::Absent(position))?;
+        let group = segment::read_group(file.as_ref(), offset, position).map_err(|error| match error {
+            GroupError::End => ReadError::Damaged(position, "the file ends here".into()),
             GroupError::Broken(what) | GroupError::Wrong(what) => ReadError::Damaged(position, what),
             GroupError::Io(error) => ReadError::Disk(error),
         })?;
         let leaf_hash = leaf_hash(&group.entry);
         Ok(Stored { position, record: group.body.record, frames: group.frames, leaf_hash })
+    }
+
+    /// In which segment a record stands, and where.
+    pub(crate) fn place(&self, position: Position) -> Option<(Arc<dyn DiskFile>, u64)> {
+        self.read_state(|state| {
+            let (segment, offset) = *state.places.get(usize::try_from(position).ok()?)?;
+            Some((state.segments.get(segment as usize)?.clone(), offset))
+        })
     }
 
     pub(crate) fn find(&self, key: &UniqueKey) -> Option<Position> {
@@ -272,14 +276,18 @@ pub(crate) fn segments(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PathBuf>> 
 
 struct Scanned {
     end: u64,
-    broken: Option<&'static str>,
+    broken: Option<String>,
     /// What is broken is whole by its checksums, and wrong all the same: no torn write leaves that.
     whole_but_wrong: bool,
 }
 
 impl Scanned {
-    fn up_to(end: u64, broken: Option<&'static str>) -> Self {
+    fn up_to(end: u64, broken: Option<String>) -> Self {
         Self { end, broken, whole_but_wrong: false }
+    }
+
+    fn wrong(end: u64, what: String) -> Self {
+        Self { end, broken: Some(what), whole_but_wrong: true }
     }
 }
 
@@ -289,26 +297,19 @@ fn scan(file: &dyn DiskFile, origin: &str, number: usize, state: &mut State) -> 
         Ok(offset) => offset,
         Err(GroupError::Io(error)) => return Err(error),
         Err(GroupError::Broken(what) | GroupError::Wrong(what)) => return Ok(Scanned::up_to(0, Some(what))),
-        Err(GroupError::End) => return Ok(Scanned::up_to(0, Some("an empty segment"))),
+        Err(GroupError::End) => return Ok(Scanned::up_to(0, Some("an empty segment".into()))),
     };
     let mut current_batch = None;
     loop {
-        match segment::read_group(file, offset) {
+        let position = state.places.len() as Position;
+        match segment::read_group(file, offset, position) {
             Ok(Group { body, entry, end, batch, .. }) => {
-                let position = state.places.len() as Position;
-                if !segment::batch_fits(batch, position, &mut current_batch) {
-                    return Ok(Scanned {
-                        end: offset,
-                        broken: Some("a record that stood elsewhere"),
-                        whole_but_wrong: true,
-                    });
+                if let Err(what) = segment::batch_fits(batch, position, &mut current_batch) {
+                    return Ok(Scanned::wrong(offset, what));
                 }
-                if body.keys.iter().any(|key| state.keys.contains_key(&UniqueKey(key.0))) {
-                    return Ok(Scanned {
-                        end: offset,
-                        broken: Some("a key that an earlier record claims"),
-                        whole_but_wrong: true,
-                    });
+                let holder = body.keys.iter().find_map(|key| state.keys.get(&UniqueKey(key.0)));
+                if let Some(holder) = holder {
+                    return Ok(Scanned::wrong(offset, segment::key_is_held(position, *holder)));
                 }
                 let hash = leaf_hash(&entry);
                 state.places.push((number as u32, offset));
@@ -318,9 +319,7 @@ fn scan(file: &dyn DiskFile, origin: &str, number: usize, state: &mut State) -> 
             }
             Err(GroupError::End) => return Ok(Scanned::up_to(offset, None)),
             Err(GroupError::Broken(what)) => return Ok(Scanned::up_to(offset, Some(what))),
-            Err(GroupError::Wrong(what)) => {
-                return Ok(Scanned { end: offset, broken: Some(what), whole_but_wrong: true });
-            }
+            Err(GroupError::Wrong(what)) => return Ok(Scanned::wrong(offset, what)),
             Err(GroupError::Io(error)) => return Err(error),
         }
     }

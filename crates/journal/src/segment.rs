@@ -3,13 +3,15 @@
 //! ```text
 //! segment  = "EPOSTJ01" version:u32 first_position:u64 origin_length:u16 origin crc32c:u32  group*
 //! group    = leaf erasable*                               written together, read together or not at all
-//! leaf     = 'L' length:u32 crc32c:u32 batch:u64 salt:32 body
+//! leaf     = 'L' length:u32 crc32c:u32 batch:u64 salt:32 record
 //! erasable = 'E' length:u32 crc32c:u32 ciphertext
+//! record   = position:u64 body
 //! body     = {"record":…, "frames":[{"name","bytes","sha256"}…], "keys":[hex…]}
 //! ```
-//! Numbers are little-endian. The entry is SHA-256(salt ‖ body): it covers the digests of the erasable frames, not their bytes, so
-//! that these can be erased while the chain still verifies. `batch` is the position of the first record written by the same
-//! write: it tells a torn tail (nothing of a later batch follows) from damage.
+//! Numbers are little-endian. The entry is SHA-256(salt ‖ record): it covers the record's own position, so that a copy of it is
+//! no record anywhere else, and the digests of the erasable frames, not their bytes, so that these can be erased while the chain
+//! still verifies. `batch` is the position of the first record written by the same write: it tells a torn tail (nothing of a
+//! later batch follows) from damage.
 
 use std::io;
 
@@ -23,10 +25,11 @@ use crate::merkle::Hash;
 use crate::{Entry, Frame, Position};
 
 const MAGIC: &[u8; 8] = b"EPOSTJ01";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FRAME_HEADER_BYTES: u64 = 9;
 const SALT_BYTES: usize = 32;
 const BATCH_BYTES: usize = 8;
+const POSITION_BYTES: usize = 8;
 const LEAF: u8 = b'L';
 const ERASABLE: u8 = b'E';
 
@@ -65,9 +68,9 @@ pub(crate) enum GroupError {
     /// The segment ends here.
     End,
     /// The bytes are not a whole group: torn or damaged.
-    Broken(&'static str),
+    Broken(String),
     /// Every checksum is right, and what stands there is not: no torn write leaves that.
-    Wrong(&'static str),
+    Wrong(String),
     /// The disk.
     Io(io::Error),
 }
@@ -75,7 +78,7 @@ pub(crate) enum GroupError {
 impl From<io::Error> for GroupError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Broken("the file ends inside a frame"),
+            io::ErrorKind::UnexpectedEof => Self::Broken("the file ends inside a frame".into()),
             _ => Self::Io(error),
         }
     }
@@ -96,19 +99,24 @@ pub(crate) fn encode_header(first: Position, origin: &str) -> Vec<u8> {
 pub(crate) fn check_header(file: &dyn DiskFile, first: Position, origin: &str) -> Result<u64, GroupError> {
     let expected = encode_header(first, origin);
     let found = read_exactly(file, 0, expected.len())?;
-    if found.starts_with(MAGIC) && found.get(8..12) != expected.get(8..12) {
-        return Err(GroupError::Broken("a segment of another format version"));
+    let version =
+        found.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk()).copied().map(u32::from_le_bytes);
+    if let Some(version) = version.filter(|version| *version != VERSION) {
+        return Err(GroupError::Broken(format!("a segment of format version {version}; this is {VERSION}")));
     }
     if found != expected {
-        return Err(GroupError::Broken("a segment header of another log, another position, or damaged"));
+        return Err(GroupError::Broken(format!(
+            "a segment header of another log than {origin}, of another first record than {first}, or damaged"
+        )));
     }
     Ok(expected.len() as u64)
 }
 
-/// One group's bytes, and its entry. Ours to keep within limits: a record too large is refused before.
+/// One group's bytes, for `position` and no other, and its entry. Ours to keep within limits: a record too large is refused before.
 pub(crate) fn encode_group(
     entry: &Entry,
     batch: Position,
+    position: Position,
     salt: [u8; SALT_BYTES],
 ) -> Result<(Vec<u8>, Hash), serde_json::Error> {
     let frames = entry.frames.iter().map(|frame| FrameDigest {
@@ -123,6 +131,7 @@ pub(crate) fn encode_group(
     };
     let mut payload = batch.to_le_bytes().to_vec();
     payload.extend(salt);
+    payload.extend(position.to_le_bytes());
     serde_json::to_writer(&mut payload, &body)?;
     let hash = sha256(payload.get(BATCH_BYTES..).unwrap_or_default());
     let mut bytes = Vec::new();
@@ -148,46 +157,55 @@ fn read_frame(file: &dyn DiskFile, offset: u64, kind: u8) -> Result<(Vec<u8>, u6
     let length =
         head.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes).unwrap_or(u32::MAX);
     if head.first() != Some(&kind) {
-        return Err(GroupError::Broken("another kind of frame than expected"));
+        let seen = head.first().copied().unwrap_or_default();
+        return Err(GroupError::Broken(format!("a frame of kind {seen}, where one of kind {kind} belongs")));
     }
     if length as usize > FRAME_BYTES_MAX {
-        return Err(GroupError::Broken("a frame longer than any"));
+        return Err(GroupError::Broken(format!("a frame of {length} bytes; at most {FRAME_BYTES_MAX}")));
     }
     let begin = offset + FRAME_HEADER_BYTES;
     let payload = read_exactly(file, begin, length as usize)?;
     if crc32c::crc32c_append(crc32c::crc32c(head), &payload).to_le_bytes() != *crc {
-        return Err(GroupError::Broken("a frame whose checksum is wrong"));
+        return Err(GroupError::Broken("a frame whose checksum is wrong".into()));
     }
     Ok((payload, begin + u64::from(length)))
 }
 
-/// Reads the group at `offset`, with or without the bytes of its erasable frames.
-pub(crate) fn read_group(file: &dyn DiskFile, offset: u64) -> Result<Group, GroupError> {
+/// Reads the group at `offset`, which must be that of record `position`.
+pub(crate) fn read_group(file: &dyn DiskFile, offset: u64, position: Position) -> Result<Group, GroupError> {
     if file.length()? == offset {
         return Err(GroupError::End);
     }
     let (payload, mut end) = read_frame(file, offset, LEAF)?;
-    let (batch, salted) =
-        payload.split_at_checked(BATCH_BYTES).ok_or(GroupError::Wrong("a leaf that is too short"))?;
-    let body = salted.get(SALT_BYTES..).ok_or(GroupError::Wrong("a leaf that is too short"))?;
+    let (batch, salted, stated, body) =
+        split_leaf(&payload).ok_or_else(|| GroupError::Wrong("a leaf that is too short".into()))?;
+    if stated != position {
+        return Err(GroupError::Wrong(format!(
+            "here stands record {stated}, where record {position} belongs"
+        )));
+    }
     let body: Body = serde_json::from_slice(body)
-        .map_err(|_| GroupError::Wrong("a record that this version cannot read"))?;
+        .map_err(|error| GroupError::Wrong(format!("a record that this version cannot read: {error}")))?;
     let mut frames = Vec::with_capacity(body.frames.len());
     for stated in &body.frames {
         let (ciphertext, next) = read_frame(file, end, ERASABLE)?;
         if ciphertext.len() as u64 != stated.bytes || sha256(&ciphertext) != stated.sha256.0 {
-            return Err(GroupError::Wrong("an erasable frame that is not the one its record names"));
+            return Err(GroupError::Wrong(format!(
+                "the erasable frame {:?} is not the one of {} bytes that its record names",
+                stated.name, stated.bytes
+            )));
         }
         frames.push(Frame { name: stated.name.clone(), ciphertext });
         end = next;
     }
-    Ok(Group {
-        entry: sha256(salted),
-        batch: batch.try_into().map(u64::from_le_bytes).unwrap_or_default(),
-        body,
-        frames,
-        end,
-    })
+    Ok(Group { entry: sha256(salted), batch, body, frames, end })
+}
+
+/// A leaf's batch, what its entry covers, and of that the position and the body.
+fn split_leaf(payload: &[u8]) -> Option<(Position, &[u8], Position, &[u8])> {
+    let (batch, salted) = payload.split_first_chunk::<BATCH_BYTES>()?;
+    let (position, body) = salted.get(SALT_BYTES..)?.split_first_chunk::<POSITION_BYTES>()?;
+    Some((u64::from_le_bytes(*batch), salted, u64::from_le_bytes(*position), body))
 }
 
 /// Whether the broken header may be one whose write never ended: nothing follows a header before it is synced, and a whole header
@@ -203,12 +221,24 @@ pub(crate) fn header_is_torn(file: &dyn DiskFile, origin: &str) -> io::Result<bo
     Ok(!(whole && bytes.starts_with(MAGIC)))
 }
 
-/// Whether a record of that batch may stand at `position`: it begins a batch, or goes on with the one before it. A record copied from
-/// elsewhere does neither.
-pub(crate) fn batch_fits(batch: Position, position: Position, current: &mut Option<Position>) -> bool {
-    let fits = batch == position || *current == Some(batch);
-    *current = Some(batch);
-    fits
+/// Whether a record of that batch may stand at `position`: it begins a batch, or goes on with the one before it.
+pub(crate) fn batch_fits(
+    batch: Position,
+    position: Position,
+    current: &mut Option<Position>,
+) -> Result<(), String> {
+    let before = current.replace(batch);
+    match batch == position || before == Some(batch) {
+        true => Ok(()),
+        false => {
+            Err(format!("record {position} says that the write of record {batch} made it, which did not"))
+        }
+    }
+}
+
+/// What is wrong with a record that claims the key of an earlier one.
+pub(crate) fn key_is_held(position: Position, holder: Position) -> String {
+    format!("record {position} claims a key that record {holder} holds")
 }
 
 /// Whether a record of a batch later than the one that `position` was to be in stands whole anywhere after `offset`: then what is

@@ -57,11 +57,11 @@ pub fn verify(
     let paths = segments(disk, dir)?;
     for path in &paths {
         let file = disk.open(path, OpenMode::Read)?;
-        let damaged = |offset: u64, position: Position, what: &str| VerifyError::Damaged {
+        let damaged = |offset: u64, position: Position, what: String| VerifyError::Damaged {
             path: path.clone(),
             offset,
             position,
-            what: what.to_owned(),
+            what,
         };
         let mut offset = match segment::check_header(file.as_ref(), tree.size(), origin) {
             Ok(offset) => offset,
@@ -69,12 +69,12 @@ pub fn verify(
             Err(GroupError::Broken(what) | GroupError::Wrong(what)) => {
                 return Err(damaged(0, tree.size(), what));
             }
-            Err(GroupError::End) => return Err(damaged(0, tree.size(), "an empty segment")),
+            Err(GroupError::End) => return Err(damaged(0, tree.size(), "an empty segment".into())),
         };
         let mut current_batch = None;
         loop {
             let position = tree.size();
-            let group = match segment::read_group(file.as_ref(), offset) {
+            let group = match segment::read_group(file.as_ref(), offset, position) {
                 Ok(group) => group,
                 Err(GroupError::End) => break,
                 Err(GroupError::Broken(what) | GroupError::Wrong(what)) => {
@@ -82,17 +82,16 @@ pub fn verify(
                 }
                 Err(GroupError::Io(error)) => return Err(error.into()),
             };
-            if !segment::batch_fits(group.batch, position, &mut current_batch) {
-                return Err(damaged(offset, position, "a record that stood elsewhere"));
-            }
+            segment::batch_fits(group.batch, position, &mut current_batch)
+                .map_err(|what| damaged(offset, position, what))?;
             for key in &group.body.keys {
-                if keys.insert(key.0, position).is_some() {
-                    return Err(damaged(offset, position, "a key that an earlier record claims"));
+                if let Some(holder) = keys.insert(key.0, position) {
+                    return Err(damaged(offset, position, segment::key_is_held(position, holder)));
                 }
             }
             let leaf_hash = leaf_hash(&group.entry);
             let stored = Stored { position, record: group.body.record, frames: group.frames, leaf_hash };
-            each(&stored).map_err(|what| damaged(offset, position, &what))?;
+            each(&stored).map_err(|what| damaged(offset, position, what))?;
             tree.push(leaf_hash);
             offset = group.end;
         }

@@ -112,12 +112,12 @@ impl Writer {
                 outcomes.push((answer, Outcome::Existing(position)));
                 continue;
             }
-            match encode(&entry, first) {
+            let position = first + records.len() as Position;
+            match encode(&entry, first, position) {
                 Err(error) => {
                     let _ = answer.send(Err(error));
                 }
                 Ok((group, hash)) => {
-                    let position = first + records.len() as Position;
                     let offset = self.tail.offset + bytes.len() as u64;
                     bytes.extend(group);
                     claimed.extend(entry.unique_keys.iter().map(|key| (*key, position)));
@@ -186,7 +186,7 @@ fn answer_full(outcomes: Vec<(Answer, Outcome)>, first: Position) -> Result<(), 
     Ok(())
 }
 
-fn encode(entry: &Entry, batch: Position) -> Result<(Vec<u8>, [u8; 32]), AppendError> {
+fn encode(entry: &Entry, batch: Position, position: Position) -> Result<(Vec<u8>, [u8; 32]), AppendError> {
     let too_large = |what: String| AppendError::TooLarge(what);
     entry.record.to_json().map_err(|error| too_large(error.to_string()))?;
     if let Some(frame) = entry.frames.iter().find(|frame| frame.ciphertext.len() > FRAME_BYTES_MAX) {
@@ -202,5 +202,113 @@ fn encode(entry: &Entry, batch: Position) -> Result<(Vec<u8>, [u8; 32]), AppendE
     }
     let mut salt = [0; 32];
     pki::random::fill(&mut salt).map_err(|error| AppendError::Stopped(error.to_string()))?;
-    segment::encode_group(entry, batch, salt).map_err(|error| too_large(error.to_string()))
+    segment::encode_group(entry, batch, position, salt).map_err(|error| too_large(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use disk::{Disk, ForgetfulDisk, OpenMode, read_exactly};
+    use erds::Record;
+    use erds::record::Control;
+
+    use super::*;
+    use crate::Frame;
+
+    const DIR: &str = "j";
+
+    fn options() -> Options {
+        Options { origin: "one".into(), segment_bytes_max: 1 << 20, on_fatal: Arc::new(|_| ()) }
+    }
+
+    fn entry(number: u8) -> Entry {
+        let record = Record::Control(Control {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            action: "test".into(),
+            ticket: None,
+            detail: number.to_string(),
+        });
+        let frames = vec![Frame { name: "f".into(), ciphertext: vec![number; 5] }];
+        Entry { record, frames, unique_keys: Vec::new() }
+    }
+
+    /// A segment of writes of `batches` records each: the file's header, and each record's bytes.
+    fn written(batches: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let disk = ForgetfulDisk::new();
+        let (log, tail, _) = Log::open(Arc::new(disk.clone()), Path::new(DIR), &options()).unwrap();
+        let log = Arc::new(log);
+        let mut offsets = Vec::new();
+        let mut writer = Writer { log, tail, options: options() };
+        let header = writer.tail.offset as usize;
+        for records in batches {
+            let (answers, mut answered): (Vec<_>, Vec<_>) = (0..*records).map(|_| oneshot::channel()).unzip();
+            let first = writer.log.root().0 as usize;
+            let waiting = (first..).zip(answers);
+            let batch = waiting.map(|(at, answer)| Waiting { entry: entry(at as u8), answer });
+            writer.commit(batch.collect()).map_err(|(_, error)| error).unwrap();
+            assert!(
+                answered.iter_mut().all(|answer| matches!(answer.try_recv(), Ok(Ok(Appended::Recorded(_)))))
+            );
+        }
+        for position in 0..writer.log.root().0 {
+            offsets.push(writer.log.place(position).unwrap().1 as usize);
+        }
+        let file = disk.open(&Path::new(DIR).join(format!("{:020}.seg", 0)), OpenMode::Read).unwrap();
+        let bytes = read_exactly(file.as_ref(), 0, file.length().unwrap() as usize).unwrap();
+        offsets.push(bytes.len());
+        let groups = offsets.windows(2).map(|ends| bytes[ends[0]..ends[1]].to_vec()).collect();
+        (bytes[..header].to_vec(), groups)
+    }
+
+    /// Refused by start and by verification alike, with the same words about the same record.
+    fn check(header: &[u8], groups: &[Vec<u8>], position: Position, expected: &str) {
+        let disk = ForgetfulDisk::new();
+        disk.create_dir_all(Path::new(DIR)).unwrap();
+        let path = Path::new(DIR).join(format!("{:020}.seg", 0));
+        let mut file = disk.open(&path, OpenMode::CreateNew).unwrap();
+        file.write_at(0, &[header.to_vec(), groups.concat()].concat()).unwrap();
+        let opened = Log::open(Arc::new(disk.clone()), Path::new(DIR), &options()).map(|_| ()).unwrap_err();
+        let crate::OpenError::Damaged { position: at, what, .. } = opened else { panic!("{opened}") };
+        assert_eq!((at, what.as_str()), (position, expected));
+        let verified = crate::verify(&disk, Path::new(DIR), "one", &mut |_| Ok(())).unwrap_err();
+        let crate::VerifyError::Damaged { position: at, what, .. } = verified else { panic!("{verified}") };
+        assert_eq!((at, what.as_str()), (position, expected));
+    }
+
+    #[test]
+    fn a_record_stands_at_its_own_place_or_the_journal_is_refused() {
+        for batches in [&[1, 1, 1, 1][..], &[4], &[1, 3], &[2, 2]] {
+            let (header, groups) = written(batches);
+            let stands = |is: usize, belongs: usize| {
+                format!("here stands record {is}, where record {belongs} belongs")
+            };
+            for one in 0..4 {
+                let mut copied = groups.clone();
+                copied.push(groups[one].clone());
+                check(&header, &copied, 4, &stands(one, 4));
+
+                if one < 3 {
+                    let mut missing = groups.clone();
+                    missing.remove(one);
+                    check(&header, &missing, one as u64, &stands(one + 1, one));
+                }
+                for other in one + 1..4 {
+                    let mut swapped = groups.clone();
+                    swapped.swap(one, other);
+                    check(&header, &swapped, one as u64, &stands(other, one));
+
+                    let mut replaced = groups.clone();
+                    replaced[one] = groups[other].clone();
+                    check(&header, &replaced, one as u64, &stands(other, one));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_entry_covers_the_position() {
+        let encoded = |position| segment::encode_group(&entry(0), 0, position, [7; 32]).unwrap().1;
+        assert_ne!(encoded(0), encoded(1));
+    }
 }

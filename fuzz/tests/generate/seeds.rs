@@ -222,7 +222,7 @@ fn journals() {
             ticket: None,
             detail: format!("number {number}"),
         });
-        let frame = Frame { name: "soap".to_owned(), ciphertext: vec![number; 40] };
+        let frame = Frame { name: "soap".to_owned(), ciphertext: vec![number; 42] };
         log.append_blocking(Entry { record, frames: vec![frame], unique_keys: Vec::new() }).unwrap();
     }
     drop(log);
@@ -239,7 +239,17 @@ fn journals() {
     keeper.seed("cut", &[0x10, 0, 90, 0]);
     keeper.seed("appended", &[0x11, 0, 60, 7]);
     keeper.seed("copied", &[0x14, 0, 40, 60]);
-    for kind in 0..7 {
+    // Places in the files of 4 and of 2 records, all of the same length; a count of 255 reaches the end.
+    let header = 30;
+    let record = (last.len() - header) / 2;
+    assert_eq!(record % 4, 0, "a count is in fours");
+    let [one, other] = [1, 2].map(|number| ((header + record * (number - 1)) as u16).to_be_bytes());
+    keeper.seed("record-copied-to-the-end", &[0x14, other[0], other[1], 255]);
+    keeper.seed("record-copied-to-the-end-as-found", &[0x34, 0x04, 0x32, 0x55, 0x55]);
+    keeper.seed("records-copied-to-the-end", &[0x14, one[0], one[1], 255]);
+    keeper.seed("records-swapped", &[0x16, one[0], one[1], (record / 4) as u8]);
+    keeper.seed("records-of-another-segment", &[0x07, one[0], one[1], 255]);
+    for kind in 0..8 {
         for file in 0..2 {
             for at in [0, 3, 9, 40, 90, 255] {
                 keeper.change(&[file << 4 | kind, 0, at, 1]);
