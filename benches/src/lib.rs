@@ -1,36 +1,110 @@
 //! Figures, each beside its floor in the same run: `cargo bench -p benches`. Not tests: these machines are noisy.
 //!
-//! `parts.rs`: parse, canonicalise, digest, verify, multipart, seal, append. `submission.rs`: whole requests over mutual TLS.
+//! `parts`: parse, canonicalise, digest, verify, seal, multipart, append. `submission`: whole requests over mutual TLS.
+//! README.md beside this crate says what each line means.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// The median time of one call, over enough calls to fill about a second, in nine groups.
-pub fn median(mut call: impl FnMut()) -> Duration {
-    let begun = Instant::now();
-    call();
-    let once = begun.elapsed().max(Duration::from_nanos(100));
-    let calls =
-        u32::try_from(Duration::from_millis(110).as_nanos() / once.as_nanos()).unwrap_or(u32::MAX).max(1);
-    let mut groups: Vec<Duration> = (0..9)
+use rustix::time::{ClockId, clock_gettime};
+
+/// The CPU time that this thread has used: other processes on the machine do not count.
+pub fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// CPU time of one call of ours and of its floor.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// Ours.
+    pub ours: Duration,
+    /// The least that it could cost.
+    pub floor: Duration,
+}
+
+impl Figure {
+    /// How much of the floor's speed is reached: 1 is all of it.
+    pub fn reached(self) -> f64 {
+        self.floor.as_secs_f64() / self.ours.as_secs_f64()
+    }
+}
+
+/// Measures `ours` and `floor` in turns, [`GROUPS`] groups of each, so that what disturbs one disturbs the other; the group
+/// whose ratio is the median is the figure. All of it is this thread's CPU time.
+pub fn beside(mut ours: impl FnMut(), floor: impl FnMut()) -> Figure {
+    beside_with(|| (), |()| ours(), floor)
+}
+
+/// As [`beside`], for calls that use up what they are given; `prepare` is not in the figure.
+pub fn beside_with<T>(
+    mut prepare: impl FnMut() -> T,
+    mut ours: impl FnMut(T),
+    mut floor: impl FnMut(),
+) -> Figure {
+    let ours_calls = calls_a_group(&mut || ours(prepare()));
+    let floor_calls = calls_a_group(&mut floor);
+    let mut figures: Vec<Figure> = (0..GROUPS)
         .map(|_| {
-            let begun = Instant::now();
-            for _ in 0..calls {
-                call();
-            }
-            begun.elapsed() / calls
+            let inputs: Vec<T> = (0..ours_calls).map(|_| prepare()).collect();
+            let begun = cpu();
+            inputs.into_iter().for_each(&mut ours);
+            let ours = (cpu() - begun) / ours_calls;
+            let begun = cpu();
+            (0..floor_calls).for_each(|_| floor());
+            Figure { ours, floor: (cpu() - begun) / floor_calls }
         })
         .collect();
-    groups.sort();
-    groups[4]
+    figures.sort_by(|one, other| one.reached().total_cmp(&other.reached()));
+    figures[GROUPS / 2]
 }
 
-/// One line of the table: what, its time, its floor's time, and how much of the floor's speed it reaches.
-pub fn line(what: &str, ours: Duration, floor_name: &str, floor: Duration) {
-    let micros = |time: Duration| time.as_nanos() as f64 / 1000.0;
-    let reached = 100.0 * floor.as_secs_f64() / ours.as_secs_f64();
-    println!(
-        "{what:<46} {:>12.1} µs   floor {:>12.1} µs ({floor_name})   {reached:>5.1} %",
-        micros(ours),
-        micros(floor)
-    );
+/// How many calls fill a group: the second call is the one that counts, as the first meets cold caches.
+fn calls_a_group(call: &mut dyn FnMut()) -> u32 {
+    call();
+    let begun = cpu();
+    call();
+    let once = (cpu() - begun).max(Duration::from_nanos(50));
+    u32::try_from(GROUP.as_nanos() / once.as_nanos()).unwrap_or(u32::MAX).max(2)
 }
+
+/// Names a group of lines and the floor that stands beside each.
+pub fn section(what: &str, floor: &str) {
+    println!("\n{what}\n  floor: {floor}");
+}
+
+/// One line: CPU time of a call, calls in a CPU second, the floor's, and how much of its speed is reached.
+pub fn line(what: &str, figure: Figure) {
+    println!("{}", text(what, figure));
+}
+
+/// As [`line`], with megabytes in a CPU second.
+pub fn line_of_bytes(what: &str, figure: Figure, bytes: usize) {
+    let speed = bytes as f64 / figure.ours.as_secs_f64() / 1e6;
+    println!("{}   {speed:>6.0} MB/s", text(what, figure));
+}
+
+/// As [`line`], with what is spent beyond the floor.
+pub fn line_beyond(what: &str, figure: Figure) {
+    let beyond = micros(figure.ours) - micros(figure.floor);
+    println!("{}   {beyond:>6.1} µs beyond it", text(what, figure));
+}
+
+fn text(what: &str, figure: Figure) -> String {
+    format!(
+        "  {what:<44} {:>10.1} µs {:>9.0}/s   floor {:>10.1} µs {:>9.0}/s   {:>5.1} %",
+        micros(figure.ours),
+        1.0 / figure.ours.as_secs_f64(),
+        micros(figure.floor),
+        1.0 / figure.floor.as_secs_f64(),
+        100.0 * figure.reached(),
+    )
+}
+
+/// Microseconds.
+pub fn micros(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1000.0
+}
+
+/// How many groups a figure is the median of.
+pub const GROUPS: usize = 25;
+const GROUP: Duration = Duration::from_millis(20);
