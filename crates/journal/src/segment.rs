@@ -26,6 +26,7 @@ use crate::{Entry, Frame, Position};
 
 const MAGIC: &[u8; 8] = b"EPOSTJ01";
 const VERSION: u32 = 2;
+const HEADER_FIXED_BYTES: usize = 8 + 4 + 8 + 2 + 4;
 const FRAME_HEADER_BYTES: u64 = 9;
 const SALT_BYTES: usize = 32;
 const BATCH_BYTES: usize = 8;
@@ -98,18 +99,45 @@ pub(crate) fn encode_header(first: Position, origin: &str) -> Vec<u8> {
 /// The header's length, if it is exactly the one expected.
 pub(crate) fn check_header(file: &dyn DiskFile, first: Position, origin: &str) -> Result<u64, GroupError> {
     let expected = encode_header(first, origin);
-    let found = read_exactly(file, 0, expected.len())?;
-    let version =
-        found.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk()).copied().map(u32::from_le_bytes);
-    if let Some(version) = version.filter(|version| *version != VERSION) {
-        return Err(GroupError::Broken(format!("a segment of format version {version}; this is {VERSION}")));
+    // One of another origin may be shorter or longer.
+    let length = file.length()?.min((HEADER_FIXED_BYTES + usize::from(u16::MAX)) as u64);
+    let found = read_exactly(file, 0, length as usize)?;
+    if found.starts_with(&expected) {
+        return Ok(expected.len() as u64);
     }
-    if found != expected {
-        return Err(GroupError::Broken(format!(
-            "a segment header of another log than {origin}, of another first record than {first}, or damaged"
-        )));
+    let what = match decode_header(&found) {
+        None => "a segment header that is damaged, or none".to_owned(),
+        Some(header) if header.version != VERSION => {
+            format!("a segment of format version {}; this program reads {VERSION}", header.version)
+        }
+        Some(header) if header.origin != origin.as_bytes() => {
+            let seen = String::from_utf8_lossy(header.origin);
+            format!("a segment of the log {seen:?}; this log is {origin:?}")
+        }
+        Some(header) => format!("here begins record {}, where record {first} belongs", header.first),
+    };
+    Err(GroupError::Broken(what))
+}
+
+struct Header<'a> {
+    version: u32,
+    first: Position,
+    origin: &'a [u8],
+}
+
+/// What a whole header says; of another version, that alone.
+fn decode_header(bytes: &[u8]) -> Option<Header<'_>> {
+    let (version, rest) = bytes.strip_prefix(MAGIC)?.split_first_chunk()?;
+    let version = u32::from_le_bytes(*version);
+    if version != VERSION {
+        return Some(Header { version, first: 0, origin: &[] });
     }
-    Ok(expected.len() as u64)
+    let (first, rest) = rest.split_first_chunk()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let (origin, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+    let head = bytes.get(..HEADER_FIXED_BYTES - 4 + origin.len())?;
+    let whole = rest.starts_with(&crc32c::crc32c(head).to_le_bytes());
+    whole.then_some(Header { version, first: u64::from_le_bytes(*first), origin })
 }
 
 /// One group's bytes, for `position` and no other, and its entry. Ours to keep within limits: a record too large is refused before.

@@ -42,6 +42,16 @@ pub enum VerifyError {
     Disk(#[from] io::Error),
 }
 
+impl VerifyError {
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Damaged { .. } => "journal.damaged",
+            Self::Disk(_) => "journal.disk",
+        }
+    }
+}
+
 /// Re-derives everything from the bytes in `dir`; `each` sees every record and may object.
 ///
 /// # Errors

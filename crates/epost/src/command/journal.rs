@@ -212,21 +212,28 @@ fn walk(
     let dir = config.data.directory.join("journal");
     journal::verify(&RealDisk, &dir, &config.data.origin, each).map_err(|error| match error {
         journal::VerifyError::Disk(error) => Problem::CouldNotRun(format!("{}: {error}", dir.display())),
-        damaged => Problem::Damaged(damaged.to_string()),
+        damaged => Problem::Damaged(damaged),
     })
 }
 
 enum Problem {
     CouldNotRun(String),
-    Damaged(String),
+    Damaged(journal::VerifyError),
 }
 
 impl Problem {
     fn tell(&self, json: bool) -> ExitCode {
         match self {
             Self::CouldNotRun(error) => return could_not_run(error),
-            Self::Damaged(damaged) if json => {
-                println!("{}", serde_json::json!({"whole": false, "problem": damaged}))
+            Self::Damaged(damaged @ journal::VerifyError::Damaged { path, offset, position, what })
+                if json =>
+            {
+                let segment = path.file_name().unwrap_or_default().to_string_lossy();
+                let line = serde_json::json!({
+                    "whole": false, "code": damaged.code(), "segment": segment, "offset": offset,
+                    "position": position, "what": what,
+                });
+                println!("{line}");
             }
             Self::Damaged(damaged) => println!("NOT WHOLE: {damaged}"),
         }
