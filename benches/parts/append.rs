@@ -16,7 +16,7 @@ pub(crate) fn run() {
         "Append: records that wait together (wall-clock time)",
         "one write of as many bytes + one fdatasync",
     );
-    let folder = tempfile::tempdir_in(".").unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let options = Options {
         origin: "bench".into(),
