@@ -14,6 +14,7 @@ mod element;
 pub mod ids;
 mod limits;
 mod read;
+mod scan;
 pub mod signature;
 mod text;
 mod tree;

@@ -77,6 +77,32 @@ pub(crate) fn decode(
     Ok(())
 }
 
+/// Whether a piece that decodes is its own canonical form (Canonical XML 1.0 §2.3): every escape in it is the one that would be
+/// written, and nothing in it would be escaped.
+pub(crate) fn is_canonical(source: &str, place: Place) -> bool {
+    match place {
+        Place::Content => is_escaped_as(source, &["&amp;", "&lt;", "&gt;", "&#xD;"], b"&<>\r"),
+        Place::Attribute => {
+            is_escaped_as(source, &["&amp;", "&lt;", "&quot;", "&#x9;", "&#xA;", "&#xD;"], b"&<\"\t\n\r")
+        }
+        Place::Raw => !source.contains('\r'),
+    }
+}
+
+/// Whether each of the `special` bytes is the `&` of one of the `escapes`.
+#[inline(always)]
+fn is_escaped_as<const N: usize>(source: &str, escapes: &[&str], special: &[u8; N]) -> bool {
+    let mut rest = source.as_bytes();
+    while let Some(index) = rest.iter().position(|byte| special.contains(byte)) {
+        let found = rest.get(index..).unwrap_or_default();
+        match escapes.iter().find(|escape| found.starts_with(escape.as_bytes())) {
+            Some(escape) => rest = found.get(escape.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}
+
 pub(crate) const CDATA_START: &str = "<![CDATA[";
 
 fn decode_lines(source: &str, emit: &mut impl FnMut(&str)) {

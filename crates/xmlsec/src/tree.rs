@@ -85,6 +85,8 @@ pub(crate) const NO_NODE: u32 = u32::MAX;
 pub(crate) struct Interned {
     text: String,
     ends: Vec<u32>,
+    /// Length and first bytes of each: what differs in them need not be looked at.
+    keys: Vec<u64>,
 }
 
 impl Interned {
@@ -100,7 +102,10 @@ impl Interned {
     }
 
     pub(crate) fn find(&self, wanted: &str) -> Option<u16> {
-        (0..self.len() as u16).find(|&id| self.at(id) == wanted)
+        let key = key(wanted);
+        let mut alike = self.keys.iter().zip(0u16..).filter(|(known, _)| **known == key).map(|(_, id)| id);
+        // A key holds all of a short string.
+        alike.find(|&id| wanted.len() <= KEY_BYTES || self.at(id) == wanted)
     }
 
     /// The caller has seen that `len()` is below its cap, which is below `u16::MAX`.
@@ -108,9 +113,22 @@ impl Interned {
         let id = self.ends.len() as u16;
         self.text.push_str(new);
         self.ends.push(self.text.len() as u32);
+        self.keys.push(key(new));
         id
     }
 }
+
+/// The length of a string and its first seven bytes.
+fn key(text: &str) -> u64 {
+    let mut key = [0; 1 + KEY_BYTES];
+    key[0] = text.len().min(usize::from(u8::MAX)) as u8;
+    for (to, from) in key.iter_mut().skip(1).zip(text.bytes()) {
+        *to = from;
+    }
+    u64::from_le_bytes(key)
+}
+
+const KEY_BYTES: usize = 7;
 
 impl Document {
     /// Reads one whole document.

@@ -24,27 +24,66 @@ impl<S: Sink> Sink for &mut S {
     }
 }
 
-/// Gathers small pieces into blocks, so that a hash is not called for every bracket.
-pub(super) struct Blocks<'s, S> {
+/// Gathers small pieces into blocks, so that a hash is not called for every bracket; and pieces of the source that follow each other
+/// into runs, so that what is canonical as written goes to the hash from where it lies.
+pub(super) struct Blocks<'d, 's, S> {
     sink: &'s mut S,
+    source: &'d [u8],
+    /// Of the source, put last and not yet passed on.
+    run: (u32, u32),
     block: [u8; BLOCK_BYTES],
     filled: usize,
 }
 
 const BLOCK_BYTES: usize = 4096;
 
-impl<'s, S: Sink> Blocks<'s, S> {
-    pub(super) fn new(sink: &'s mut S) -> Self {
-        Self { sink, block: [0; BLOCK_BYTES], filled: 0 }
+impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
+    pub(super) fn new(sink: &'s mut S, source: &'d [u8]) -> Self {
+        Self { sink, source, run: (u32::MAX, u32::MAX), block: [0; BLOCK_BYTES], filled: 0 }
+    }
+
+    /// Puts a piece of the source as it stands.
+    #[inline]
+    pub(super) fn copy(&mut self, start: u32, end: u32) {
+        if start != self.run.1 {
+            self.end_run();
+            self.run.0 = start;
+        }
+        self.run.1 = end;
+    }
+
+    /// Puts one byte: from the source where it stands there, so that the run goes on.
+    #[inline]
+    pub(super) fn copy_or_put(&mut self, at: u32, byte: &[u8; 1]) {
+        if self.source.get(at as usize) == Some(&byte[0]) {
+            self.copy(at, at + 1);
+        } else {
+            self.put(byte);
+        }
     }
 
     pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.end_run();
+        self.gather(bytes);
+    }
+
+    #[inline]
+    fn end_run(&mut self) {
+        let (start, end) = self.run;
+        if start < end {
+            let source = self.source;
+            self.gather(source.get(start as usize..end as usize).unwrap_or_default());
+        }
+        self.run = (u32::MAX, u32::MAX);
+    }
+
+    fn gather(&mut self, bytes: &[u8]) {
         if let Some(room) = self.block.get_mut(self.filled..self.filled + bytes.len()) {
             room.copy_from_slice(bytes);
             self.filled += bytes.len();
             return;
         }
-        self.flush();
+        self.pass_on();
         match self.block.get_mut(..bytes.len()) {
             Some(room) if bytes.len() < BLOCK_BYTES / 2 => {
                 room.copy_from_slice(bytes);
@@ -52,6 +91,11 @@ impl<'s, S: Sink> Blocks<'s, S> {
             }
             _ => self.sink.write(bytes),
         }
+    }
+
+    fn pass_on(&mut self) {
+        self.sink.write(self.block.get(..self.filled).unwrap_or_default());
+        self.filled = 0;
     }
 
     /// Puts `text` with the bytes that `escape_of` names replaced.
@@ -69,8 +113,8 @@ impl<'s, S: Sink> Blocks<'s, S> {
     }
 
     pub(super) fn flush(&mut self) {
-        self.sink.write(self.block.get(..self.filled).unwrap_or_default());
-        self.filled = 0;
+        self.end_run();
+        self.pass_on();
     }
 }
 

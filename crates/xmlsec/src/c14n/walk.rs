@@ -60,7 +60,7 @@ struct Walk<'d, 's, S> {
     /// The PrefixList, as far as the document knows its prefixes.
     listed: Vec<u16>,
     excluded: Option<u32>,
-    out: Blocks<'s, S>,
+    out: Blocks<'d, 's, S>,
     /// By prefix: the namespace in scope.
     scope: Vec<u16>,
     /// By prefix: the namespace that the output has in scope.
@@ -76,6 +76,7 @@ struct Walk<'d, 's, S> {
 struct Frame {
     after: u32,
     name: (u32, u32),
+    end_tag: (u32, u32),
     scope_undo: usize,
     rendered_undo: usize,
 }
@@ -105,7 +106,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             default_at_apex,
             listed,
             excluded: None,
-            out: Blocks::new(sink),
+            out: Blocks::new(sink, document.source()),
             scope: vec![NO_URI; document.prefixes.len()],
             rendered: vec![NO_URI; document.prefixes.len()],
             scope_undo: Vec::new(),
@@ -146,7 +147,8 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             }
             match data.kind {
                 Kind::Element(_) => self.start(node, data, node == first),
-                Kind::Text { verbatim } => self.text(data, verbatim),
+                Kind::Text { verbatim: true } => self.out.copy(data.start, data.end),
+                Kind::Text { verbatim: false } => self.text(data),
                 Kind::Comment if self.comments => {
                     self.out.put(b"<!--");
                     self.raw(self.document.slice(data.start + 4, data.end.saturating_sub(3)));
@@ -163,9 +165,15 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     /// Ends every open element whose last descendant lies before `node`.
     fn close_up_to(&mut self, node: u32) {
         while let Some(frame) = self.open.pop_if(|frame| frame.after <= node) {
-            self.out.put(b"</");
-            self.out.put(self.document.slice(frame.name.0, frame.name.1).as_bytes());
-            self.out.put(b">");
+            let (start, end) = frame.end_tag;
+            // `</name>`, as written if nothing else is in it; `<name/>` has none.
+            if end - start == frame.name.1 - frame.name.0 + 3 {
+                self.out.copy(start, end);
+            } else {
+                self.out.put(b"</");
+                self.out.copy(frame.name.0, frame.name.1);
+                self.out.put(b">");
+            }
             undo(&mut self.scope, &mut self.scope_undo, frame.scope_undo);
             undo(&mut self.rendered, &mut self.rendered_undo, frame.rendered_undo);
         }
@@ -174,20 +182,37 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     fn start(&mut self, node: u32, data: NodeData, apex: bool) {
         let document = self.document;
         let Some(element) = document.element_data(node) else { return };
+        let empty_tag = element.content_end == element.content_start && data.end == element.content_end;
         self.open.push(Frame {
             after: data.after,
             name: (element.name_start, element.name_end),
+            end_tag: if empty_tag { (0, 0) } else { (element.content_end, data.end) },
             scope_undo: self.scope_undo.len(),
             rendered_undo: self.rendered_undo.len(),
         });
         for declaration in document.declarations_of(element) {
             set(&mut self.scope, &mut self.scope_undo, declaration.prefix, declaration.uri);
         }
-        self.out.put(b"<");
-        self.out.put(document.slice(element.name_start, element.name_end).as_bytes());
-        self.namespaces(element, apex);
+        // With its `<`.
+        self.out.copy(data.start, element.name_end);
+        if !self.nothing_to_render(element, apex) {
+            self.namespaces(element, apex);
+        }
         self.attributes(node, element, apex);
-        self.out.put(b">");
+        self.out.copy_or_put(element.content_start - 1, b">");
+    }
+
+    /// What most elements are: within the apex, in namespaces that the output has.
+    fn nothing_to_render(&self, element: &ElementData, apex: bool) -> bool {
+        let rendered = |prefix| prefix == XML_PREFIX || at(&self.scope, prefix) == at(&self.rendered, prefix);
+        let attributes = self.document.attributes_of(element);
+        self.algorithm == Algorithm::Exclusive
+            && !apex
+            && rendered(element.prefix)
+            && attributes
+                .iter()
+                .all(|attribute| attribute.prefix == DEFAULT_PREFIX || rendered(attribute.prefix))
+            && self.listed.iter().all(|&prefix| rendered(prefix))
     }
 
     fn namespaces(&mut self, element: &ElementData, apex: bool) {
@@ -238,22 +263,16 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     fn attributes(&mut self, node: u32, element: &ElementData, apex: bool) {
         let document = self.document;
         let own = document.attributes_of(element);
+        let inherits =
+            apex && self.algorithm != Algorithm::Exclusive && document.node(node).parent != NO_NODE;
+        if !inherits && in_order(document, own) {
+            own.iter().for_each(|attribute| write_attribute(&mut self.out, document, attribute));
+            return;
+        }
         self.sorted.clear();
         self.sorted.extend_from_slice(own);
-        let mut base = None;
-        if apex && self.algorithm != Algorithm::Exclusive && document.node(node).parent != NO_NODE {
-            base = self.inherit(node);
-        }
-        if self.sorted.len() > 1 {
-            self.sorted.sort_by(|a, b| {
-                let by_namespace = if a.uri == b.uri {
-                    std::cmp::Ordering::Equal
-                } else {
-                    document.uris.at(a.uri).cmp(document.uris.at(b.uri))
-                };
-                by_namespace.then_with(|| local_name(document, a).cmp(local_name(document, b)))
-            });
-        }
+        let base = if inherits { self.inherit(node) } else { None };
+        self.sorted.sort_by(|a, b| order(document, a, b));
         let mut base_due = base.is_some();
         for attribute in &self.sorted {
             // The joined xml:base stands where its name sorts: first of its namespace.
@@ -261,20 +280,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 base_due = false;
                 write_base(&mut self.out, base.as_deref());
             }
-            self.out.put(b" ");
-            self.out.put(document.slice(attribute.name_start, attribute.name_end).as_bytes());
-            self.out.put(b"=\"");
-            let value = document.slice(attribute.value_start, attribute.value_end);
-            if attribute.verbatim {
-                self.out.put(value.as_bytes());
-            } else {
-                let out = &mut self.out;
-                // The reader has decoded this very slice before.
-                let _proved = text::decode(value, Place::Attribute, &mut |piece| {
-                    out.put_escaped(piece, attribute_escape);
-                });
-            }
-            self.out.put(b"\"");
+            write_attribute(&mut self.out, document, attribute);
         }
         if base_due {
             write_base(&mut self.out, base.as_deref());
@@ -324,12 +330,8 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         Some(joined)
     }
 
-    fn text(&mut self, data: NodeData, verbatim: bool) {
+    fn text(&mut self, data: NodeData) {
         let source = self.document.slice(data.start, data.end);
-        if verbatim {
-            self.out.put(source.as_bytes());
-            return;
-        }
         let out = &mut self.out;
         // The reader has decoded this very slice before.
         let _proved = text::decode(source, Place::Content, &mut |piece| out.put_escaped(piece, text_escape));
@@ -352,6 +354,45 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     }
 }
 
+/// Canonical XML 1.0 §2.2: by namespace name, then by local name; no namespace comes first.
+fn order(document: &Document, a: &AttributeData, b: &AttributeData) -> std::cmp::Ordering {
+    let by_namespace = if a.uri == b.uri {
+        std::cmp::Ordering::Equal
+    } else {
+        document.uris.at(a.uri).cmp(document.uris.at(b.uri))
+    };
+    by_namespace.then_with(|| local_name(document, a).cmp(local_name(document, b)))
+}
+
+fn in_order(document: &Document, attributes: &[AttributeData]) -> bool {
+    attributes.is_sorted_by(|a, b| order(document, a, b).is_lt())
+}
+
+fn write_attribute<S: Sink>(out: &mut Blocks<'_, '_, S>, document: &Document, attribute: &AttributeData) {
+    let AttributeData { name_start, name_end, value_start, value_end, .. } = *attribute;
+    // ` name="value"`, as written if it is written so.
+    if attribute.verbatim && value_start == name_end + 2 {
+        out.copy_or_put(name_start - 1, b" ");
+        out.copy(name_start, name_end);
+        out.copy_or_put(name_end, b"=");
+        out.copy_or_put(name_end + 1, b"\"");
+        out.copy(value_start, value_end);
+        return out.copy_or_put(value_end, b"\"");
+    }
+    out.put(b" ");
+    out.copy(name_start, name_end);
+    out.put(b"=\"");
+    if attribute.verbatim {
+        out.copy(value_start, value_end);
+    } else {
+        // The reader has decoded this very slice before.
+        let _proved = text::decode(document.slice(value_start, value_end), Place::Attribute, &mut |piece| {
+            out.put_escaped(piece, attribute_escape);
+        });
+    }
+    out.put(b"\"");
+}
+
 fn local_name<'d>(document: &'d Document, attribute: &AttributeData) -> &'d str {
     document.slice(attribute.local_start, attribute.name_end)
 }
@@ -360,7 +401,7 @@ fn sorts_after_base(document: &Document, attribute: &AttributeData) -> bool {
     (document.uris.at(attribute.uri), local_name(document, attribute)) > (namespace::XML, "base")
 }
 
-fn write_base<S: Sink>(out: &mut Blocks<'_, S>, value: Option<&str>) {
+fn write_base<S: Sink>(out: &mut Blocks<'_, '_, S>, value: Option<&str>) {
     // Canonical XML 1.1 §2.4: an empty result is not rendered.
     if let Some(value) = value.filter(|value| !value.is_empty()) {
         out.put(b" xml:base=\"");

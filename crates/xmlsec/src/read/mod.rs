@@ -10,6 +10,7 @@ mod tag;
 pub use error::{ReadError, ReadErrorKind};
 
 use crate::chars::{is_ncname, is_space, name_run_bytes};
+use crate::scan::{BLOCK_BYTES, MARKUP, SPECIAL};
 use crate::text::{self, CDATA_START, Place};
 use crate::tree::{Interned, Kind, NO_NODE, NodeData};
 use crate::{Document, Limits, namespace};
@@ -20,18 +21,39 @@ pub(crate) fn read(source: Vec<u8>, limits: &Limits) -> Result<Document, ReadErr
     if source.len() > bytes_max {
         return Err(ReadError { kind: Wrong::DocumentBytes, offset: bytes_max });
     }
-    let source = prolog::decode(source)?;
-    let mut reader = Reader::new(&source, limits);
+    let (source, blocks) = prolog::decode(source)?;
+    let mut reader = Reader::new(&source, &blocks, limits);
     reader.at = prolog::skip(&source)?;
     let root = reader.document()?;
     let Reader { tree, .. } = reader;
     Ok(Document { source, root, ..tree })
 }
 
+/// How many `<` there are.
+fn tags(bytes: &[u8], blocks: &[u8]) -> usize {
+    let with_markup = bytes.chunks(BLOCK_BYTES).zip(blocks).filter(|(_, flags)| **flags & MARKUP != 0);
+    with_markup.map(|(block, _)| block.iter().map(|&byte| u8::from(byte == b'<')).sum::<u8>() as usize).sum()
+}
+
+/// The place of the first `<`: near, mostly.
+#[inline]
+fn less(bytes: &[u8]) -> Option<usize> {
+    let near = bytes.get(..NEAR_BYTES).unwrap_or(bytes);
+    match near.iter().position(|&byte| byte == b'<') {
+        Some(index) => Some(index),
+        None => memchr::memchr(b'<', bytes.get(near.len()..)?).map(|index| near.len() + index),
+    }
+}
+
+/// Up to here a loop is quicker than a search that has to be set up.
+const NEAR_BYTES: usize = 16;
+
 /// The state between two tokens.
 struct Reader<'s> {
     source: &'s str,
     bytes: &'s [u8],
+    /// By block of the source: what it holds.
+    blocks: &'s [u8],
     limits: &'s Limits,
     at: usize,
     /// Everything of the document but its source.
@@ -52,18 +74,20 @@ struct Open {
 }
 
 impl<'s> Reader<'s> {
-    fn new(source: &'s str, limits: &'s Limits) -> Self {
+    fn new(source: &'s str, blocks: &'s [u8], limits: &'s Limits) -> Self {
         let mut prefixes = Interned::default();
         prefixes.push("");
         prefixes.push("xml");
         let mut uris = Interned::default();
         uris.push("");
         let xml = uris.push(namespace::XML);
+        let tags = tags(source.as_bytes(), blocks).min(limits.nodes_max);
         let tree = Document {
             source: String::new(),
-            nodes: Vec::new(),
-            elements: Vec::new(),
-            attributes: Vec::new(),
+            // Half the tags end elements; each may have text before it.
+            nodes: Vec::with_capacity(tags + tags / 2 + 1),
+            elements: Vec::with_capacity(tags / 2 + 1),
+            attributes: Vec::with_capacity(tags / 2),
             declarations: Vec::new(),
             prefixes,
             uris,
@@ -72,6 +96,7 @@ impl<'s> Reader<'s> {
         Self {
             source,
             bytes: source.as_bytes(),
+            blocks,
             limits,
             at: 0,
             tree,
@@ -122,17 +147,13 @@ impl<'s> Reader<'s> {
             self.at = end;
             return Ok(());
         }
-        let mut verbatim = true;
-        loop {
-            let segment = memchr::memchr(b'<', self.rest()).unwrap_or(self.rest().len());
-            verbatim &= self.segment(segment)?;
-            if !self.rest().starts_with(CDATA_START.as_bytes()) {
-                break;
-            }
+        let mut verbatim = self.segment()?;
+        while self.peek(0) == Some(b'<') && self.rest().starts_with(CDATA_START.as_bytes()) {
             verbatim = false;
             let length = memchr::memmem::find(self.rest(), b"]]>")
                 .ok_or_else(|| self.wrong(Wrong::CdataUnterminated))?;
             self.at += length + 3;
+            self.segment()?;
         }
         if self.at - start > self.limits.text_bytes_max {
             return Err(ReadError { kind: Wrong::TextBytes, offset: start + self.limits.text_bytes_max });
@@ -141,19 +162,41 @@ impl<'s> Reader<'s> {
             let run = self.source.get(start..self.at).unwrap_or_default();
             text::decode(run, Place::Content, &mut |_| {})
                 .map_err(|(kind, index)| ReadError { kind, offset: start + index })?;
+            verbatim = text::is_canonical(run, Place::Content);
         }
         self.push_node(Kind::Text { verbatim }, start)?;
         Ok(())
     }
 
-    /// Steps over character data without markup; tells whether it is canonical as it stands.
-    fn segment(&mut self, length: usize) -> Result<bool, ReadError> {
+    /// Steps over character data up to `<` or the end; tells whether it is surely canonical as it stands.
+    fn segment(&mut self) -> Result<bool, ReadError> {
         let start = self.at;
-        self.at += length;
-        let segment = self.bytes.get(start..self.at).unwrap_or_default();
-        if memchr::memchr3(b'&', b'\r', b'>', segment).is_none() {
+        let mut special = false;
+        loop {
+            let block = self.at / BLOCK_BYTES;
+            let flags = self.blocks.get(block).copied().unwrap_or(MARKUP);
+            let end = ((block + 1) * BLOCK_BYTES).min(self.bytes.len());
+            let within = self.bytes.get(self.at..end).unwrap_or_default();
+            let found = if flags & MARKUP == 0 { None } else { less(within) };
+            if flags & SPECIAL != 0 && !special {
+                let here = within.get(..found.unwrap_or(within.len())).unwrap_or_default();
+                special = here.iter().any(|byte| matches!(byte, b'&' | b'>' | b'\r'));
+            }
+            match found {
+                Some(length) => {
+                    self.at += length;
+                    break;
+                }
+                None => self.at = end,
+            }
+            if self.at >= self.bytes.len() {
+                break;
+            }
+        }
+        if !special {
             return Ok(true);
         }
+        let segment = self.bytes.get(start..self.at).unwrap_or_default();
         match memchr::memmem::find(segment, b"]]>") {
             Some(index) => Err(ReadError { kind: Wrong::CdataEnd, offset: start + index }),
             None => Ok(false),
@@ -230,6 +273,7 @@ impl<'s> Reader<'s> {
         Ok(number as u32)
     }
 
+    #[inline]
     fn skip_space(&mut self) -> bool {
         let start = self.at;
         while self.peek(0).is_some_and(is_space) {

@@ -4,11 +4,12 @@
 
 use super::{ReadError, Wrong};
 use crate::chars::is_space;
+use crate::scan::{self, BLOCK_BYTES, SUSPECT};
 
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
-/// Bytes to text: UTF-8 without characters that XML forbids.
-pub(super) fn decode(source: Vec<u8>) -> Result<String, ReadError> {
+/// Bytes to text, UTF-8 without characters that XML forbids; and what each of its blocks holds.
+pub(super) fn decode(source: Vec<u8>) -> Result<(String, Vec<u8>), ReadError> {
     match source.as_slice() {
         [0xFF, 0xFE, 0, 0, ..]
         | [0, 0, 0xFE, 0xFF, ..]
@@ -22,38 +23,36 @@ pub(super) fn decode(source: Vec<u8>) -> Result<String, ReadError> {
         }
         _ => {}
     }
-    let source = String::from_utf8(source)
-        .map_err(|error| ReadError { kind: Wrong::Utf8, offset: error.utf8_error().valid_up_to() })?;
-    match forbidden(source.as_bytes()) {
+    let blocks = scan::blocks(&source);
+    let suspects = || blocks.iter().enumerate().filter(|(_, flags)| **flags & SUSPECT != 0);
+    let source = if suspects().next().is_none() {
+        ascii(source)
+    } else {
+        let wrong = |error: std::string::FromUtf8Error| error.utf8_error().valid_up_to();
+        String::from_utf8(source).map_err(|error| ReadError { kind: Wrong::Utf8, offset: wrong(error) })?
+    };
+    match suspects().find_map(|(block, _)| forbidden(source.as_bytes(), block * BLOCK_BYTES)) {
         Some(offset) => Err(ReadError { kind: Wrong::Character, offset }),
-        None => Ok(source),
+        None => Ok((source, blocks)),
     }
 }
 
-/// The first character outside production 2; in valid UTF-8 these are controls, U+FFFE and U+FFFF.
-fn forbidden(bytes: &[u8]) -> Option<usize> {
-    const BLOCK_BYTES: usize = 64;
-    let control = |byte: u8| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
-    let mut start = 0;
-    for block in bytes.chunks(BLOCK_BYTES) {
-        // Folded without a branch, so that the compiler can take many bytes at once.
-        let suspect = block.iter().fold(false, |suspect, &byte| suspect | control(byte) | (byte == 0xEF));
-        if suspect {
-            let wrong = block.iter().enumerate().position(|(index, &byte)| {
-                control(byte)
-                    || (byte == 0xEF
-                        && matches!(
-                            bytes.get(start + index + 1..start + index + 3),
-                            Some([0xBF, 0xBE | 0xBF])
-                        ))
-            });
-            if let Some(index) = wrong {
-                return Some(start + index);
-            }
-        }
-        start += block.len();
-    }
-    None
+/// Checking again what every block has just shown would cost as much as the whole scan.
+#[allow(unsafe_code, reason = "one pass instead of two over every byte of a message")]
+fn ascii(source: Vec<u8>) -> String {
+    debug_assert!(source.is_ascii());
+    // SAFETY: no block is SUSPECT, so every byte is ASCII, and ASCII is UTF-8.
+    unsafe { String::from_utf8_unchecked(source) }
+}
+
+/// The first character outside production 2 that begins in the block at `start`; in valid UTF-8 these are controls, U+FFFE and U+FFFF.
+fn forbidden(bytes: &[u8], start: usize) -> Option<usize> {
+    let block = bytes.get(start..(start + BLOCK_BYTES).min(bytes.len())).unwrap_or_default();
+    let index = block.iter().enumerate().position(|(index, &byte)| {
+        let after = || bytes.get(start + index + 1..start + index + 3);
+        (byte < 0x20 && !is_space(byte)) || (byte == 0xEF && matches!(after(), Some([0xBF, 0xBE | 0xBF])))
+    });
+    index.map(|index| start + index)
 }
 
 /// Where the markup begins: after a byte order mark and a well-formed XML declaration.

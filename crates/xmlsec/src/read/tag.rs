@@ -2,7 +2,7 @@
 //!
 //! Sources: XML 1.0 §3.1; Namespaces in XML 1.0 §3, §5, §6; Canonical XML 1.0 §1.3 (relative namespace names).
 
-use super::{Open, ReadError, Reader, Wrong};
+use super::{NEAR_BYTES, Open, ReadError, Reader, Wrong};
 use crate::chars::is_ncname_start;
 use crate::namespace;
 use crate::text::{self, Place};
@@ -154,12 +154,17 @@ impl<'s> Reader<'s> {
         let quote = quote.ok_or_else(|| self.wrong(Wrong::AttributeQuote))?;
         self.at += 1;
         let start = self.at;
-        let length = memchr::memchr(quote, self.rest()).ok_or_else(|| self.wrong(Wrong::AttributeQuote))?;
+        let near = self.rest().get(..NEAR_BYTES).unwrap_or_default();
+        let length = match near.iter().position(|&byte| byte == quote) {
+            Some(length) => length,
+            None => memchr::memchr(quote, self.rest()).ok_or_else(|| self.wrong(Wrong::AttributeQuote))?,
+        };
         if length > self.limits.attribute_bytes_max {
             return Err(self.wrong(Wrong::AttributeBytes));
         }
         let value = self.source.get(start..start + length).unwrap_or_default();
-        let verbatim = !value.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'"' | b'\t' | b'\n' | b'\r'));
+        let verbatim = text::is_canonical(value, Place::Attribute);
+        // What is canonical has no escape but those that decode.
         if !verbatim {
             text::decode(value, Place::Attribute, &mut |_| {})
                 .map_err(|(kind, index)| ReadError { kind, offset: start + index })?;
@@ -265,6 +270,9 @@ impl<'s> Reader<'s> {
         if count < 2 {
             return Ok(());
         }
+        if count <= PAIRWISE_MAX {
+            return self.refuse_equal_pairs(attributes_start);
+        }
         let attributes = &self.tree.attributes;
         let source = self.source;
         let key = |index: &u32| {
@@ -287,8 +295,46 @@ impl<'s> Reader<'s> {
         Ok(())
     }
 
+    /// For the few attributes that elements have, comparing each with each is quicker than sorting.
+    fn refuse_equal_pairs(&self, attributes_start: usize) -> Result<(), ReadError> {
+        let mut own = self.tree.attributes.get(attributes_start..).unwrap_or_default();
+        let local = |a: &AttributeData| self.bytes.get(a.local_start as usize..a.name_end as usize);
+        let mut first: Option<u32> = None;
+        while let [one, others @ ..] = own {
+            for other in others {
+                let alike = one.uri == other.uri
+                    && one.name_end - one.local_start == other.name_end - other.local_start;
+                if alike && local(one) == local(other) {
+                    first = Some(first.map_or(other.name_start, |before| before.min(other.name_start)));
+                }
+            }
+            own = others;
+        }
+        match first {
+            Some(offset) => Err(ReadError { kind: Wrong::AttributeDuplicate, offset: offset as usize }),
+            None => Ok(()),
+        }
+    }
+
     /// Reads a name; `none` is what is wrong if there is none.
     fn qualified_name(&mut self, none: Wrong) -> Result<Name<'s>, ReadError> {
+        let start = self.at;
+        if let Some((length, colon)) =
+            ascii_name(self.rest()).filter(|(length, _)| *length <= self.limits.name_bytes_max)
+        {
+            let end = start + length;
+            let local_start = colon.map_or(start, |colon| start + colon + 1);
+            let prefix = colon.map_or("", |colon| self.source.get(start..start + colon).unwrap_or_default());
+            let local = self.source.get(local_start..end).unwrap_or_default();
+            self.at = end;
+            return Ok(Name { start, local_start, end, prefix, local });
+        }
+        self.unusual_name(none)
+    }
+
+    /// A name with letters beyond ASCII, or something that is none.
+    #[cold]
+    fn unusual_name(&mut self, none: Wrong) -> Result<Name<'s>, ReadError> {
         let start = self.at;
         let name = self.name()?;
         let wrong = |kind| Err(ReadError { kind, offset: start });
@@ -307,6 +353,51 @@ impl<'s> Reader<'s> {
         Ok(Name { start, local_start: start + name.len() - local.len(), end: self.at, prefix, local })
     }
 }
+
+/// The length of the qualified name that `bytes` begins with, and where its colon is; none if it is not that simple.
+#[inline]
+fn ascii_name(bytes: &[u8]) -> Option<(usize, Option<usize>)> {
+    let (mut colon, mut part_start) = (None, 0);
+    for (index, &byte) in bytes.iter().enumerate() {
+        match NAME_CLASS[usize::from(byte)] {
+            NAME_START => {}
+            NAME_MORE if index > part_start => {}
+            COLON if colon.is_none() && index > 0 => (colon, part_start) = (Some(index), index + 1),
+            NAME_END if index > part_start => return Some((index, colon)),
+            _ => return None,
+        }
+    }
+    None
+}
+
+const NAME_END: u8 = 0;
+const NAME_START: u8 = 1;
+const NAME_MORE: u8 = 2;
+const COLON: u8 = 3;
+const NOT_ASCII: u8 = 4;
+
+/// What each byte is to a name.
+const NAME_CLASS: [u8; 256] = {
+    let mut table = [NOT_ASCII; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        table[byte] = if b.is_ascii_alphabetic() || b == b'_' {
+            NAME_START
+        } else if b.is_ascii_digit() || b == b'-' || b == b'.' {
+            NAME_MORE
+        } else if b == b':' {
+            COLON
+        } else {
+            NAME_END
+        };
+        byte += 1;
+    }
+    table
+};
+
+/// Up to so many attributes are compared each with each.
+const PAIRWISE_MAX: usize = 8;
 
 /// Whether a namespace name has a scheme and only what RFC 3986 lets a URI reference have.
 ///
