@@ -134,8 +134,15 @@ impl SenderTrust {
     /// # Errors
     /// As [`read_crls`].
     pub fn reload(&self) -> Result<(), TrustError> {
-        self.crls.store(Arc::new(CrlSet::new(read_crls(&self.crl_paths)?)));
+        put_if_new(&self.crls, read_crls(&self.crl_paths)?);
         Ok(())
+    }
+}
+
+/// Puts the lists in force, unless they are the very same: paths that were judged by those stay remembered.
+fn put_if_new(in_force: &ArcSwap<CrlSet>, fresh: Vec<Crl>) {
+    if !in_force.load().ders().eq(fresh.iter().map(Crl::der)) {
+        in_force.store(Arc::new(CrlSet::new(fresh)));
     }
 }
 
@@ -198,7 +205,7 @@ impl TsaClient {
     pub fn reload(&self) {
         for authority in &self.authorities {
             match read_crls(&authority.setup.crls) {
-                Ok(crls) => authority.crls.store(Arc::new(CrlSet::new(crls))),
+                Ok(crls) => put_if_new(&authority.crls, crls),
                 Err(error) => {
                     tracing::error!(event = "tsa.crls-unreadable", authority = authority.setup.name, %error)
                 }

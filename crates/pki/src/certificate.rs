@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 5280 §4.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use openssl::x509::X509;
@@ -11,6 +11,7 @@ use x509_parser::oid_registry::asn1_rs::FromDer as _;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::X509Certificate;
 
+use crate::cache::Cache;
 use crate::der;
 use crate::digest::sha256;
 pub use crate::key::{KeyKind, PublicKey, VerifyError, WeakKey};
@@ -89,13 +90,31 @@ impl CertificateError {
 impl Certificate {
     /// Reads one certificate; the input must end with it.
     ///
+    /// One that stood in a valid path lately is not parsed again, nor its key: see [`Certificate::remember`].
+    ///
     /// # Errors
     /// `Malformed`.
     pub fn from_der(bytes: &[u8]) -> Result<Self, CertificateError> {
-        let malformed = || CertificateError::Malformed;
         if bytes.len() > CERTIFICATE_BYTES_MAX {
-            return Err(malformed());
+            return Err(CertificateError::Malformed);
         }
+        let fingerprint = sha256(bytes);
+        match REMEMBERED.get(&fingerprint) {
+            Some(known) => Ok(known),
+            None => Self::parse(bytes, fingerprint),
+        }
+    }
+
+    /// Keeps the parsed form for [`Certificate::from_der`], at most `REMEMBERED_MAX` of them. Only what stands in a valid path
+    /// is kept: nobody can fill the memory with certificates of his own making.
+    pub(crate) fn remember(&self) {
+        if REMEMBERED.get(&self.0.fingerprint).is_none() {
+            REMEMBERED.insert(self.0.fingerprint, self.clone());
+        }
+    }
+
+    fn parse(bytes: &[u8], fingerprint: [u8; 32]) -> Result<Self, CertificateError> {
+        let malformed = || CertificateError::Malformed;
         der::check_deep(bytes).map_err(|_| malformed())?;
         der::signed_part(bytes, &[der::tag::CONTEXT_0, der::tag::INTEGER]).map_err(|_| malformed())?;
         let openssl = X509::from_der(bytes).map_err(|_| malformed())?;
@@ -108,7 +127,7 @@ impl Certificate {
         };
         let key = openssl.public_key().map_err(|_| malformed())?;
         let inner = Inner {
-            fingerprint: sha256(bytes),
+            fingerprint,
             subject: Name::read(parsed.subject()),
             issuer: Name::read(parsed.issuer()),
             serial: parsed.raw_serial().to_vec(),
@@ -382,3 +401,8 @@ impl std::fmt::Display for Name {
 }
 
 const CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
+
+/// Parsed certificates that are remembered, of the whole process: parsing depends on nothing but the bytes.
+const REMEMBERED_MAX: usize = 4096;
+
+static REMEMBERED: LazyLock<Cache<[u8; 32], Certificate>> = LazyLock::new(|| Cache::new(REMEMBERED_MAX));

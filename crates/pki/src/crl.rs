@@ -4,6 +4,7 @@
 //! Source: RFC 5280 §5 and §6.3.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use x509_parser::prelude::CertificateRevocationList;
 
 use crate::certificate::{Certificate, KeyKind};
 use crate::der::{self, DerError, tag};
+use crate::window::Window;
 
 /// One CRL; whose signature is good is judged when a path asks.
 #[derive(Clone)]
@@ -305,30 +307,58 @@ pub(crate) enum CrlAnswer {
     Missing,
 }
 
-/// The CRLs at hand.
-#[derive(Clone, Debug, Default)]
-pub struct CrlSet(Vec<Crl>);
+/// The CRLs at hand. Nothing in a set ever changes: fresh lists are a new set.
+#[derive(Clone, Debug)]
+pub struct CrlSet {
+    crls: Vec<Crl>,
+    /// Tells one set from every other: a path judged by one is not judged by another.
+    identity: u64,
+}
+
+impl Default for CrlSet {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
 
 impl CrlSet {
     /// Holds them.
     pub fn new(crls: Vec<Crl>) -> Self {
-        Self(crls)
+        static SETS: AtomicU64 = AtomicU64::new(0);
+        Self { crls, identity: SETS.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Equal for clones of one set only.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// The times around `at` at which the same lists are current as at `at`.
+    pub(crate) fn window(&self, at: Timestamp) -> Window {
+        let mut window = Window::ALWAYS;
+        for crl in &self.crls {
+            window.keep_side_of_begin(crl.this_update(), at);
+            if let Some(next) = crl.next_update() {
+                window.keep_side_of_last(next, at);
+            }
+        }
+        window
     }
 
     /// Their bytes.
     pub fn ders(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().map(Crl::der)
+        self.crls.iter().map(Crl::der)
     }
 
     /// The lists.
     pub fn crls(&self) -> &[Crl] {
-        &self.0
+        &self.crls
     }
 
     /// Judges one certificate at `at`: a list that was made later, or whose next one should be there, does not count.
     pub(crate) fn judge(&self, certificate: &Certificate, issuer: &Certificate, at: Timestamp) -> CrlAnswer {
         let mut answer = CrlAnswer::Missing;
-        for crl in self.0.iter().filter(|crl| crl.covers(certificate) && crl.is_of(issuer)) {
+        for crl in self.crls.iter().filter(|crl| crl.covers(certificate) && crl.is_of(issuer)) {
             let current = crl.this_update() <= at && crl.next_update().is_some_and(|next| at <= next);
             if !current {
                 if answer == CrlAnswer::Missing {

@@ -4,6 +4,7 @@
 
 pub mod aead;
 pub mod algorithm;
+mod cache;
 pub mod certificate;
 mod cms;
 pub mod crl;
@@ -14,3 +15,4 @@ pub mod path;
 pub mod random;
 pub mod signer;
 pub mod tsp;
+mod window;

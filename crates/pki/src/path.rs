@@ -2,17 +2,21 @@
 //!
 //! Source: RFC 5280 §6; `security.md` rows 43–46.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use openssl::stack::Stack;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509StoreContext};
 
+use crate::cache::Cache;
 use crate::certificate::Certificate;
 use crate::crl::{CrlAnswer, CrlSet};
+use crate::window::Window;
 
 /// What a leaf is to be used for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Purpose {
     /// Signing a message (WS-Security).
     MessageSigning,
@@ -36,15 +40,36 @@ pub enum Revocation<'a> {
 }
 
 /// Certificates that are trusted by their keys, and intermediates that help to reach them.
+///
+/// Neither ever changes: other anchors are another value, with a memory of its own.
 pub struct TrustAnchors {
     anchors: Vec<Certificate>,
     intermediates: Vec<Certificate>,
+    held: Cache<Question, Held>,
 }
 
 /// A path that held: leaf first, anchor last. Only [`TrustAnchors::validate`] makes one.
 #[derive(Clone, Debug)]
 pub struct ValidPath {
-    chain: Vec<Certificate>,
+    chain: Arc<[Certificate]>,
+}
+
+/// What was asked, but for the time and the revocation data. Certificates stand by the SHA-256 of their bytes.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Question {
+    leaf: [u8; 32],
+    extra: Vec<[u8; 32]>,
+    purpose: Purpose,
+    revocation_checked: bool,
+}
+
+/// A path that held, and what that rests on.
+#[derive(Clone, Debug)]
+struct Held {
+    path: ValidPath,
+    /// [`CrlSet::identity`]; none where revocation was not asked for.
+    judged_by: Option<u64>,
+    window: Window,
 }
 
 /// Why a path does not hold: the most telling reason.
@@ -165,7 +190,7 @@ impl ValidPath {
 impl TrustAnchors {
     /// Anchors are trusted for their keys; intermediates for nothing.
     pub fn new(anchors: Vec<Certificate>, intermediates: Vec<Certificate>) -> Self {
-        Self { anchors, intermediates }
+        Self { anchors, intermediates, held: Cache::new(PATHS_HELD_MAX) }
     }
 
     /// The anchors.
@@ -173,11 +198,57 @@ impl TrustAnchors {
         &self.anchors
     }
 
+    /// How many paths are remembered now.
+    pub fn paths_held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Finds and judges a path from `leaf`, over `extra` and the known intermediates, at the time `at`.
+    ///
+    /// A path that held is remembered, at most [`PATHS_HELD_MAX`] of them, and given again to the same question, while every
+    /// certificate of it is valid and as long as the same lists of the same [`CrlSet`] are current. No refusal is remembered.
     ///
     /// # Errors
     /// [`PathError`]: the fault of who presents the leaf, but for missing and stale CRLs, which the operator mends.
     pub fn validate(
+        &self,
+        leaf: &Certificate,
+        extra: &[Certificate],
+        revocation: Revocation<'_>,
+        purpose: Purpose,
+        at: Timestamp,
+    ) -> Result<ValidPath, PathError> {
+        let judged_by = revocation.identity();
+        let question = Question {
+            leaf: leaf.fingerprint(),
+            extra: extra.iter().map(Certificate::fingerprint).collect(),
+            purpose,
+            revocation_checked: judged_by.is_some(),
+        };
+        if let Some(held) = self.held.get(&question)
+            && held.judged_by == judged_by
+            && held.window.contains(at)
+        {
+            return Ok(held.path);
+        }
+        let found = self.find(leaf, extra, revocation, purpose, at);
+        match &found {
+            Ok(path) => {
+                path.chain.iter().for_each(Certificate::remember);
+                // Fresh revocation data: nothing that was judged by what is gone stays.
+                if judged_by.is_some() {
+                    self.held.retain(|held| held.judged_by.is_none() || held.judged_by == judged_by);
+                }
+                let window = path.window(at).and(revocation.window(at));
+                self.held.insert(question, Held { path: path.clone(), judged_by, window });
+            }
+            Err(_) => self.held.remove(&question),
+        }
+        found
+    }
+
+    /// [`TrustAnchors::validate`], as if for the first time.
+    fn find(
         &self,
         leaf: &Certificate,
         extra: &[Certificate],
@@ -233,7 +304,7 @@ impl TrustAnchors {
         }
         let malformed =
             |_| PathError::Rule { subject: subject(), reason: "a certificate of the path".into() };
-        let chain: Vec<Certificate> = chain
+        let chain: Arc<[Certificate]> = chain
             .iter()
             .map(|der| self.known(leaf, extra, der))
             .collect::<Result<_, _>>()
@@ -271,6 +342,23 @@ impl TrustAnchors {
     }
 }
 
+impl Revocation<'_> {
+    fn identity(&self) -> Option<u64> {
+        match self {
+            Self::HardFail(crls) => Some(crls.identity()),
+            Self::NotChecked => None,
+        }
+    }
+
+    /// When it says the same as at `at`.
+    fn window(&self, at: Timestamp) -> Window {
+        match self {
+            Self::HardFail(crls) => crls.window(at),
+            Self::NotChecked => Window::ALWAYS,
+        }
+    }
+}
+
 fn store_error(
     leaf: &Certificate,
     error: openssl::x509::X509VerifyResult,
@@ -292,9 +380,19 @@ fn store_error(
 }
 
 impl ValidPath {
+    /// When every certificate of it is valid, anchor included. OpenSSL judges whole seconds, and to it the last one is past.
+    fn window(&self, at: Timestamp) -> Window {
+        let mut window = Window::ALWAYS;
+        for certificate in self.chain.iter() {
+            window.keep_side_of_begin(certificate.not_before(), at);
+            window.keep_side_of_begin(certificate.not_after(), at);
+        }
+        window
+    }
+
     /// Keys of every certificate, and the algorithms that those below the anchor were issued with.
     fn check_strength(&self) -> Result<(), PathError> {
-        for certificate in &self.chain {
+        for certificate in self.chain.iter() {
             let subject = || certificate.subject().to_string();
             certificate
                 .public_key()
@@ -429,3 +527,6 @@ const SHA2_SIGNATURES: [&str; 6] = [
 ];
 
 const DEPTH_MAX: i32 = 8;
+
+/// Paths remembered by one set of anchors: some for each application of every institution.
+pub const PATHS_HELD_MAX: usize = 4096;

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod crl;
+mod held;
 mod kit;
 mod path;
 mod signature;
