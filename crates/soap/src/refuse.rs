@@ -14,7 +14,7 @@ pub(crate) fn refusal(
     Refusal {
         code,
         check,
-        seen: erds::record::bounded(seen),
+        seen: erds::record::bounded(if seen.is_empty() { "an empty value" } else { seen }),
         expected: expected.to_owned(),
         remedy: remedy.to_owned(),
     }

@@ -5,8 +5,8 @@ mod forge;
 #[path = "../../../crates/soap/tests/security/kit/people.rs"]
 mod people;
 
-pub(crate) use forge::{Forge, Ref, der};
-pub(crate) use people::{Identity, KeyKind, Person, Pki, pki};
+pub(crate) use forge::{Forge, Pss, Ref, der};
+pub(crate) use people::{Identity, KeyKind, Person, Pki, Use, Wish, pki};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,11 @@ pub(crate) const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 pub(crate) const EXC: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
 pub(crate) const X509V3: &str =
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v3";
+pub(crate) const STR_TRANSFORM: &str =
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#STR-Transform";
 pub(crate) const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
 pub(crate) const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
+pub(crate) const ECDSA_SHA384: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384";
 pub(crate) const ECDSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256";
 pub(crate) const ACCEPTED: &str = "accepted 0244640631 urn:be:test:alice GetStatusRequest 0123456789ABC";
 
@@ -75,7 +78,7 @@ fn append(name: &str, line: &str) {
 fn write_pki() {
     static WRITTEN: Once = Once::new();
     WRITTEN.call_once(|| {
-        let anchors = pki().anchors();
+        let anchors = pki().anchors(&[]);
         let path =
             anchors.validate(&ALICE.read(), &[], Revocation::NotChecked, Purpose::MessageSigning, now());
         write("fixed/root.der", anchors.anchors()[0].der());
@@ -116,7 +119,7 @@ pub(crate) fn outcome(message: impl AsRef<[u8]>, setting: &Setting<'_>) -> Strin
 
 /// The setting's letters, the Content-Type, the body.
 fn input(message: &[u8], setting: &Setting<'_>) -> Vec<u8> {
-    let anchors = pki().anchors();
+    let anchors = pki().anchors(&[]);
     let mut policy = Policy::new(&anchors, Revocation::NotChecked, now());
     if let Some(change) = setting.policy {
         change(&mut policy);

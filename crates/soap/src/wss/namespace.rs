@@ -19,6 +19,9 @@ pub const BASE64_BINARY: &str =
 /// `ValueType` of a token that is one X.509 certificate.
 pub const X509_V3: &str =
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v3";
+/// `ValueType` of a token that is a PKIPath: certificates from the authority's side down to the signer's.
+pub const X509_PKI_PATH: &str =
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509PKIPathv1";
 /// `ValueType` of a KeyIdentifier that is a subject key identifier.
 pub const X509_SKI: &str =
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509SubjectKeyIdentifier";

@@ -3,20 +3,26 @@
 //! Sources: SOAP Message Security 1.0 §7, X.509 Token Profile 1.0 §3; `security.md` rows 9, 38–42; `clients.md` 5.
 
 use super::name;
-use super::namespace::{BASE64_BINARY, DS, THUMBPRINT_SHA1, WSSE, WSU, X509_SKI, X509_V3};
+use super::namespace::{BASE64_BINARY, DS, THUMBPRINT_SHA1, WSSE, WSU, X509_PKI_PATH, X509_SKI, X509_V3};
 use super::refuse::security;
 use super::thumbprint::sha1;
 use erds::refusal::Refusal;
 use pki::certificate::Certificate;
+use pki::der::{self, tag};
 use std::borrow::Cow;
 use xmlsec::Element;
 
 /// Bytes of one certificate: real ones have some two thousand.
 const CERTIFICATE_BYTES_MAX: usize = 16 << 10;
 
+/// Certificates of one PKIPath: a signer's, and three authorities above it.
+const PATH_CERTIFICATES_MAX: usize = 4;
+
 /// The signer's certificate and where it came from.
 pub(super) struct Token<'d> {
     pub(super) certificate: Certificate,
+    /// What came along with it: help in finding a path, and trusted for nothing.
+    pub(super) authorities: Vec<Certificate>,
     /// KeyInfo's own SecurityTokenReference: the only one that an STR-Transform may be on.
     pub(super) reference: Element<'d>,
 }
@@ -38,8 +44,8 @@ pub(super) fn resolve<'d>(
         .ok_or_else(|| form("wss.key-info.reference", "none or several", "one reference to the token"))?;
     let certificate = match (named.namespace(), named.local_name()) {
         (WSSE, "Reference") => {
-            let token = by_reference(named, carried)?;
-            return Ok(Token { certificate: binary_token(token)?, reference });
+            let (certificate, authorities) = binary_token(by_reference(named, carried)?)?;
+            return Ok(Token { certificate, authorities, reference });
         }
         (WSSE, "KeyIdentifier") => by_key_identifier(named, candidates)?,
         (DS, "X509Data") => by_x509_data(named, candidates)?,
@@ -53,17 +59,19 @@ pub(super) fn resolve<'d>(
     };
     // A second token beside the one that is used would be one that nobody looks at.
     match carried {
-        Some(token) if binary_token(token)?.der() != certificate.der() => {
+        Some(token) if binary_token(token)?.0.der() != certificate.der() => {
             Err(form("wss.token.several", "a token that KeyInfo does not name", "one token"))
         }
-        _ => Ok(Token { certificate, reference }),
+        _ => Ok(Token { certificate, authorities: Vec::new(), reference }),
     }
 }
 
 fn by_reference<'d>(reference: Element<'d>, carried: Option<Element<'d>>) -> Result<Element<'d>, Refusal> {
-    let kind = reference.attribute(None, "ValueType");
-    if kind.as_deref().is_some_and(|kind| kind != X509_V3) {
-        return Err(form("wss.token.value-type", kind.as_deref().unwrap_or_default(), X509_V3));
+    let stated = |element: Element<'_>| element.attribute(None, "ValueType").map(Cow::into_owned);
+    if let Some(kind) = stated(reference)
+        && carried.and_then(stated).is_none_or(|carried| carried != kind)
+    {
+        return Err(form("wss.token.value-type", &kind, "the ValueType of the token"));
     }
     let uri = reference.attribute(None, "URI").unwrap_or_default();
     let token = carried.filter(|token| {
@@ -75,14 +83,37 @@ fn by_reference<'d>(reference: Element<'d>, carried: Option<Element<'d>>) -> Res
     })
 }
 
-/// Reads a BinarySecurityToken: exactly one X.509 certificate in DER.
-pub(super) fn binary_token(token: Element<'_>) -> Result<Certificate, Refusal> {
+/// Reads a BinarySecurityToken: the signer's certificate in DER, and those above it where it is a PKIPath.
+fn binary_token(token: Element<'_>) -> Result<(Certificate, Vec<Certificate>), Refusal> {
     let kind = token.attribute(None, "ValueType").unwrap_or_default();
-    if kind != X509_V3 {
-        return Err(form("wss.token.value-type", &kind, X509_V3));
-    }
     encoding(token)?;
-    certificate(&decoded(token)?)
+    match kind.as_ref() {
+        X509_V3 => Ok((certificate(&decoded(token)?)?, Vec::new())),
+        X509_PKI_PATH => path(&decoded(token)?),
+        other => Err(form("wss.token.value-type", other, X509_V3)),
+    }
+}
+
+/// `PkiPath ::= SEQUENCE OF Certificate`, the signer's last (X.509 §9.4), each issued by the one before it.
+fn path(bytes: &[u8]) -> Result<(Certificate, Vec<Certificate>), Refusal> {
+    let refused = |seen: &str| {
+        form("wss.token.path", seen, "a PKIPath in DER: one to four certificates, the signer's last")
+    };
+    let list = der::whole(bytes, tag::SEQUENCE).and_then(|sequence| sequence.all(tag::SEQUENCE));
+    let list = list.map_err(|_| refused("no SEQUENCE of certificates"))?;
+    if list.len() > PATH_CERTIFICATES_MAX {
+        return Err(refused(&format!("{} certificates", list.len())));
+    }
+    let mut path = list.iter().map(|one| certificate(one.whole)).collect::<Result<Vec<_>, _>>()?;
+    let signer = path.pop().ok_or_else(|| refused("no certificate"))?;
+    let mut below = &signer;
+    for above in path.iter().rev() {
+        if above.subject().der() != below.issuer().der() {
+            return Err(refused("a certificate that is not its successor's issuer"));
+        }
+        below = above;
+    }
+    Ok((signer, path))
 }
 
 fn by_key_identifier(identifier: Element<'_>, candidates: &[Certificate]) -> Result<Certificate, Refusal> {
@@ -187,7 +218,12 @@ fn decoded(element: Element<'_>) -> Result<Vec<u8>, Refusal> {
         form("wss.token.content", "an element", "base64 of one DER certificate or identifier")
     })?;
     if text.len() > 2 * CERTIFICATE_BYTES_MAX {
-        return Err(form("wss.token.size", "more", &format!("at most {CERTIFICATE_BYTES_MAX} bytes")));
+        let seen = format!("{} characters", text.len());
+        return Err(form(
+            "wss.token.size",
+            &seen,
+            &format!("at most {} characters", 2 * CERTIFICATE_BYTES_MAX),
+        ));
     }
     xmlsec::base64::decode_text(&text)
         .map_err(|_| form("wss.token.content", "text that is not base64", "base64 of one DER certificate"))

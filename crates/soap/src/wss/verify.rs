@@ -28,7 +28,13 @@ pub(super) fn prove(envelope: &Envelope, policy: &Policy<'_>) -> Result<(ValidPa
     let token = token::resolve(signature.key_info(), header.token, policy.candidates)?;
     let path = policy
         .anchors
-        .validate(&token.certificate, &[], policy.revocation, Purpose::MessageSigning, policy.now)
+        .validate(
+            &token.certificate,
+            &token.authorities,
+            policy.revocation,
+            Purpose::MessageSigning,
+            policy.now,
+        )
         .map_err(|error| refused_path(&error))?;
     let key = path.leaf().public_key();
     let verified = verified(tree, &signature, &header, &token, key, &policy.profile)
@@ -127,7 +133,7 @@ fn told(
         let header = header::read(tree).ok()?;
         let signature = Signature::parse(header.signature).ok()?;
         let reference = signature.key_info()?.children().next()?;
-        let token = Token { certificate: certificate.clone(), reference };
+        let token = Token { certificate: certificate.clone(), authorities: Vec::new(), reference };
         verified(tree, &signature, &header, &token, key, profile).ok()
     };
     if mismatch && holds_as_sent().is_some() { not_expanded() } else { refused_signature(error) }
@@ -154,7 +160,7 @@ fn refused_path(error: &PathError) -> Refusal {
             FaultCode::Soa02002,
             error.code(),
             "no current revocation list",
-            "",
+            "a current one of every authority in the path",
             "Nothing was accepted; send again later.",
         ),
         PathError::UnknownIssuer { .. } => security(

@@ -15,6 +15,104 @@ fn rsa_by_hand() {
 #[test]
 fn ecdsa_by_hand() {
     check(Forge::new(&BOB).sign(), "accepted 0206731645 urn:be:test:bob GetStatusRequest 0123456789ABC");
+    let longer = pki().issue(&Person::alice(), KeyKind::P384);
+    check(Forge::new(&longer).sign(), ACCEPTED);
+    let mut mixed = Forge::new(&longer);
+    mixed.method = ECDSA_SHA256.to_owned();
+    check(mixed.sign(), "SOA-01001 wss.signature.value");
+}
+
+fn pss(method: &str, parameters: &str, pss: Pss) -> String {
+    let mut forge = Forge::new(&ALICE);
+    method.clone_into(&mut forge.method);
+    parameters.clone_into(&mut forge.parameters);
+    forge.pss = Some(pss);
+    forge.sign()
+}
+
+#[test]
+fn rsa_pss_with_and_without_its_parameters() {
+    const SHA256_MGF1: &str = "http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1";
+    const RSA_PSS: &str = "http://www.w3.org/2007/05/xmldsig-more#rsa-pss";
+    let digest = |uri: &str| format!("<ds:DigestMethod Algorithm=\"{uri}\"/>");
+    let said = |hash: &str, mask: &str, salt: &str, trailer: &str| {
+        format!(
+            "<m:RSAPSSParams xmlns:m=\"http://www.w3.org/2007/05/xmldsig-more#\">{}<m:MaskGenerationFunction \
+             Algorithm=\"http://www.w3.org/2007/05/xmldsig-more#{mask}\">{}</m:MaskGenerationFunction>\
+             <m:SaltLength>{salt}</m:SaltLength><m:TrailerField>{trailer}</m:TrailerField></m:RSAPSSParams>",
+            digest(hash),
+            digest(SHA256),
+        )
+    };
+    let usual = said(SHA256, "MGF1", "32", "1");
+    let none = "<m:RSAPSSParams xmlns:m=\"http://www.w3.org/2007/05/xmldsig-more#\"/>";
+    check(pss(SHA256_MGF1, "", Pss::default()), ACCEPTED);
+    for parameters in [usual.as_str(), none, ""] {
+        check(pss(RSA_PSS, parameters, Pss::default()), ACCEPTED);
+    }
+    check(pss(SHA256_MGF1, &usual, Pss::default()), "SOA-01001 xmlsec.signature.schema");
+    check(pss(RSA_PSS, &format!("{usual}{usual}"), Pss::default()), "SOA-01001 xmlsec.signature.schema");
+    check(
+        pss(RSA_PSS, &usual.replace("<m:SaltLength>", "<m:Salt/><m:SaltLength>"), Pss::default()),
+        "SOA-01001 xmlsec.signature.schema",
+    );
+    // Off the list by name, whatever the value is.
+    for other in [
+        said("http://www.w3.org/2000/09/xmldsig#sha1", "MGF1", "32", "1"),
+        said("http://www.w3.org/2001/04/xmlenc#sha512", "MGF1", "32", "1"),
+        said(SHA256, "MGF2", "32", "1"),
+        said(SHA256, "MGF1", "20", "1"),
+        said(SHA256, "MGF1", "0", "1"),
+        said(SHA256, "MGF1", "32", "2"),
+    ] {
+        check(pss(RSA_PSS, &other, Pss::default()), "SOA-01001 wss.algorithm.signature");
+    }
+    // On the list by name, and the value is made otherwise.
+    for other in [
+        Pss { hash: openssl::hash::MessageDigest::sha512(), ..Pss::default() },
+        Pss { mask: openssl::hash::MessageDigest::sha1(), ..Pss::default() },
+        Pss { salt_bytes: 0, ..Pss::default() },
+        Pss { salt_bytes: 20, ..Pss::default() },
+    ] {
+        check(pss(RSA_PSS, &usual, other), "SOA-01001 wss.signature.value");
+    }
+}
+
+#[test]
+fn a_pki_path_brings_its_authorities() {
+    let wish = Wish { usage: Use::Ca, ..Wish::default() };
+    let mut person = Person::alice();
+    person.name = "Sub CA";
+    let authority = pki().grant(&person, KeyKind::Rsa, &wish);
+    let leaf =
+        pki().grant(&Person::alice(), KeyKind::Rsa, &Wish { issuer: Some(&authority), ..Wish::default() });
+    let [issuing, root] = pki().authorities();
+    let sent = |path: &[&Identity]| Forge::new(&leaf).with_path(path).sign();
+    check(Forge::new(&leaf).sign(), "SOA-01001 wss.token.unknown");
+    for path in [&[&authority, &leaf][..], &[issuing, &authority, &leaf], &[root, issuing, &authority, &leaf]]
+    {
+        check(sent(path), ACCEPTED);
+    }
+    check(sent(&[&leaf]), "SOA-01001 wss.token.unknown");
+    let explicit = Forge::new(&leaf).with_path(&[&authority, &leaf]);
+    let stated = |kind: &str| {
+        let mut forge = Forge { by: &leaf, ..Forge::new(&leaf) };
+        forge.envelope = explicit.envelope.clone();
+        forge.key_info = forge.key_info.replace("URI=", &format!("ValueType=\"{kind}\" URI="));
+        forge.sign()
+    };
+    check(stated(&X509V3.replace("#X509v3", "#X509PKIPathv1")), ACCEPTED);
+    check(stated(X509V3), "SOA-01001 wss.token.value-type");
+    // The signer is the last; what does not lead to him, or too much of it, is refused by its form.
+    check(sent(&[&leaf, &authority]), "SOA-01001 wss.token.path");
+    check(sent(&[&authority, issuing, &leaf]), "SOA-01001 wss.token.path");
+    check(sent(&[]), "SOA-01001 wss.token.path");
+    check(sent(&[root, root, issuing, &authority, &leaf]), "SOA-01001 wss.token.path");
+    let plain = Forge::new(&ALICE).with("#X509v3", "#X509PKIPathv1");
+    check(plain.sign(), "SOA-01001 wss.token.path");
+    let path_as_certificate =
+        Forge::new(&leaf).with_path(&[&authority, &leaf]).with("#X509PKIPathv1", "#X509v3");
+    check(path_as_certificate.sign(), "SOA-01001 wss.token.certificate");
 }
 
 #[test]
@@ -184,7 +282,7 @@ fn a_signed_answer_is_verified_by_the_client() {
     let signed = sign_request(forge_payload(), &BOB.signer(), now(), &options).expect("signs");
     let rules = Rules::answer();
     let envelope = soap::envelope::Envelope::parse(signed.clone(), &|_| None, &rules).expect("an envelope");
-    let anchors = pki().anchors();
+    let anchors = pki().anchors(&[]);
     let policy = soap::wss::Policy::new(&anchors, pki::path::Revocation::NotChecked, now());
     let answer = soap::wss::client::verify_answer(&envelope, &policy).expect("verifies");
     assert_eq!(answer.content.local_name(), "GetStatusRequest");

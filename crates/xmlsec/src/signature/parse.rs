@@ -2,6 +2,8 @@
 //!
 //! Algorithms that are not known stay as their identifiers, so that a refusal can name what it saw.
 
+mod pss;
+
 use pki::algorithm::SignatureAlgorithm;
 use pki::digest::DigestAlgorithm;
 
@@ -156,16 +158,7 @@ pub(super) fn signed_info_parts(signed_info: Element<'_>) -> Parsed<SignedInfoPa
     let mut children = children(signed_info)?;
     let canonicalization = canonicalization(take(&mut children, signed_info, "CanonicalizationMethod")?)?;
     let method = take(&mut children, signed_info, "SignatureMethod")?;
-    // HMACOutputLength and parameters of PSS would stand here; no method that is known has any.
-    let method = {
-        let uri = algorithm_uri(method)?;
-        let known = SignatureAlgorithm::from_xmldsig_uri(&uri);
-        // What an unknown method holds is nobody's to judge: it is refused by name.
-        if known.is_some() {
-            empty(method)?;
-        }
-        Algorithm { uri, known }
-    };
+    let method = signature_method(method)?;
     let mut references = Vec::new();
     while let Some(reference) = take_if(&mut children, "Reference") {
         if references.len() >= REFERENCES_MAX {
@@ -178,6 +171,21 @@ pub(super) fn signed_info_parts(signed_info: Element<'_>) -> Parsed<SignedInfoPa
     }
     nothing_more(&mut children)?;
     Ok((canonicalization, method, references))
+}
+
+/// HMACOutputLength would stand in it; of the methods that are known, RSA-PSS alone may say more than its name.
+fn signature_method(method: Element<'_>) -> Parsed<Algorithm<SignatureAlgorithm>> {
+    let uri = algorithm_uri(method)?;
+    if uri == pss::URI {
+        let known = pss::parameters(method)?;
+        return Ok(Algorithm { uri, known });
+    }
+    let known = SignatureAlgorithm::from_xmldsig_uri(&uri);
+    // What an unknown method holds is nobody's to judge: it is refused by name.
+    if known.is_some() {
+        empty(method)?;
+    }
+    Ok(Algorithm { uri, known })
 }
 
 fn parse_reference(reference: Element<'_>) -> Parsed<Reference> {
@@ -278,12 +286,15 @@ fn algorithm_uri(element: Element<'_>) -> Parsed<String> {
 }
 
 fn bytes_of(element: Element<'_>, name: &'static str) -> Parsed<Vec<u8>> {
-    let text = element.text().map_err(|error| SignatureError::Schema {
+    base64::decode_text(&text_of(element)?).map_err(|_| SignatureError::Base64 { element: name })
+}
+
+fn text_of<'d>(element: Element<'d>) -> Parsed<std::borrow::Cow<'d, str>> {
+    element.text().map_err(|error| SignatureError::Schema {
         expected: "text alone",
         found: "an element".to_owned(),
         offset: error.offset,
-    })?;
-    base64::decode_text(&text).map_err(|_| SignatureError::Base64 { element: name })
+    })
 }
 
 /// The child elements, of an element that holds no text but white space.

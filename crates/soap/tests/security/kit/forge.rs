@@ -1,11 +1,12 @@
 //! Messages signed by hand: every piece can be replaced, so that a wrong message is still well signed.
 
-use super::{DS, ECDSA_SHA256, EXC, Identity, RSA_SHA256, SHA256, SOAP11, WSSE, WSU, X509V3};
+use super::{DS, ECDSA_SHA256, ECDSA_SHA384, EXC, Identity, RSA_SHA256, SHA256, SOAP11, WSSE, WSU, X509V3};
 use openssl::bn::BigNum;
 use openssl::ecdsa::EcdsaSig;
 use openssl::hash::{MessageDigest, hash};
-use openssl::pkey::Id;
-use openssl::sign::Signer;
+use openssl::pkey::{Id, PKey};
+use openssl::rsa::Padding;
+use openssl::sign::{RsaPssSaltlen, Signer};
 use xmlsec::c14n::{Method, canonicalize};
 use xmlsec::{Document, Element, Limits};
 
@@ -41,12 +42,31 @@ pub(crate) struct Forge<'a> {
     pub(crate) references: Vec<Ref>,
     pub(crate) canonicalization: String,
     pub(crate) method: String,
+    /// Within SignatureMethod.
+    pub(crate) parameters: String,
     pub(crate) key_info: String,
     /// After KeyInfo.
     pub(crate) more: String,
     /// What the signature value is made of, after the fact.
-    pub(crate) value: Box<dyn Fn(Vec<u8>) -> Vec<u8>>,
+    pub(crate) value: Box<dyn Fn(Vec<u8>) -> Vec<u8> + 'a>,
     pub(crate) digest: MessageDigest,
+    /// RSA-PSS instead of PKCS#1 v1.5.
+    pub(crate) pss: Option<Pss>,
+    /// An HMAC under this key instead of a signature.
+    pub(crate) hmac_key: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Pss {
+    pub(crate) hash: MessageDigest,
+    pub(crate) mask: MessageDigest,
+    pub(crate) salt_bytes: i32,
+}
+
+impl Default for Pss {
+    fn default() -> Self {
+        Self { hash: MessageDigest::sha256(), mask: MessageDigest::sha256(), salt_bytes: 32 }
+    }
 }
 
 pub(crate) const PAYLOAD: &str = "<v1:GetStatusRequest xmlns:v1=\"http://socialsecurity.be/registeredmail/v1\">\
@@ -76,13 +96,21 @@ impl<'a> Forge<'a> {
             ),
             references: vec![Ref::to("T"), Ref::to("B")],
             canonicalization: format!("<ds:CanonicalizationMethod Algorithm=\"{EXC}\"/>"),
-            method: if by.key.id() == Id::EC { ECDSA_SHA256 } else { RSA_SHA256 }.to_owned(),
+            method: match (by.key.id(), by.key.bits()) {
+                (Id::EC, 384) => ECDSA_SHA384,
+                (Id::EC, _) => ECDSA_SHA256,
+                _ => RSA_SHA256,
+            }
+            .to_owned(),
+            parameters: String::new(),
             key_info: "<wsse:SecurityTokenReference wsu:Id=\"STR\"><wsse:Reference URI=\"#X\"/>\
                        </wsse:SecurityTokenReference>"
                 .to_owned(),
             more: String::new(),
             value: Box::new(|value| value),
-            digest: MessageDigest::sha256(),
+            digest: if by.key.bits() == 384 { MessageDigest::sha384() } else { MessageDigest::sha256() },
+            pss: None,
+            hmac_key: None,
         }
     }
 
@@ -100,6 +128,15 @@ impl<'a> Forge<'a> {
         let end = "</wsse:BinarySecurityToken>";
         let stop = self.envelope.find(end).expect("a token") + end.len();
         self.envelope[start..stop].to_owned()
+    }
+
+    /// A PKIPath of these instead of the lone certificate.
+    pub(crate) fn with_path(self, path: &[&Identity]) -> Self {
+        let der: Vec<u8> = path.iter().flat_map(|step| step.der()).collect();
+        let length = u16::try_from(der.len()).expect("a few kilobytes").to_be_bytes();
+        let der = [&[0x30, 0x82][..], &length, &der].concat();
+        let token = self.by.base64();
+        self.with(&token, &openssl::base64::encode_block(&der)).with("#X509v3", "#X509PKIPathv1")
     }
 
     /// No token in the header, another KeyInfo.
@@ -123,8 +160,9 @@ impl<'a> Forge<'a> {
         let document = read(&self.envelope.replacen("{SIG}", &bare, 1));
         let references: String = self.references.iter().map(|r| self.reference(r, &document)).collect();
         let info = format!(
-            "<ds:SignedInfo xmlns:ds=\"{DS}\">{}<ds:SignatureMethod Algorithm=\"{}\"/>{references}</ds:SignedInfo>",
-            self.canonicalization, self.method
+            "<ds:SignedInfo xmlns:ds=\"{DS}\">{}{}{references}</ds:SignedInfo>",
+            self.canonicalization,
+            self.method_element(),
         );
         let value = (self.value)(self.value_over(&canonical(read(&info).root(), &[])));
         format!(
@@ -135,6 +173,14 @@ impl<'a> Forge<'a> {
             self.key_info,
             self.more,
         )
+    }
+
+    fn method_element(&self) -> String {
+        let open = format!("<ds:SignatureMethod Algorithm=\"{}\"", self.method);
+        match self.parameters.as_str() {
+            "" => format!("{open}/>"),
+            parameters => format!("{open}>{parameters}</ds:SignatureMethod>"),
+        }
     }
 
     fn reference(&self, reference: &Ref, document: &Document) -> String {
@@ -172,17 +218,30 @@ impl<'a> Forge<'a> {
     }
 
     fn value_over(&self, info: &[u8]) -> Vec<u8> {
-        let mut signer = Signer::new(self.digest, &self.by.key).expect("signer");
+        if let Some(key) = &self.hmac_key {
+            let key = PKey::hmac(key).expect("a key");
+            return Signer::new(self.digest, &key)
+                .and_then(|mut s| s.sign_oneshot_to_vec(info))
+                .expect("an HMAC");
+        }
+        let digest = self.pss.map_or(self.digest, |pss| pss.hash);
+        let mut signer = Signer::new(digest, &self.by.key).expect("signer");
+        if let Some(pss) = self.pss {
+            signer.set_rsa_padding(Padding::PKCS1_PSS).expect("PSS");
+            signer.set_rsa_mgf1_md(pss.mask).expect("MGF1");
+            signer.set_rsa_pss_saltlen(RsaPssSaltlen::custom(pss.salt_bytes)).expect("a salt");
+        }
         signer.update(info).expect("update");
         let value = signer.sign_to_vec().expect("signed");
-        if self.by.key.id() == Id::EC { fixed(&value) } else { value }
+        if self.by.key.id() == Id::EC { fixed(&value, self.by.key.bits().div_ceil(8)) } else { value }
     }
 }
 
-/// r and s, 32 bytes each, of a DER signature.
-pub(crate) fn fixed(der: &[u8]) -> Vec<u8> {
+/// r and s of a DER signature, each as long as the curve's order.
+fn fixed(der: &[u8], half_bytes: u32) -> Vec<u8> {
+    let half_bytes = i32::try_from(half_bytes).expect("a few bytes");
     let signature = EcdsaSig::from_der(der).expect("DER");
-    let pad = |number: &openssl::bn::BigNumRef| number.to_vec_padded(32).expect("32 bytes");
+    let pad = |number: &openssl::bn::BigNumRef| number.to_vec_padded(half_bytes).expect("a half");
     [pad(signature.r()), pad(signature.s())].concat()
 }
 

@@ -3,8 +3,8 @@
 mod forge;
 mod people;
 
-pub(crate) use forge::{Forge, Ref, der};
-pub(crate) use people::{Identity, KeyKind, Person, Pki, pki};
+pub(crate) use forge::{Forge, Pss, Ref, der};
+pub(crate) use people::{Identity, KeyKind, Person, Pki, Use, Wish, extension, pki, self_signed};
 
 use erds::refusal::Refusal;
 use jiff::Timestamp;
@@ -24,8 +24,11 @@ pub(crate) const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 pub(crate) const EXC: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
 pub(crate) const X509V3: &str =
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v3";
+pub(crate) const STR_TRANSFORM: &str =
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#STR-Transform";
 pub(crate) const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
 pub(crate) const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
+pub(crate) const ECDSA_SHA384: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384";
 pub(crate) const ECDSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256";
 
 /// The instant of every test.
@@ -43,6 +46,8 @@ pub(crate) static BOB: LazyLock<Identity> = LazyLock::new(|| pki().issue(&Person
 pub(crate) struct Setting<'a> {
     pub(crate) parts: Vec<(&'a str, Vec<u8>)>,
     pub(crate) candidates: Vec<Certificate>,
+    /// Further intermediates that the service knows.
+    pub(crate) intermediates: Vec<Certificate>,
     pub(crate) policy: Option<&'a dyn Fn(&mut Policy<'_>)>,
     pub(crate) rules: Rules,
 }
@@ -51,12 +56,17 @@ pub(crate) struct Setting<'a> {
 pub(crate) fn outcome(message: impl AsRef<[u8]>, setting: &Setting<'_>) -> String {
     let part =
         |id: &str| setting.parts.iter().find(|(known, _)| *known == id).map(|(_, bytes)| bytes.clone());
-    let refused = |refusal: &Refusal| format!("{} {}", refusal.code.as_str(), refusal.check);
+    let refused = |refusal: &Refusal| {
+        let Refusal { check, seen, expected, remedy, .. } = refusal;
+        let empty = [check, seen.as_str(), expected, remedy].iter().any(|text| text.is_empty());
+        assert!(!empty, "a refusal names check, seen, expected and remedy: {refusal:?}");
+        format!("{} {check}", refusal.code.as_str())
+    };
     let envelope = match Envelope::parse(message.as_ref().to_vec(), &part, &setting.rules) {
         Ok(envelope) => envelope,
         Err(refusal) => return refused(&refusal),
     };
-    let anchors = pki().anchors();
+    let anchors = pki().anchors(&setting.intermediates);
     let mut policy = Policy::new(&anchors, Revocation::NotChecked, now());
     policy.candidates = &setting.candidates;
     if let Some(change) = setting.policy {
@@ -82,5 +92,8 @@ pub(crate) fn check(message: impl AsRef<[u8]>, expected: &str) {
 
 #[track_caller]
 pub(crate) fn check_in(message: impl AsRef<[u8]>, setting: &Setting<'_>, expected: &str) {
-    assert_eq!(outcome(message, setting), expected);
+    let told = outcome(message, setting);
+    // What tests/attacks/run prints.
+    println!("verdict: {told}");
+    assert_eq!(told, expected);
 }

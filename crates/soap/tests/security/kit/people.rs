@@ -1,14 +1,14 @@
 //! A small PKI in the sector's form: root, issuing CA, senders.
 
-use openssl::asn1::{Asn1Integer, Asn1Time};
+use openssl::asn1::{Asn1Integer, Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{PKey, Private, Public};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier};
-use openssl::x509::{X509, X509Builder, X509NameBuilder};
+use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
 use pki::certificate::Certificate;
 use pki::path::TrustAnchors;
 use pki::signer::FileSigner;
@@ -20,6 +20,42 @@ pub(crate) enum KeyKind {
     Rsa,
     RsaWeak,
     P256,
+    P384,
+}
+
+/// What a certificate is, beyond its person.
+pub(crate) struct Wish<'a> {
+    /// Instead of the issuing CA.
+    pub(crate) issuer: Option<&'a Identity>,
+    pub(crate) usage: Use,
+    pub(crate) path_length: Option<u32>,
+    pub(crate) extensions: Vec<X509Extension>,
+    pub(crate) subject_key_id: Option<Vec<u8>>,
+    /// What it is issued with.
+    pub(crate) digest: MessageDigest,
+    /// Instead of the key's own.
+    pub(crate) public_key: Option<PKey<Public>>,
+}
+
+impl Default for Wish<'_> {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            usage: Use::Sign,
+            path_length: None,
+            extensions: Vec::new(),
+            subject_key_id: None,
+            digest: MessageDigest::sha256(),
+            public_key: None,
+        }
+    }
+}
+
+/// An extension of any content.
+pub(crate) fn extension(oid: &str, critical: bool, der: &[u8]) -> X509Extension {
+    let oid = Asn1Object::from_str(oid).expect("an OID");
+    let der = Asn1OctetString::new_from_bytes(der).expect("octets");
+    X509Extension::new_from_der(&oid, critical, &der).expect("an extension")
 }
 
 pub(crate) struct Person {
@@ -27,7 +63,6 @@ pub(crate) struct Person {
     pub(crate) name: &'static str,
     pub(crate) not_before: &'static str,
     pub(crate) not_after: &'static str,
-    pub(crate) sign_usage: bool,
 }
 
 impl Person {
@@ -41,7 +76,6 @@ impl Person {
             name,
             not_before: "20200101000000Z",
             not_after: "20350101000000Z",
-            sign_usage: true,
         }
     }
 
@@ -93,27 +127,40 @@ pub(crate) fn pki() -> &'static Pki {
 impl Pki {
     /// A root and an issuing CA of the same names every time.
     pub(crate) fn new() -> Self {
-        let root = certify(None, &["CAs".to_owned()], "Test Root", &Validity::LONG, Use::Ca, KeyKind::Rsa);
-        let issuing = certify(
-            Some(&root),
-            &["CAs".to_owned()],
-            "Test Issuing CA",
-            &Validity::LONG,
-            Use::Ca,
-            KeyKind::Rsa,
-        );
+        let authority = |issuer: Option<&Identity>, name| {
+            let wish = Wish { usage: Use::Ca, ..Wish::default() };
+            certify(issuer, &["CAs".to_owned()], name, &Validity::LONG, &wish, KeyKind::Rsa)
+        };
+        let root = authority(None, "Test Root");
+        let issuing = authority(Some(&root), "Test Issuing CA");
         Self { root, issuing }
     }
 
-    pub(crate) fn anchors(&self) -> TrustAnchors {
-        TrustAnchors::new(vec![self.root.read()], vec![self.issuing.read()])
+    pub(crate) fn anchors(&self, more: &[Certificate]) -> TrustAnchors {
+        let intermediates = std::iter::once(self.issuing.read()).chain(more.iter().cloned());
+        TrustAnchors::new(vec![self.root.read()], intermediates.collect())
+    }
+
+    /// The issuing CA, then its root.
+    pub(crate) fn authorities(&self) -> [&Identity; 2] {
+        [&self.issuing, &self.root]
     }
 
     pub(crate) fn issue(&self, person: &Person, kind: KeyKind) -> Identity {
-        let validity = Validity(person.not_before, person.not_after);
-        let usage = if person.sign_usage { Use::Sign } else { Use::Encrypt };
-        certify(Some(&self.issuing), &person.units, person.name, &validity, usage, kind)
+        self.grant(person, kind, &Wish::default())
     }
+
+    pub(crate) fn grant(&self, person: &Person, kind: KeyKind, wish: &Wish<'_>) -> Identity {
+        let validity = Validity(person.not_before, person.not_after);
+        let issuer = wish.issuer.unwrap_or(&self.issuing);
+        certify(Some(issuer), &person.units, person.name, &validity, wish, kind)
+    }
+}
+
+/// A certificate of that name by its own key.
+pub(crate) fn self_signed(person: &Person) -> Identity {
+    let validity = Validity(person.not_before, person.not_after);
+    certify(None, &person.units, person.name, &validity, &Wish::default(), KeyKind::Rsa)
 }
 
 struct Validity(&'static str, &'static str);
@@ -123,7 +170,7 @@ impl Validity {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Use {
+pub(crate) enum Use {
     Ca,
     Sign,
     Encrypt,
@@ -134,17 +181,15 @@ fn certify(
     units: &[String],
     name: &str,
     validity: &Validity,
-    usage: Use,
+    wish: &Wish<'_>,
     kind: KeyKind,
 ) -> Identity {
     static SERIAL: AtomicU32 = AtomicU32::new(1000);
     let key = match kind {
         KeyKind::Rsa => PKey::from_rsa(Rsa::generate(2048).expect("RSA")),
         KeyKind::RsaWeak => PKey::from_rsa(Rsa::generate(1024).expect("RSA")),
-        KeyKind::P256 => {
-            let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).expect("curve");
-            PKey::from_ec_key(EcKey::generate(&group).expect("EC"))
-        }
+        KeyKind::P256 => curve(Nid::X9_62_PRIME256V1),
+        KeyKind::P384 => curve(Nid::SECP384R1),
     }
     .expect("a key");
     let mut subject = X509NameBuilder::new().expect("name");
@@ -163,20 +208,30 @@ fn certify(
     builder.set_issuer_name(issuer.map_or(&*subject, |ca| ca.certificate.subject_name())).expect("issuer");
     builder.set_not_before(&Asn1Time::from_str(validity.0).expect("time")).expect("time");
     builder.set_not_after(&Asn1Time::from_str(validity.1).expect("time")).expect("time");
-    builder.set_pubkey(&key).expect("key");
-    extend(&mut builder, issuer, usage);
-    builder.sign(issuer.map_or(&key, |ca| &ca.key), MessageDigest::sha256()).expect("signed");
+    match &wish.public_key {
+        Some(other) => builder.set_pubkey(other).expect("key"),
+        None => builder.set_pubkey(&key).expect("key"),
+    }
+    extend(&mut builder, issuer, wish);
+    builder.sign(issuer.map_or(&key, |ca| &ca.key), wish.digest).expect("signed");
     Identity { certificate: builder.build(), key }
 }
 
-fn extend(builder: &mut X509Builder, issuer: Option<&Identity>, usage: Use) {
+fn curve(name: Nid) -> Result<PKey<Private>, openssl::error::ErrorStack> {
+    PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(name)?)?)
+}
+
+fn extend(builder: &mut X509Builder, issuer: Option<&Identity>, wish: &Wish<'_>) {
     let mut basic = BasicConstraints::new();
     basic.critical();
     let mut keys = KeyUsage::new();
     keys.critical();
-    match usage {
+    match wish.usage {
         Use::Ca => {
             basic.ca();
+            if let Some(length) = wish.path_length {
+                basic.pathlen(length);
+            }
             keys.key_cert_sign().crl_sign();
         }
         Use::Sign => {
@@ -186,10 +241,16 @@ fn extend(builder: &mut X509Builder, issuer: Option<&Identity>, usage: Use) {
             keys.key_encipherment();
         }
     }
+    for more in &wish.extensions {
+        builder.append_extension2(more).expect("an extension");
+    }
     builder.append_extension(basic.build().expect("basic")).expect("basic");
     builder.append_extension(keys.build().expect("usage")).expect("usage");
     let issuer = issuer.map(|ca| &*ca.certificate);
-    let subject_key = SubjectKeyIdentifier::new().build(&builder.x509v3_context(issuer, None)).expect("SKI");
+    let subject_key = match &wish.subject_key_id {
+        Some(id) => extension("2.5.29.14", false, &[&[4, id.len() as u8], id.as_slice()].concat()),
+        None => SubjectKeyIdentifier::new().build(&builder.x509v3_context(issuer, None)).expect("SKI"),
+    };
     builder.append_extension(subject_key).expect("SKI");
     if issuer.is_some() {
         let authority = AuthorityKeyIdentifier::new()
