@@ -3,8 +3,11 @@
 //! one line. Rows are those of `security.md`.
 
 mod acceptance;
+mod addressing;
+mod certificates;
 mod keys;
 mod kit;
+mod one_reading;
 mod references;
 mod text;
 mod time;

@@ -1,4 +1,4 @@
-//! Rows 26 to 29, 59 to 68: text, envelope, XOP.
+//! Rows 26, 28 to 30, 59 to 68: text, envelope, XOP.
 
 use crate::kit::*;
 use soap::envelope::Rules;
@@ -26,28 +26,163 @@ fn row_28_namespaces_are_checked() {
     }
 }
 
+/// What is put before the message, after it, and in the ticket's place must not be read as XML.
+fn not_xml(bad: impl AsRef<[u8]>) {
+    let told = outcome(&bad, &Setting::default());
+    println!("verdict: {told}");
+    let start = String::from_utf8_lossy(&bad.as_ref()[..bad.as_ref().len().min(80)]).into_owned();
+    assert!(told.starts_with("SOA-03001 "), "{told}: {start}");
+}
+
+fn in_ticket(content: &str) -> String {
+    Forge::new(&ALICE).sign().replace("0123456789ABC", content)
+}
+
 #[test]
-fn row_59_to_63_not_the_xml_that_is_taken() {
+fn row_59_any_document_type() {
     let message = Forge::new(&ALICE).sign();
-    for bad in [
-        format!("<!DOCTYPE x>{message}"),
-        format!("<!DOCTYPE x [<!ENTITY e SYSTEM \"file:///etc/passwd\">]>{message}"),
-        format!("{message}<x/>"),
-        format!("{message}text"),
-        message.replace("0123456789ABC", "&unknown;"),
-        message.replace("0123456789ABC", "&#0;"),
-        message.replace("0123456789ABC", "\u{1}"),
-        format!("<?xml version=\"1.0\" encoding=\"iso-8859-1\"?>{message}"),
-        message.replace("0123456789ABC", &format!("{}{}", "<a>".repeat(100), "</a>".repeat(100))),
-        String::new(),
-        "garbage".to_owned(),
+    let laughs = "<!ENTITY a \"&b;&b;&b;&b;&b;&b;&b;&b;\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">";
+    for subset in [
+        "x",
+        "x SYSTEM \"file:///etc/passwd\"",
+        "x PUBLIC \"-//x\" \"http://localhost/x.dtd\"",
+        "x [<!ENTITY e SYSTEM \"file:///etc/passwd\">]",
+        "x [<!ENTITY e SYSTEM \"http://localhost/\">]",
+        "x [<!ENTITY % p SYSTEM \"http://localhost/\"> %p;]",
+        "x [<!ATTLIST x y CDATA \"z\">]",
+        "x [<!ATTLIST x wsu:Id ID #IMPLIED>]",
+        &format!("x [{laughs}]"),
     ] {
-        let told = outcome(&bad, &Setting::default());
-        assert!(told.starts_with("SOA-03001 "), "{told}: {}", &bad[..bad.len().min(80)]);
+        not_xml(format!("<!DOCTYPE {subset}>{message}"));
+        not_xml(format!("<?xml version=\"1.0\"?><!DOCTYPE {subset}>{message}"));
     }
-    let utf16: Vec<u8> = message.encode_utf16().flat_map(u16::to_be_bytes).collect();
-    assert!(outcome(utf16, &Setting::default()).starts_with("SOA-03001 "));
-    assert!(outcome([message.as_bytes(), b"\xff"].concat(), &Setting::default()).starts_with("SOA-03001 "));
+    not_xml(format!("<!doctype x>{message}"));
+    not_xml(message.replace("<v1:Ticket>", "<!DOCTYPE x><v1:Ticket>"));
+    not_xml(in_ticket("&e;"));
+}
+
+#[test]
+fn row_60_deep_wide_and_endless() {
+    let nested = |depth: usize| format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth));
+    not_xml(in_ticket(&nested(100)));
+    not_xml(in_ticket(&nested(200_000)));
+    not_xml(in_ticket(&"<a>".repeat(2_000_000)));
+    not_xml(in_ticket(&"<a/>".repeat(300_000)));
+    not_xml(in_ticket(&"<!-- -->x".repeat(300_000)));
+    not_xml(in_ticket(&"<![CDATA[]]>&#65;".repeat(600_000)));
+    let message = Forge::new(&ALICE).sign();
+    let blocks = |count: usize| {
+        message
+            .replace("<soap:Header>", &format!("<soap:Header>{}", "<x:b xmlns:x=\"urn:x\"/>".repeat(count)))
+    };
+    check(blocks(31), ACCEPTED);
+    check(blocks(32), "SOA-03002 soap.header.too-many");
+}
+
+#[test]
+fn row_61_attribute_and_namespace_floods() {
+    let message = Forge::new(&ALICE).sign();
+    let flood = |count: usize, one: &dyn Fn(usize) -> String| -> String {
+        let all: String = (0..count).map(one).collect();
+        message.replace("<soap:Header>", &format!("<soap:Header><x:b xmlns:x=\"urn:x\"{all}/>"))
+    };
+    check(flood(63, &|n| format!(" a{n}=\"\"")), ACCEPTED);
+    check(flood(31, &|n| format!(" xmlns:a{n}=\"urn:a\"")), ACCEPTED);
+    for count in [65, 100_000] {
+        not_xml(flood(count, &|n| format!(" a{n}=\"\"")));
+        not_xml(flood(count, &|n| format!(" xmlns:a{n}=\"urn:a\"")));
+    }
+}
+
+#[test]
+fn row_62_not_well_formed() {
+    let message = Forge::new(&ALICE).sign();
+    for (before, after) in [
+        ("", "<x/>"),
+        ("", "text"),
+        ("", "&#32;"),
+        ("", "<![CDATA[]]>"),
+        ("x", ""),
+        ("", "</soap:Envelope>"),
+        (" <?xml version=\"1.0\"?>", ""),
+        ("<?xml version=\"1.1\"?>", ""),
+        ("<?xml?>", ""),
+    ] {
+        not_xml(format!("{before}{message}{after}"));
+    }
+    for content in [
+        "&unknown;",
+        "&;",
+        "& ",
+        "&#0;",
+        "&#x110000;",
+        "&#xD800;",
+        "&#-1;",
+        "&#;",
+        "&#x;",
+        "\u{1}",
+        "\u{b}",
+        "\u{fffe}",
+        "\u{ffff}",
+        "]]>",
+        "<",
+        "<>",
+        "< a/>",
+        "<1a/>",
+        "<a",
+        "<a b/>",
+        "<a b=c/>",
+        "<a b=\"<\"/>",
+        "<a b='\"/>",
+        "<a b=\"1\"c=\"2\"/>",
+        "<a></b>",
+        "</a>",
+        "<a/ >",
+        "<!-- -- -->",
+        "<!-->",
+        "<!--",
+        "<![CDATA[",
+        "<![cdata[]]>",
+        "<?x",
+        "<?xml version=\"1.0\"?>",
+        "<!ELEMENT a ANY>",
+        "<a:b:c/>",
+        "<:a/>",
+    ] {
+        not_xml(in_ticket(content));
+    }
+    for cut in [1, 10, message.len() / 2, message.len() - 1] {
+        not_xml(&message[..cut]);
+    }
+    not_xml("");
+    not_xml("garbage");
+}
+
+#[test]
+fn row_63_other_encodings() {
+    let message = Forge::new(&ALICE).sign();
+    let sixteen = |to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        format!("\u{feff}{message}").encode_utf16().flat_map(to_bytes).collect()
+    };
+    not_xml(sixteen(u16::to_be_bytes));
+    not_xml(sixteen(u16::to_le_bytes));
+    not_xml(message.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect::<Vec<_>>());
+    for name in ["iso-8859-1", "utf-16", "UTF-7", "utf-32", "cp037", "ascii", "x"] {
+        not_xml(format!("<?xml version=\"1.0\" encoding=\"{name}\"?>{message}"));
+    }
+    check(format!("\u{feff}<?xml version=\"1.0\" encoding=\"UTF-8\"?>{message}"), ACCEPTED);
+    let at = message.find("0123456789ABC").expect("the ticket");
+    for bytes in [
+        &b"\xff"[..],
+        b"\xe9",
+        b"\xc0\xbc",
+        b"\xe0\x80\xbc",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xf8\x88\x80\x80\x80",
+    ] {
+        not_xml([&message.as_bytes()[..at], bytes, &message.as_bytes()[at..]].concat());
+    }
 }
 
 #[test]
@@ -55,6 +190,12 @@ fn row_64_processing_instructions() {
     let message = Forge::new(&ALICE).sign();
     check(format!("<?xml-stylesheet href=\"x\"?>{message}"), "SOA-03002 soap.processing-instruction");
     check(message.replace("<v1:Ticket>", "<?p i?><v1:Ticket>"), "SOA-03002 soap.processing-instruction");
+    // Inert: nothing is included or looked up.
+    let hint = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:schemaLocation=\"urn:x http://localhost/x.xsd\"";
+    let payload = Forge::new(&ALICE).with("<v1:Ticket>", &format!("<v1:Ticket {hint}>"));
+    check(payload.sign(), ACCEPTED);
+    let include = "<xi:include xmlns:xi=\"http://www.w3.org/2001/XInclude\" href=\"file:///etc/passwd\" parse=\"text\"/>";
+    check(Forge::new(&ALICE).with("0123456789ABC", include).sign(), &ACCEPTED.replace("0123456789ABC", ""));
 }
 
 #[test]
@@ -66,6 +207,10 @@ fn row_65_security_header() {
     );
     let draft = message.replace(WSSE, "http://schemas.xmlsoap.org/ws/2002/07/secext");
     check(&draft, "SOA-03002 soap.must-understand");
+    let start = message.find("<wsse:Security").expect("a Security");
+    let end = message.find("</wsse:Security>").expect("a Security") + "</wsse:Security>".len();
+    let security = &message[start..end];
+    check(message.replace(security, &security.repeat(2)), "SOA-01001 wss.header.several");
     let plain = format!("<s:Envelope xmlns:s=\"{SOAP11}\"><s:Body><x/></s:Body></s:Envelope>");
     check(&plain, "SOA-01001 wss.header.missing");
     let empty =

@@ -129,9 +129,16 @@ fn kit_timestamp() -> String {
 
 #[test]
 fn row_08_addressing_headers_doubled() {
+    for (name, value) in [("To", "urn:a"), ("Action", "urn:x/getStatus"), ("MessageID", "urn:a")] {
+        doubled_or_moved(name, value);
+    }
+}
+
+fn doubled_or_moved(name: &str, value: &str) {
     let wsa = "http://www.w3.org/2005/08/addressing";
-    let to =
-        |id: &str| format!("<wsa:To xmlns:wsa=\"{wsa}\" xmlns:wsu=\"{WSU}\" wsu:Id=\"{id}\">urn:a</wsa:To>");
+    let to = |id: &str| {
+        format!("<wsa:{name} xmlns:wsa=\"{wsa}\" xmlns:wsu=\"{WSU}\" wsu:Id=\"{id}\">{value}</wsa:{name}>")
+    };
     let mut forge = Forge::new(&ALICE).with("</soap:Header>", &format!("{}</soap:Header>", to("To")));
     forge.references.push(Ref::to("To"));
     let message = forge.sign();
