@@ -1,4 +1,4 @@
-//! Rows 37, 41, 43 to 45, 48, 49: whose certificate it is, and whether it may sign.
+//! Rows 37, 41, 43 to 49: whose certificate it is, and whether it may sign.
 
 use crate::kit::*;
 use openssl::bn::BigNum;
@@ -181,6 +181,67 @@ fn row_45_validity_usage_and_strength() {
     ] {
         check(Forge::new(&pki().grant(&Person::alice(), KeyKind::Rsa, &wish)).sign(), expected);
     }
+}
+
+/// What alice's message comes to, judged by the lists that `change` makes of two honest ones: the issuing CA's and the root's.
+#[track_caller]
+fn under<'a>(change: impl FnOnce(&mut Vec<List<'a>>), expected: &str) {
+    let [issuing, root] = pki().authorities();
+    let mut lists = vec![List::of(issuing), List::of(root)];
+    change(&mut lists);
+    check_in(Forge::new(&ALICE).sign(), &Setting { crls: Some(lists), ..Setting::default() }, expected);
+}
+
+#[test]
+fn row_46_revocation_lists() {
+    let [issuing, root] = pki().authorities();
+    let other = Pki::new();
+    under(|_| {}, ACCEPTED);
+    under(|lists| lists[0].revoked = vec![&BOB], ACCEPTED);
+    under(|lists| lists[0].revoked = vec![&BOB, &ALICE], "SOA-01001 path.revoked");
+    under(|lists| lists[1].revoked = vec![issuing], "SOA-01001 path.revoked");
+    // Unknown is not good: the sender is told to come again, because the lists are the service's to fetch.
+    let missing = "SOA-02002 path.crl-missing";
+    let stale = "SOA-02002 path.crl-stale";
+    under(|lists| lists.clear(), missing);
+    under(|lists| drop(lists.remove(1)), missing);
+    under(|lists| lists[0].next_update = "20260301115959Z", stale);
+    under(|lists| lists[0].this_update = "20260301130000Z", stale);
+    under(|lists| lists[0].signer = Some(&other.authorities()[0]), missing);
+    under(|lists| lists[0].signer = Some(root), missing);
+    under(|lists| lists[0].issuer = root, missing);
+    // Scope: another point's list, authorities alone, by reason, indirect, delta, or something critical that nobody knows.
+    let uri = wrapped(0xa0, &wrapped(0xa0, &wrapped(0x86, b"http://localhost/other.crl")));
+    for point in [uri, vec![0x82, 1, 0xff], vec![0x83, 2, 5, 0x40], vec![0x84, 1, 0xff], vec![0x85, 1, 0xff]]
+    {
+        let point = wrapped(0x30, &point);
+        under(|lists| lists[0].extension = Some(("2.5.29.28", true, point)), missing);
+    }
+    under(|lists| lists[0].extension = Some(("2.5.29.27", true, vec![2, 1, 1])), missing);
+    under(|lists| lists[0].extension = Some(("1.2.3.4", true, vec![5, 0])), missing);
+    under(|lists| lists[0].extension = Some(("1.2.3.4", false, vec![5, 0])), ACCEPTED);
+    // A good list does not outweigh one that names him, in either order.
+    under(|lists| lists.push(List { revoked: vec![&ALICE], ..List::of(issuing) }), "SOA-01001 path.revoked");
+    under(
+        |lists| lists.insert(0, List { revoked: vec![&ALICE], ..List::of(issuing) }),
+        "SOA-01001 path.revoked",
+    );
+}
+
+#[test]
+fn row_47_a_responder_named_by_a_certificate_vouches_for_nothing() {
+    // authorityInfoAccess: OCSP at an address that nobody asks; without a list of the authority the status is unknown.
+    let access = [&[6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 1][..], &wrapped(0x86, b"http://127.0.0.1:9/")].concat();
+    let access = wrapped(0x30, &wrapped(0x30, &access));
+    let wish = Wish { extensions: vec![extension("1.3.6.1.5.5.7.1.1", false, &access)], ..Wish::default() };
+    let identity = pki().grant(&Person::alice(), KeyKind::P256, &wish);
+    let message = Forge::new(&identity).sign();
+    let [issuing, root] = pki().authorities();
+    let judged_by = |crls| Setting { crls: Some(crls), ..Setting::default() };
+    check_in(&message, &judged_by(vec![List::of(root)]), "SOA-02002 path.crl-missing");
+    check_in(&message, &judged_by(vec![List::of(issuing), List::of(root)]), ACCEPTED);
+    let revoked = List { revoked: vec![&identity], ..List::of(issuing) };
+    check_in(&message, &judged_by(vec![revoked, List::of(root)]), "SOA-01001 path.revoked");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Keys, certificates, signatures and the one `check`.
 
+mod crl;
 mod forge;
 mod people;
 
+pub(crate) use crl::List;
 pub(crate) use forge::{Forge, Pss, Ref, der};
 pub(crate) use people::{Identity, KeyKind, Person, Pki, Use, Wish, extension, pki, self_signed};
 
@@ -46,6 +48,8 @@ pub(crate) static BOB: LazyLock<Identity> = LazyLock::new(|| pki().issue(&Person
 pub(crate) struct Setting<'a> {
     pub(crate) parts: Vec<(&'a str, Vec<u8>)>,
     pub(crate) candidates: Vec<Certificate>,
+    /// Revocation judged by these lists; none: not judged.
+    pub(crate) crls: Option<Vec<List<'a>>>,
     /// Further intermediates that the service knows.
     pub(crate) intermediates: Vec<Certificate>,
     pub(crate) policy: Option<&'a dyn Fn(&mut Policy<'_>)>,
@@ -67,7 +71,9 @@ pub(crate) fn outcome(message: impl AsRef<[u8]>, setting: &Setting<'_>) -> Strin
         Err(refusal) => return refused(&refusal),
     };
     let anchors = pki().anchors(&setting.intermediates);
-    let mut policy = Policy::new(&anchors, Revocation::NotChecked, now());
+    let crls = setting.crls.as_ref().map(|lists| List::set(lists));
+    let revocation = crls.as_ref().map_or(Revocation::NotChecked, Revocation::HardFail);
+    let mut policy = Policy::new(&anchors, revocation, now());
     policy.candidates = &setting.candidates;
     if let Some(change) = setting.policy {
         change(&mut policy);
