@@ -68,6 +68,9 @@ pub struct Listen {
     pub address: SocketAddr,
     /// The address that the WSDL names, for example `https://epost.example.be`.
     pub public_url: String,
+    /// Further addresses that senders know this service by, for example a gateway's: a signed wsa:To may name any of them.
+    #[serde(default)]
+    pub other_urls: Vec<String>,
     /// PEM: the server's certificate, then its intermediates.
     pub certificate: PathBuf,
     /// PEM: the server's private key.
@@ -90,6 +93,9 @@ pub struct Listen {
     /// Seconds without a byte before a request's body is given up.
     #[serde(default = "default_idle")]
     pub body_idle_seconds_max: u64,
+    /// Bytes a second that a body arrives with at least, on the whole, once it has taken `body_idle_seconds_max`.
+    #[serde(default = "default_rate")]
+    pub body_bytes_per_second_min: u64,
     /// Address and port of the operators' door (`/metrics`, `/health`; plain http); none: no such door.
     #[serde(default)]
     pub operator_address: Option<SocketAddr>,
@@ -112,6 +118,9 @@ fn default_header() -> u64 {
 }
 fn default_idle() -> u64 {
     60
+}
+fn default_rate() -> u64 {
+    1024
 }
 
 /// Who may prove to be a sender.

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, Identifiers};
 use crate::door::operator::Watched;
+use crate::door::soap::Contract;
 use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
 use crate::{courier, door, transport};
@@ -311,7 +312,21 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         free_bytes_min: config.data.free_bytes_min,
         delivery: config.delivery.clone(),
         public_url: config.listen.public_url.clone(),
+        addresses: addresses(&config.listen),
     })
+}
+
+/// Each address of the service, with each contract's path.
+fn addresses(listen: &crate::config::Listen) -> Vec<String> {
+    let paths = [Contract::A, Contract::B].map(Contract::path);
+    let base = |url: &str| -> String {
+        let url = url.trim_end_matches('/');
+        paths.iter().find_map(|path| url.strip_suffix(path)).unwrap_or(url).to_owned()
+    };
+    std::iter::once(&listen.public_url)
+        .chain(&listen.other_urls)
+        .flat_map(|url| paths.map(|path| format!("{}{path}", base(url))))
+        .collect()
 }
 
 /// The seal: its key, and a certificate of the configured controller, for this environment, for sealing, not revoked.

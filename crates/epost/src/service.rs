@@ -56,6 +56,8 @@ pub struct Settings {
     pub delivery: crate::config::Delivery,
     /// Where this instance is reached: for health answers.
     pub public_url: String,
+    /// What a message's wsa:To may say.
+    pub addresses: Vec<String>,
 }
 
 /// The outside, handed in: real in `epost serve`, scripted in tests.

@@ -36,6 +36,7 @@ pub struct Plan {
     pub channels: Option<Vec<Arc<dyn Channel>>>,
     /// Whether the courier runs.
     pub delivers: bool,
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Parts up to this size lie in the journal.
     pub inline_bytes_max: usize,
 }
@@ -49,6 +50,7 @@ impl Default for Plan {
             limits: Limits::default(),
             channels: None,
             delivers: false,
+            clock: Arc::new(Timestamp::now),
             inline_bytes_max: 64 * 1024,
         }
     }
@@ -81,7 +83,7 @@ impl House {
         let counting = || vec![channel(ChannelName::EboxCitizen), channel(ChannelName::EboxEnterprise)];
         let outside = Outside {
             disk: Arc::new(process.clone()),
-            clock: Arc::new(Timestamp::now),
+            clock: plan.clock,
             stamper: plan.stamper,
             channels: plan.channels.unwrap_or_else(counting),
             channel_probe: None,
@@ -189,6 +191,14 @@ async fn spool(
 /// In a few words: accepted, or the fault's code and the check that the journal names (E7: refused or not, it is there).
 #[track_caller]
 pub fn verdict(records: &[Stored], answered: &Answered) -> String {
+    let told = judged(records, answered);
+    // What tests/attacks/run prints.
+    println!("verdict: {told}");
+    told
+}
+
+#[track_caller]
+fn judged(records: &[Stored], answered: &Answered) -> String {
     let last = records.last().expect("an empty journal");
     match (answered.fault(), &last.record) {
         (None, Record::Accepted(_)) if answered.status == 200 => "accepted".to_owned(),
@@ -215,6 +225,7 @@ fn settings(limits: Limits) -> Settings {
         free_bytes_min: 1,
         delivery: epost::config::Delivery { retry_first_seconds: 1, ..Default::default() },
         public_url: "https://localhost:8443".to_owned(),
+        addresses: vec!["https://localhost:8443/RegisteredMail/v1".to_owned()],
     }
 }
 
@@ -236,7 +247,7 @@ fn policy() -> String {
 }
 
 /// One time-stamping authority and one configuration a process, on loopback.
-fn config() -> &'static Config {
+pub fn config() -> &'static Config {
     static CONFIG: OnceLock<(tempfile::TempDir, Config)> = OnceLock::new();
     &CONFIG
         .get_or_init(|| {
@@ -252,8 +263,13 @@ fn config() -> &'static Config {
 
 /// A client of the process's own stand-in.
 pub fn stamper() -> Arc<dyn Stamper> {
+    stamper_by(Timestamp::now)
+}
+
+/// One whose service has another clock than the stand-in.
+pub fn stamper_by(clock: fn() -> Timestamp) -> Arc<dyn Stamper> {
     let http = epost::transport::client(&[], None, std::time::Duration::from_secs(5)).unwrap();
-    Arc::new(TsaClient::read(config(), http, Timestamp::now).unwrap())
+    Arc::new(TsaClient::read(config(), http, clock).unwrap())
 }
 
 /// In a thread of its own: each test has its own runtime, which ends with it.

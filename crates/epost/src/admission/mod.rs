@@ -185,6 +185,7 @@ impl Service {
             skew_seconds: self.settings().clock_skew_seconds_max,
             environment: Some(self.settings().environment),
             candidates: std::slice::from_ref(&arrived.peer.certificate),
+            addresses: &self.settings().addresses,
             strictness: self.settings().strictness,
             today: crate::service::today(arrived.received_at),
             ..wss::Policy::new(&self.senders().anchors, Revocation::HardFail(&crls), arrived.received_at)

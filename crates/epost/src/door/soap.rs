@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Request, StatusCode};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -91,6 +91,13 @@ pub(super) async fn receive(
     service: &Arc<Service>,
 ) -> Answer {
     let headers = request.headers();
+    // HTTP/1.1 knows codings beside chunked: one that nobody undoes would be read as the message.
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !headers.get_all(TRANSFER_ENCODING).iter().all(plain) {
+        let mut answer = bare(StatusCode::NOT_IMPLEMENTED, "Transfer-Encoding: chunked, or none");
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return answer;
+    }
     if headers.contains_key(CONTENT_ENCODING) {
         return bare(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -114,8 +121,11 @@ pub(super) async fn receive(
             &format!("a body of at most {} bytes (limits.body_bytes_max)", service.limits().body_bytes_max),
         );
     }
-    let idle = Duration::from_secs(listen.body_idle_seconds_max);
-    match read(head, request.into_body(), peer, idle, service).await {
+    let patience = Patience {
+        idle: Duration::from_secs(listen.body_idle_seconds_max),
+        bytes_per_second_min: listen.body_bytes_per_second_min,
+    };
+    match read(head, request.into_body(), peer, patience, service).await {
         Ok(arrived) => {
             // In a task of its own: a sender who hangs up does not stop an acceptance half-way.
             let service = service.clone();
@@ -131,13 +141,29 @@ pub(super) async fn receive(
     }
 }
 
+/// How slow a body may be.
+#[derive(Clone, Copy)]
+struct Patience {
+    idle: Duration,
+    bytes_per_second_min: u64,
+}
+
+impl Patience {
+    /// Whether so many bytes in that time are too few: a byte now and then would keep a request open for ever.
+    fn ends(self, read_bytes: u64, took: Duration) -> bool {
+        took > self.idle && read_bytes < took.as_secs().saturating_mul(self.bytes_per_second_min)
+    }
+}
+
 async fn read(
     head: Head,
     mut body: Incoming,
     peer: Peer,
-    idle: Duration,
+    patience: Patience,
     service: &Arc<Service>,
 ) -> Result<Arrived, Answer> {
+    let idle = patience.idle;
+    let (began, mut read_bytes) = (tokio::time::Instant::now(), 0);
     let _timed = service.metrics().time(Stage::Read);
     let mut spool = match Spool::begin(service, &head) {
         Ok(spool) => spool,
@@ -159,6 +185,12 @@ async fn read(
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(data) = frame.into_data() else { continue };
+        read_bytes += data.len() as u64;
+        if patience.ends(read_bytes, began.elapsed()) {
+            let limit = "listen.body_bytes_per_second_min";
+            tracing::info!(event = "door.body-slow", address = %peer.address, limit);
+            return Err(bare(StatusCode::REQUEST_TIMEOUT, &format!("fewer bytes a second than {limit}")));
+        }
         if let Err(error) = spool.feed(&data) {
             return Err(refuse_early(service, head, peer, Some(spool), error, &mut body, idle).await);
         }

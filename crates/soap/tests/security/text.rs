@@ -29,7 +29,6 @@ fn row_28_namespaces_are_checked() {
 /// What is put before the message, after it, and in the ticket's place must not be read as XML.
 fn not_xml(bad: impl AsRef<[u8]>) {
     let told = outcome(&bad, &Setting::default());
-    println!("verdict: {told}");
     let start = String::from_utf8_lossy(&bad.as_ref()[..bad.as_ref().len().min(80)]).into_owned();
     assert!(told.starts_with("SOA-03001 "), "{told}: {start}");
 }
