@@ -69,7 +69,7 @@ async fn a_receipt_passes_with_what_was_sent_and_with_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_ticket_and_another_institutions_get_one_answer() {
+async fn row_78_an_unknown_ticket_and_another_institutions_get_one_answer() {
     let house = House::new().await;
     let receipt = house.ask(&Draft::submission("T")).await.receipt();
     let unknown = Ticket::parse("0000000000000").unwrap();

@@ -14,7 +14,7 @@ async fn untouched_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_flipped_bit_of_any_part_is_refused() {
+async fn row_70_one_flipped_bit_of_any_part_is_refused() {
     check(|draft| draft.attachments[0].bytes[0] ^= 1, "FILE_B01 content.digest-mismatch").await;
     check(|draft| draft.attachments[1].bytes[699] ^= 128, "FILE_B01 content.digest-mismatch").await;
     check(|draft| draft.attachments.swap(0, 1), "accepted").await; // the order of parts is nothing
@@ -29,7 +29,7 @@ async fn one_flipped_bit_of_any_part_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn digests_of_other_methods() {
+async fn row_76_digests_of_other_methods() {
     let sha512 = |draft: &mut Draft, of: &[u8]| {
         let files = [file(1, 900), file(2, 700)];
         let mut item = submission("T", &files);
@@ -45,7 +45,7 @@ async fn digests_of_other_methods() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attachments_are_those_that_the_signed_body_names() {
+async fn row_70_attachments_are_those_that_the_signed_body_names() {
     let extra =
         Attachment { content_id: "extra".into(), content_type: "text/plain".into(), bytes: b"x".to_vec() };
     check(|draft| drop(draft.attachments.pop()), "EPOST_B07 content.part-missing").await;

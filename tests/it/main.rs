@@ -7,6 +7,7 @@
 mod house;
 
 mod acceptance;
+mod attacks;
 mod bad_input;
 mod contract_files;
 mod crash;

@@ -10,7 +10,7 @@ use crate::house::scripted::Gate;
 use crate::house::{Draft, House, Sandbox, file, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_bytes_and_the_same_content_get_the_same_receipt() {
+async fn row_52_the_same_bytes_and_the_same_content_get_the_same_receipt() {
     let sandbox = Sandbox::start().await;
     let draft = Draft::submission("T");
     let signed = draft.sign();
@@ -31,7 +31,7 @@ async fn the_same_bytes_and_the_same_content_get_the_same_receipt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_with_other_content_is_refused() {
+async fn row_53_a_token_with_other_content_is_refused() {
     let house = House::new().await;
     house.ask(&Draft::submission("T")).await.receipt();
     let mut title = Draft::submission("T");
@@ -104,7 +104,7 @@ async fn when_the_first_is_withdrawn_the_one_that_waits_tries_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_time_stamp_nothing_is_accepted_and_the_same_bytes_may_come_again() {
+async fn row_80_without_a_time_stamp_nothing_is_accepted_and_the_same_bytes_may_come_again() {
     let sandbox = Sandbox::start().await;
     sandbox.tsa_fault(serde_json::json!({"kind": "down", "count": 2})).await;
     let signed = Draft::submission("T").sign();

@@ -7,7 +7,7 @@ use crate::house::wire::client_config;
 use crate::house::{Answered, Draft, Sandbox, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_stranger_gets_his_code() {
+async fn row_49_every_stranger_gets_his_code() {
     let sandbox = Sandbox::start().await;
     for (stranger, expected) in
         [("revoked", "SOA-01001"), ("wrong_environment", "SOA-01002"), ("not_authorised", "SOA-01002")]
@@ -40,7 +40,7 @@ async fn an_expired_certificate_is_told_by_a_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_connection_is_the_senders_own() {
+async fn row_49_the_connection_is_the_senders_own() {
     let sandbox = Sandbox::start().await;
     for (signer, tls) in [("alice", "bob"), ("bob", "alice"), ("alice", "not_authorised")] {
         let mut draft = Draft::submission("T").by(signer);

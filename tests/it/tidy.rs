@@ -175,6 +175,50 @@ fn openssl_comes_from_source_unless_the_feature_is_off() {
     assert!(!built_from_source(&["--no-default-features"]));
 }
 
+/// Rows of the specification of attacks.
+const ATTACK_ROWS: usize = 90;
+
+#[test]
+fn every_row_of_the_attack_table_has_its_test() {
+    let table = std::fs::read_to_string(root().join("tests/attacks/table.md")).unwrap();
+    let mut listed = BTreeSet::new();
+    let mut rows = BTreeSet::new();
+    for line in table.lines().filter(|line| line.starts_with('|') && line.contains("row_")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, row, _, test, file, _] = cells[..] else { panic!("five bars: {line}") };
+        let test = test.trim_matches('`');
+        assert!(test.starts_with(&format!("row_{row}_")), "a test is named by its row: {line}");
+        assert!(listed.insert((file.to_owned(), test.to_owned())), "twice: {line}");
+        rows.insert(row.parse::<usize>().unwrap());
+    }
+    let missing: Vec<_> = (1..=ATTACK_ROWS).filter(|row| !rows.contains(row)).collect();
+    assert!(missing.is_empty(), "rows without a test: {missing:?}");
+    let found: BTreeSet<_> = ["crates", "tests"]
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+        .flat_map(|file| {
+            let name = file.strip_prefix(root()).unwrap().display().to_string();
+            row_tests(&std::fs::read_to_string(&file).unwrap())
+                .into_iter()
+                .map(move |test| (name.clone(), test))
+        })
+        .collect();
+    let differing: Vec<_> = found.symmetric_difference(&listed).collect();
+    assert!(differing.is_empty(), "in the table or in the files, not in both: {differing:#?}");
+}
+
+/// The functions named by a row that are tests: an attribute says so right before, and none is ignored.
+fn row_tests(source: &str) -> Vec<String> {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let is_test = |line: &str| line == "#[test]" || line.starts_with("#[tokio::test");
+    let named = lines.windows(2).filter(|pair| is_test(pair[0])).filter_map(|pair| {
+        let name =
+            pair[1].strip_prefix("async ").unwrap_or(pair[1]).strip_prefix("fn ")?.split('(').next()?;
+        name.starts_with("row_").then(|| name.to_owned())
+    });
+    named.collect()
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }

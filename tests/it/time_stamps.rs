@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::house::{Draft, Sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_lying_token_ends_in_a_receipt() {
+async fn row_79_no_lying_token_ends_in_a_receipt() {
     let sandbox = Sandbox::start().await;
     // One honest token first: what the stand-in replays.
     let honest = sandbox.ask(&Draft::submission("honest")).await.receipt();

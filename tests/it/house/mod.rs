@@ -1,5 +1,6 @@
 //! Everything that the tests share: messages as senders make them, the service without a socket, the whole sandbox over the wire.
 
+pub mod door;
 pub mod draft;
 pub mod ebox;
 pub mod inside;

@@ -1,0 +1,161 @@
+//! Rows 52, 54, 56, 78, 89: who sends, to whom, when, and what he may learn from a refusal.
+
+use std::sync::Arc;
+
+use erds::Ticket;
+use jiff::{SignedDuration, Timestamp};
+use pki::digest::DigestAlgorithm;
+use soap::message::{ItemName, ProofKind};
+use xmlsec::signature::SigningReference;
+use xmlsec::{Document, Limits};
+
+use crate::house::inside::{Plan, stamper_by};
+use crate::house::scripted::Gate;
+use crate::house::{Draft, House, Signed, signer};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_52_what_was_done_around_the_signature_makes_no_second_item() {
+    let house = House::new().await;
+    let signed = Draft::submission("").sign();
+    let receipt = house.send(&signed).await.receipt();
+    let text = String::from_utf8(signed.root.clone()).unwrap();
+    let value = text.split("SignatureValue>").nth(1).unwrap().trim_end_matches("</ds:").to_owned();
+    let reflowed: String =
+        value.as_bytes().chunks(40).map(|line| format!("{}\n ", String::from_utf8_lossy(line))).collect();
+    for (from, to) in [
+        (value.as_str(), reflowed.as_str()),
+        ("<soap:Header>", "<soap:Header>\n<!-- c --> "),
+        ("<soap:Header>", "<soap:Header><x:y xmlns:x=\"urn:x\"/>"),
+        ("<soap:Envelope ", "<soap:Envelope xmlns:unused=\"urn:x\" "),
+    ] {
+        let mut again = signed.clone();
+        again.replace(from, to);
+        assert_eq!(house.send(&again).await.receipt(), receipt, "{to}");
+    }
+    println!("verdict: accepted once, and the same receipt four times");
+    assert_eq!(house.accepted_and_withdrawn().0, [receipt.ticket]);
+    // It outlives the process, and the accepted age by far.
+    let Plan { boxes, .. } = Plan::default();
+    let disk = house.disk.clone();
+    house.stop().await;
+    let house = House::open(Plan { disk, boxes, ..Plan::default() }).await.unwrap();
+    assert_eq!(house.send(&signed).await.receipt(), receipt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_54_a_clock_that_is_moved() {
+    // The service's clock is wrong, the sender's wrong with it, and the time-stamp's is right: nothing is sealed.
+    let moved: [fn() -> Timestamp; 2] = [
+        || Timestamp::now() + SignedDuration::from_hours(1),
+        || Timestamp::now() - SignedDuration::from_hours(1),
+    ];
+    for clock in moved {
+        let plan = Plan { clock: Arc::new(clock), stamper: Gate::open(stamper_by(clock)), ..Plan::default() };
+        let house = House::open(plan).await.unwrap();
+        let mut draft = Draft::submission("T");
+        draft.signed_at = clock();
+        let answer = house.ask(&draft).await;
+        let fault = answer.fault().expect("nothing is accepted");
+        println!("verdict: {}", fault.code);
+        assert_eq!((fault.code.as_str(), fault.retry), ("SOA-02002", Some(true)), "{answer}");
+        assert!(house.accepted_and_withdrawn().0.is_empty());
+    }
+}
+
+/// A status request with a signed wsa:To.
+fn addressed(to: &str) -> Signed {
+    let draft = Draft::status(&Ticket::parse("0000000000000").unwrap());
+    let mut signed = draft.sign();
+    let text = String::from_utf8(signed.root.clone()).unwrap();
+    let start = text.find("<ds:Signature").unwrap();
+    let end = text.find("</ds:Signature>").unwrap() + "</ds:Signature>".len();
+    let header = format!(
+        "<wsa:To xmlns:wsa=\"http://www.w3.org/2005/08/addressing\" xmlns:wsu=\"{}\" wsu:Id=\"To\">{to}</wsa:To></soap:Header>",
+        xmlsec::namespace::WSU
+    );
+    let (before, after) = (text[..start].to_owned(), text[end..].replace("</soap:Header>", &header));
+    let document = Document::parse(format!("{before}{after}").into_bytes(), &Limits::default()).unwrap();
+    let id = |prefix: &str| {
+        let found = document.root().descendants_and_self().find_map(|element| {
+            let id = element.attribute(Some(xmlsec::namespace::WSU), "Id")?.into_owned();
+            id.starts_with(prefix).then_some((element, id))
+        });
+        found.unwrap()
+    };
+    let references: Vec<_> = ["TS-", "Body-", "To"]
+        .map(id)
+        .into_iter()
+        .map(|(element, id)| SigningReference::over(element, &id, &[], DigestAlgorithm::Sha256).unwrap())
+        .collect();
+    let key_info =
+        &text[text.find("<wsse:SecurityTokenReference").unwrap()..text.find("</ds:KeyInfo>").unwrap()];
+    let signature = xmlsec::signature::sign(&references, Some(key_info), &signer("alice")).unwrap();
+    signed.root = [before, signature.xml, after].concat().into_bytes();
+    signed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_56_a_message_for_another_service() {
+    let house = House::new().await;
+    for (to, expected) in [
+        ("https://localhost:8443/RegisteredMail/v1", "REPO_B01 item.unknown"),
+        ("http://www.w3.org/2005/08/addressing/anonymous", "REPO_B01 item.unknown"),
+        ("https://other.example/RegisteredMail/v1", "SOA-01001 wsa.to"),
+        ("https://localhost:8443.other.example/RegisteredMail/v1", "SOA-01001 wsa.to"),
+    ] {
+        let verdict = house.verdict(&house.send(&addressed(to)).await);
+        assert_eq!(verdict, expected, "{to}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_78_nobody_speaks_for_another() {
+    let house = House::new().await;
+    let receipt = house.ask(&Draft::submission("T")).await.receipt();
+    // bob signs, alice's connection; alice's certificate named in bob's message.
+    for (signer, tls) in [("bob", "alice"), ("alice", "bob")] {
+        let mut draft = Draft::status(&receipt.ticket).by(signer);
+        tls.clone_into(&mut draft.tls);
+        let verdict = house.verdict(&house.ask(&draft).await);
+        assert_eq!(verdict, "SOA-01001 tls.peer.other-sender");
+    }
+    let drawn = house.ask(&Draft::submission("U")).await.receipt().ticket;
+    assert_ne!(drawn, receipt.ticket);
+    let bob = Draft::proof(&ItemName::Ticket(receipt.ticket), ProofKind::Receipt).by("bob");
+    assert_eq!(house.verdict(&house.ask(&bob).await), "REPO_B01 item.unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_89_no_fault_tells_what_a_guess_was_worth() {
+    let house = House::new().await;
+    let token = |name: &str| base64_simd::STANDARD.encode_to_string(crate::house::certificate(name).der());
+    let mut guesses = Vec::new();
+    // A value of zeros; one flipped; another's certificate; one of an authority that nobody knows.
+    let signed = || Draft::submission("T").sign();
+    let mut zeros = signed();
+    let text = String::from_utf8(zeros.root.clone()).unwrap();
+    let value = text.split("<ds:SignatureValue>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let zero = base64_simd::STANDARD.encode_to_string([0; 256]);
+    zeros.replace(&value, &zero);
+    guesses.push(zeros);
+    let mut flipped = signed();
+    let text = String::from_utf8(flipped.root.clone()).unwrap();
+    let value = text.split("<ds:SignatureValue>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let first = if value.starts_with('A') { "B" } else { "A" };
+    flipped.replace(&value, &format!("{first}{}", &value[1..]));
+    guesses.push(flipped);
+    for other in ["bob", "unknown_ca"] {
+        let mut substituted = signed();
+        substituted.replace(&token("alice"), &token(other));
+        guesses.push(substituted);
+    }
+    guesses.push(Draft { tls: "alice".to_owned(), ..Draft::submission("T").by("unknown_ca") }.sign());
+    let mut faults = Vec::new();
+    for guess in &guesses {
+        let answer = house.send(guess).await;
+        let mut fault = answer.fault().unwrap();
+        fault.id = None;
+        faults.push(fault);
+    }
+    assert!(faults.windows(2).all(|pair| pair[0] == pair[1]), "{faults:#?}");
+}
