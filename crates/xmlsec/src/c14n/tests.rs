@@ -108,6 +108,24 @@ fn the_default_namespace_may_be_forced_at_the_apex() {
     assert_eq!(answer(with, DefaultAtApex::WriteIfNone), "<p:t xmlns:p=\"urn:p\"></p:t>");
 }
 
+/// Canonical XML 1.1 §2.4: values are joined from the inside, one alone is not touched, an empty result is not written.
+#[test]
+fn bases_of_ancestors_are_joined() {
+    let eleven = method(Algorithm::Inclusive11);
+    let joined = |outer: &str, inner: &str, own: &str, expected: &str| {
+        let source = format!("<a xml:base='{outer}'><b {inner}><c {own}/></b></a>");
+        check(&source, &["b", "c"], &eleven, expected);
+    };
+    joined("./x/../y", "", "", "<c xml:base=\"./x/../y\"></c>");
+    joined("http://h/d/f", "xml:base='../z'", "xml:base='e'", "<c xml:base=\"http://h/e\"></c>");
+    joined("abc/", "", "xml:base='../'", "<c></c>");
+    joined("..", "", "xml:base='..'", "<c xml:base=\"../../\"></c>");
+    let ten = "<c xml:base=\"u\" xml:id=\"i\" xml:lang=\"en\"></c>";
+    let source = "<a xml:base='t' xml:id='i' xml:lang='en'><b xml:base='u'><c/></b></a>";
+    check(source, &["b", "c"], &method(Algorithm::Inclusive10), ten);
+    check(source, &["b", "c"], &eleven, "<c xml:base=\"u\" xml:lang=\"en\"></c>");
+}
+
 #[test]
 fn a_subtree_can_be_left_out() {
     let document = parse("<a><b>x<c>y</c></b><d>z</d></a>");

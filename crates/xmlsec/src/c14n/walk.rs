@@ -322,10 +322,11 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         let own = own.map(|index| self.sorted.remove(index));
         let value =
             |a: &AttributeData| text::decoded(document.slice(a.value_start, a.value_end), Place::Attribute);
-        // From the outermost inwards.
-        let mut joined = String::new();
-        for attribute in bases.iter().rev().chain(own.as_ref()) {
-            joined = base::join(&joined, &value(attribute));
+        // Canonical XML 1.1 §2.4: the innermost with the one around it, the result with the next; one alone stays as it is.
+        let mut values = own.as_ref().into_iter().chain(&bases).map(value);
+        let mut joined = values.next()?.into_owned();
+        for outer in values {
+            joined = base::join(&outer, &joined);
         }
         Some(joined)
     }
