@@ -8,3 +8,4 @@ mod path;
 mod signature;
 mod signer;
 mod token;
+mod wycheproof;
