@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use pki::certificate::Certificate;
+use pki::crl::Crl;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -78,6 +79,7 @@ struct Scraped {
     free_bytes: Gauge,
     seal_in_force: Gauge,
     crl_seconds_left: Gauge,
+    crl_age_seconds: Gauge,
     certificate_days_left: Family<Labels<1>, Gauge<f64, AtomicU64>>,
     part_ok: Family<Labels<1>, Gauge>,
 }
@@ -121,7 +123,9 @@ impl Scraped {
         registry.register("free_bytes", "Bytes free under the data folder", self.free_bytes.clone());
         let help = "1 while the seal's certificate is in force; at 0 nothing is sealed";
         registry.register("seal_in_force", help, self.seal_in_force.clone());
-        let help = "Seconds until the first of the senders' revocation lists is stale";
+        let help = "Seconds since the oldest of the senders' revocation lists in use was made";
+        registry.register("crl_age_seconds", help, self.crl_age_seconds.clone());
+        let help = "Seconds until the first of the senders' revocation lists in use is stale";
         registry.register("crl_seconds_left", help, self.crl_seconds_left.clone());
         let help = "Days until a certificate of ours expires";
         registry.register("certificate_days_left", help, self.certificate_days_left.clone());
@@ -223,8 +227,11 @@ impl Scraped {
         let (disk, directory) = service.data();
         self.free_bytes.set(gauge(disk.free_bytes(directory).unwrap_or_default()));
         self.seal_in_force.set(i64::from(service.seal_in_force()));
-        let next = service.senders().crls().crls().iter().filter_map(pki::crl::Crl::next_update).min();
+        let crls = service.senders().crls();
+        let next = crls.current_at(now).filter_map(Crl::next_update).filter(|next| *next >= now).min();
         self.crl_seconds_left.set(next.map_or(0, |next| next.duration_since(now).as_secs()));
+        let oldest = crls.current_at(now).map(Crl::this_update).min();
+        self.crl_age_seconds.set(oldest.map_or(0, |made| now.duration_since(made).as_secs()));
         for (option, certificate) in certificates {
             let days = days_left(certificate, now);
             self.certificate_days_left.get_or_create(&[("certificate", *option)]).set(days);

@@ -282,9 +282,8 @@ impl CrlArchive {
     }
 
     fn current_at(&self, at: Timestamp) -> Vec<Vec<u8>> {
-        let current =
-            |crl: &&Crl| crl.this_update() <= at && crl.next_update().is_some_and(|next| at <= next);
-        self.known.load().iter().filter(current).map(|crl| crl.der().to_vec()).collect()
+        let known = CrlSet::new(self.known.load().as_ref().clone());
+        known.current_at(at).map(|crl| crl.der().to_vec()).collect()
     }
 }
 

@@ -139,6 +139,23 @@ impl SenderTrust {
     }
 }
 
+/// How old revocation lists are and how long they last, for people.
+pub(crate) fn snapshot(crls: &CrlSet, now: Timestamp) -> String {
+    let hours = |from: Timestamp, to: Timestamp| to.duration_since(from).as_hours();
+    let oldest = crls.current_at(now).map(Crl::this_update).min();
+    let first_end = crls.current_at(now).filter_map(Crl::next_update).filter(|next| *next >= now).min();
+    match (oldest, first_end) {
+        (Some(oldest), Some(end)) => format!(
+            "{} lists, {} in use, the oldest made {} h ago, the first to end in {} h",
+            crls.crls().len(),
+            crls.current_at(now).count(),
+            hours(oldest, now),
+            hours(now, end)
+        ),
+        _ => format!("{} lists, none in use", crls.crls().len()),
+    }
+}
+
 /// Puts the lists in force, unless they are the very same: paths that were judged by those stay remembered.
 fn put_if_new(in_force: &ArcSwap<CrlSet>, fresh: Vec<Crl>) {
     if !in_force.load().ders().eq(fresh.iter().map(Crl::der)) {

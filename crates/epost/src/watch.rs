@@ -62,10 +62,9 @@ pub fn local(service: &Service) -> Vec<Probe> {
 
     let begun = Instant::now();
     let crls = service.senders().crls();
-    let stale =
-        crls.crls().iter().filter(|crl| crl.next_update().is_none_or(|next| next < service.now())).count();
-    let problem =
-        (stale > 0).then(|| format!("{stale} of {} lists are past their nextUpdate", crls.crls().len()));
+    let stale = crls.stale_at(service.now()).next();
+    let told = || crate::trust::snapshot(&crls, service.now());
+    let problem = stale.map(|crl| format!("no current list of {}; {}", crl.issuer(), told()));
     probes.push(timed("revocation", "the senders' revocation lists", begun, problem));
     probes
 }

@@ -343,7 +343,7 @@ pub struct Name {
 }
 
 impl Name {
-    fn read(name: &x509_parser::x509::X509Name<'_>) -> Self {
+    pub(crate) fn read(name: &x509_parser::x509::X509Name<'_>) -> Self {
         let attributes = name.iter_attributes().map(|attribute| {
             let text = attribute.as_str().map(str::to_owned).unwrap_or_else(|_| {
                 attribute

@@ -1,10 +1,12 @@
 //! Certificate revocation lists: read strictly, indexed once, judged by us.
 //!
-//! Complete direct lists alone: delta and indirect ones, lists by reason, and unknown critical extensions are refused.
-//! Source: RFC 5280 §5 and §6.3.
+//! Complete lists and deltas, of any scope; indirect lists, those of attribute certificates, and unknown critical extensions are
+//! refused by name. Source: RFC 5280 §5 and §6.3.
+
+mod scope;
+mod set;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -15,8 +17,11 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::CertificateRevocationList;
 
 use crate::certificate::{Certificate, KeyKind};
-use crate::der::{self, DerError, tag};
-use crate::window::Window;
+use crate::der::{self, tag};
+use scope::{Reasons, Scope};
+
+pub(crate) use set::CrlAnswer;
+pub use set::CrlSet;
 
 /// One CRL; whose signature is good is judged when a path asks.
 #[derive(Clone)]
@@ -25,9 +30,14 @@ pub struct Crl(Arc<Inner>);
 struct Inner {
     der: Vec<u8>,
     issuer_der: Vec<u8>,
+    issuer_text: String,
+    /// cRLNumber, big-endian without leading zeros (RFC 5280 §5.2.3).
+    number: Option<Vec<u8>>,
+    /// BaseCRLNumber of a delta, in the same form (§5.2.4).
+    base_number: Option<Vec<u8>>,
     this_update: Timestamp,
     next_update: Option<Timestamp>,
-    revoked: HashMap<Vec<u8>, Timestamp>,
+    entries: HashMap<Vec<u8>, Named>,
     scope: Scope,
     to_be_signed: Vec<u8>,
     signature: Vec<u8>,
@@ -36,12 +46,13 @@ struct Inner {
     verified_with: Mutex<Option<[u8; 32]>>,
 }
 
-/// issuingDistributionPoint (RFC 5280 §5.2.5).
-#[derive(Clone, Debug, Default)]
-struct Scope {
-    only_user: bool,
-    only_ca: bool,
-    names: Vec<Vec<u8>>,
+/// What an entry says of a serial number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Named {
+    /// Revoked or on hold, since then.
+    Revoked(Timestamp),
+    /// No longer on the list: removeFromCRL, which only a delta says.
+    Removed,
 }
 
 /// Why bytes are not a CRL that can be used.
@@ -53,7 +64,7 @@ pub enum CrlError {
     /// Signed with an algorithm off the list (SHA-1, MD5).
     #[error("signed with {0}, expected SHA-2 with RSA or ECDSA")]
     Algorithm(String),
-    /// Delta, indirect, by reason, or with a critical extension that is not known.
+    /// Indirect, of attribute certificates, or with a critical extension that is not known.
     #[error("of a kind that is not judged: {0}")]
     Kind(&'static str),
 }
@@ -86,23 +97,17 @@ impl Crl {
             Timestamp::from_second(at.timestamp()).map_err(|_| malformed())
         };
         let next_update = parsed.tbs_cert_list.next_update.as_ref().map(time).transpose()?;
-        let mut revoked: HashMap<_, Timestamp> = HashMap::new();
-        for entry in parsed.iter_revoked_certificates() {
-            if entry.extensions().iter().any(|extension| extension.critical) {
-                return Err(CrlError::Kind("an entry with a critical extension"));
-            }
-            let since = time(&entry.revocation_date)?;
-            revoked
-                .entry(entry.raw_serial().to_vec())
-                .and_modify(|first| *first = since.min(*first))
-                .or_insert(since);
-        }
+        let extensions = Extensions::read(&parsed)?;
+        let entries = entries(&parsed, extensions.base_number.is_some())?;
         Ok(Self(Arc::new(Inner {
             issuer_der: parsed.issuer().as_raw().to_vec(),
+            issuer_text: crate::certificate::Name::read(parsed.issuer()).to_string(),
+            number: extensions.number,
+            base_number: extensions.base_number,
             this_update: time(&parsed.tbs_cert_list.this_update)?,
             next_update,
-            revoked,
-            scope: scope(&parsed)?,
+            entries,
+            scope: extensions.scope,
             algorithm: algorithm(&parsed.signature_algorithm.algorithm.to_id_string())?,
             signature: parsed.signature_value.data.to_vec(),
             to_be_signed,
@@ -139,6 +144,29 @@ impl Crl {
         self.0.next_update
     }
 
+    /// Who issued it, as it says itself, escaped for display.
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer_text
+    }
+
+    /// Whether it says only what changed since another list.
+    pub fn is_delta(&self) -> bool {
+        self.0.base_number.is_some()
+    }
+
+    /// Whether this delta may be applied onto that complete list (RFC 5280 §5.2.4): the same issuer and scope, made for a list
+    /// that is not younger, and younger itself.
+    fn applies_to(&self, base: &Self) -> bool {
+        let (Some(from), Some(own), Some(of_base)) = (&self.0.base_number, &self.0.number, &base.0.number)
+        else {
+            return false;
+        };
+        self.0.issuer_der == base.0.issuer_der
+            && self.0.scope == base.0.scope
+            && by_number(from, of_base).is_le()
+            && by_number(of_base, own).is_lt()
+    }
+
     /// Whether it is the list of this authority: its name and its key, which may sign lists.
     fn is_of(&self, issuer: &Certificate) -> bool {
         if self.0.issuer_der != issuer.subject().der()
@@ -167,49 +195,20 @@ impl Crl {
         Verifier::new(digest, &key)?.verify_oneshot(&self.0.signature, &self.0.to_be_signed)
     }
 
-    /// Whether it speaks of this certificate at all.
-    fn covers(&self, certificate: &Certificate) -> bool {
-        let scope = &self.0.scope;
-        if (scope.only_user && certificate.is_ca()) || (scope.only_ca && !certificate.is_ca()) {
-            return false;
-        }
-        if scope.names.is_empty() {
-            return true;
-        }
-        let points = certificate.crl_distribution_points().map(point_names);
-        let Some(Ok(points)) = points else { return false };
-        scope.names.iter().any(|name| points.contains(&name.as_slice()))
+    /// The reasons for which it speaks of this certificate; none: not at all.
+    fn covers(&self, certificate: &Certificate) -> Reasons {
+        self.0.scope.covers(certificate)
+    }
+
+    fn names(&self, certificate: &Certificate) -> Option<Named> {
+        self.0.entries.get(certificate.serial()).copied()
     }
 }
 
 impl std::fmt::Debug for Crl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Crl({} revoked, of {})", self.0.revoked.len(), self.0.this_update)
+        write!(f, "Crl({} entries, of {})", self.0.entries.len(), self.0.this_update)
     }
-}
-
-/// Every fullName of every distribution point that holds for all reasons and whose list its issuer signs itself.
-fn point_names(value: &[u8]) -> Result<Vec<&[u8]>, DerError> {
-    let mut found = Vec::new();
-    for point in der::whole(value, tag::SEQUENCE)?.all(tag::SEQUENCE)? {
-        let mut fields = point.inside();
-        let name = fields.optional(tag::CONTEXT_0)?;
-        if let (Some(name), Ok(())) = (name, fields.end())
-            && let Some(names) = name.inside().optional(tag::CONTEXT_0)?
-        {
-            found.extend(general_names(names)?);
-        }
-    }
-    Ok(found)
-}
-
-fn general_names(names: der::Value<'_>) -> Result<Vec<&[u8]>, DerError> {
-    let mut reader = names.inside();
-    let mut found = Vec::new();
-    while reader.peek().is_some() {
-        found.push(reader.any()?.whole);
-    }
-    Ok(found)
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -231,146 +230,91 @@ fn algorithm(oid: &str) -> Result<(KeyFamily, MessageDigest), CrlError> {
     }
 }
 
-fn scope(parsed: &CertificateRevocationList<'_>) -> Result<Scope, CrlError> {
-    let mut scope = Scope::default();
-    let mut seen = Vec::new();
-    for extension in parsed.extensions() {
-        if seen.contains(&&extension.oid) {
-            return Err(CrlError::Malformed);
-        }
-        seen.push(&extension.oid);
-        match extension.oid.to_id_string().as_str() {
-            "2.5.29.28" => scope = issuing_distribution_point(extension.value)?,
-            "2.5.29.27" => return Err(CrlError::Kind("delta")),
-            "2.5.29.20" | "2.5.29.35" => {}
-            _ if extension.critical => return Err(CrlError::Kind("an unknown critical extension")),
-            _ => {}
-        }
-    }
-    Ok(scope)
+struct Extensions {
+    number: Option<Vec<u8>>,
+    base_number: Option<Vec<u8>>,
+    scope: Scope,
 }
 
-fn issuing_distribution_point(value: &[u8]) -> Result<Scope, CrlError> {
-    let mut scope = Scope::default();
-    let malformed = |_: DerError| CrlError::Malformed;
-    let mut fields = der::whole(value, tag::SEQUENCE).map_err(malformed)?.inside();
-    let mut last = None;
-    while fields.peek().is_some() {
-        let field = fields.any().map_err(malformed)?;
-        // The numbers of the tags go up in DER; a field that stands twice would leave one of two unread.
-        let number = field.tag & 0x1f;
-        if last.is_some_and(|last| last >= number) {
-            return Err(CrlError::Malformed);
-        }
-        last = Some(number);
-        if matches!(field.tag, 0x81 | 0x82 | 0x84 | 0x85) {
-            der::present_is_true(field).map_err(malformed)?;
-        }
-        match field.tag {
-            0xa0 => scope.names = full_names(field)?,
-            0x81 => scope.only_user = true,
-            0x82 => scope.only_ca = true,
-            0x83 => return Err(CrlError::Kind("by reason")),
-            0x84 => return Err(CrlError::Kind("indirect")),
-            0x85 => return Err(CrlError::Kind("of attribute certificates")),
-            _ => return Err(CrlError::Malformed),
-        }
-    }
-    if scope.only_user && scope.only_ca {
-        return Err(CrlError::Malformed);
-    }
-    Ok(scope)
-}
-
-fn full_names(point: der::Value<'_>) -> Result<Vec<Vec<u8>>, CrlError> {
-    let mut inside = point.inside();
-    let names =
-        inside.take(tag::CONTEXT_0).map_err(|_| CrlError::Kind("a distribution point without full name"))?;
-    inside.end().map_err(|_| CrlError::Malformed)?;
-    let names = general_names(names).map_err(|_| CrlError::Malformed)?;
-    if names.is_empty() {
-        return Err(CrlError::Malformed);
-    }
-    Ok(names.into_iter().map(<[u8]>::to_vec).collect())
-}
-
-/// What the lists say of one certificate at one time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum CrlAnswer {
-    /// A current list of its issuer does not name it.
-    Good,
-    /// A list names it, since then.
-    Revoked(Timestamp),
-    /// The issuer's lists are not current.
-    Stale,
-    /// No list of its issuer speaks of it.
-    Missing,
-}
-
-/// The CRLs at hand. Nothing in a set ever changes: fresh lists are a new set.
-#[derive(Clone, Debug)]
-pub struct CrlSet {
-    crls: Vec<Crl>,
-    /// Tells one set from every other: a path judged by one is not judged by another.
-    identity: u64,
-}
-
-impl Default for CrlSet {
-    fn default() -> Self {
-        Self::new(Vec::new())
-    }
-}
-
-impl CrlSet {
-    /// Holds them.
-    pub fn new(crls: Vec<Crl>) -> Self {
-        static SETS: AtomicU64 = AtomicU64::new(0);
-        Self { crls, identity: SETS.fetch_add(1, Ordering::Relaxed) }
-    }
-
-    /// Equal for clones of one set only.
-    pub(crate) fn identity(&self) -> u64 {
-        self.identity
-    }
-
-    /// The times around `at` at which the same lists are current as at `at`.
-    pub(crate) fn window(&self, at: Timestamp) -> Window {
-        let mut window = Window::ALWAYS;
-        for crl in &self.crls {
-            window.keep_side_of_begin(crl.this_update(), at);
-            if let Some(next) = crl.next_update() {
-                window.keep_side_of_last(next, at);
+impl Extensions {
+    fn read(parsed: &CertificateRevocationList<'_>) -> Result<Self, CrlError> {
+        let mut read = Self { number: None, base_number: None, scope: Scope::default() };
+        let mut seen = Vec::new();
+        for extension in parsed.extensions() {
+            if seen.contains(&&extension.oid) {
+                return Err(CrlError::Malformed);
             }
-        }
-        window
-    }
-
-    /// Their bytes.
-    pub fn ders(&self) -> impl Iterator<Item = &[u8]> {
-        self.crls.iter().map(Crl::der)
-    }
-
-    /// The lists.
-    pub fn crls(&self) -> &[Crl] {
-        &self.crls
-    }
-
-    /// Judges one certificate at `at`: a list that was made later, or whose next one should be there, does not count.
-    pub(crate) fn judge(&self, certificate: &Certificate, issuer: &Certificate, at: Timestamp) -> CrlAnswer {
-        let mut answer = CrlAnswer::Missing;
-        for crl in self.crls.iter().filter(|crl| crl.covers(certificate) && crl.is_of(issuer)) {
-            let current = crl.this_update() <= at && crl.next_update().is_some_and(|next| at <= next);
-            if !current {
-                if answer == CrlAnswer::Missing {
-                    answer = CrlAnswer::Stale;
+            seen.push(&extension.oid);
+            match extension.oid.to_id_string().as_str() {
+                ISSUING_DISTRIBUTION_POINT => read.scope = Scope::read(extension.value)?,
+                // Whoever does not know deltas must not take one for the whole list (§5.2.4).
+                DELTA_INDICATOR if !extension.critical => {
+                    return Err(CrlError::Kind("a delta that does not say so critically"));
                 }
-                continue;
+                DELTA_INDICATOR => read.base_number = Some(number(extension.value)?),
+                CRL_NUMBER => read.number = Some(number(extension.value)?),
+                AUTHORITY_KEY_IDENTIFIER => {}
+                _ if extension.critical => return Err(CrlError::Kind("an unknown critical extension")),
+                _ => {}
             }
-            if let Some(since) = crl.0.revoked.get(certificate.serial()) {
-                return CrlAnswer::Revoked(*since);
-            }
-            answer = CrlAnswer::Good;
         }
-        answer
+        if read.base_number.is_some() && read.number.is_none() {
+            return Err(CrlError::Kind("a delta without number"));
+        }
+        Ok(read)
     }
 }
+
+fn entries(
+    parsed: &CertificateRevocationList<'_>,
+    is_delta: bool,
+) -> Result<HashMap<Vec<u8>, Named>, CrlError> {
+    let mut entries: HashMap<Vec<u8>, Named> = HashMap::new();
+    for entry in parsed.iter_revoked_certificates() {
+        let since = entry.revocation_date.timestamp();
+        let since = Timestamp::from_second(since).map_err(|_| CrlError::Malformed)?;
+        let mut said = Named::Revoked(since);
+        for extension in entry.extensions() {
+            if extension.critical {
+                return Err(CrlError::Kind("an entry with a critical extension"));
+            }
+            if extension.oid.to_id_string() == REASON_CODE && extension.value == REMOVE_FROM_CRL {
+                said = Named::Removed;
+            }
+        }
+        if said == Named::Removed && !is_delta {
+            return Err(CrlError::Kind("removeFromCRL in a complete list"));
+        }
+        let serial = entry.raw_serial().to_vec();
+        // One that stands twice is revoked, since the earlier time.
+        let said = match (entries.get(&serial), said) {
+            (Some(Named::Revoked(first)), Named::Revoked(since)) => Named::Revoked(since.min(*first)),
+            (Some(revoked @ Named::Revoked(_)), Named::Removed) => *revoked,
+            (_, said) => said,
+        };
+        entries.insert(serial, said);
+    }
+    Ok(entries)
+}
+
+/// A non-negative INTEGER of at most 20 octets (RFC 5280 §5.2.3), without leading zeros.
+fn number(value: &[u8]) -> Result<Vec<u8>, CrlError> {
+    let contents = der::whole(value, tag::INTEGER).map_err(|_| CrlError::Malformed)?.contents;
+    if contents.len() > 21 || contents.first().is_none_or(|first| first & 0x80 != 0) {
+        return Err(CrlError::Malformed);
+    }
+    Ok(contents.iter().copied().skip_while(|byte| *byte == 0).collect())
+}
+
+/// The order of two numbers without leading zeros.
+fn by_number(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+}
+
+const CRL_NUMBER: &str = "2.5.29.20";
+const REASON_CODE: &str = "2.5.29.21";
+const DELTA_INDICATOR: &str = "2.5.29.27";
+const ISSUING_DISTRIBUTION_POINT: &str = "2.5.29.28";
+const AUTHORITY_KEY_IDENTIFIER: &str = "2.5.29.35";
+/// ENUMERATED 8.
+const REMOVE_FROM_CRL: &[u8] = &[0x0a, 1, 8];

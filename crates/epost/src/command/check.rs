@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use disk::RealDisk;
 use jiff::Timestamp;
+use pki::crl::CrlSet;
 
 use super::could_not_run;
 use crate::config::{Config, Identifiers};
-use crate::run;
+use crate::{run, trust};
 
 /// What to judge.
 #[derive(clap::Args)]
@@ -28,6 +29,8 @@ pub struct Args {
 struct Finding {
     name: &'static str,
     problem: Option<String>,
+    /// What was found, where that is worth telling when it is in order too.
+    note: Option<String>,
 }
 
 /// Prints a line a check; 1 if any is not in order.
@@ -38,6 +41,7 @@ pub fn run(args: &Args) -> ExitCode {
     };
     let mut findings = vec![everything_reads(&config)];
     findings.extend(certificates(&config));
+    findings.extend(revocation_lists(&config));
     if args.production {
         findings.extend(production(&config));
     }
@@ -53,12 +57,13 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn print(finding: &Finding, json: bool) {
     if json {
-        let line = serde_json::json!({"check": finding.name, "ok": finding.problem.is_none(), "problem": finding.problem});
+        let line = serde_json::json!({"check": finding.name, "ok": finding.problem.is_none(), "problem": finding.problem, "note": finding.note});
         return println!("{line}");
     }
-    match &finding.problem {
-        None => println!("ok      {}", finding.name),
-        Some(problem) => println!("NOT OK  {}: {problem}", finding.name),
+    match (&finding.problem, &finding.note) {
+        (None, None) => println!("ok      {}", finding.name),
+        (None, Some(note)) => println!("ok      {}: {note}", finding.name),
+        (Some(problem), _) => println!("NOT OK  {}: {problem}", finding.name),
     }
 }
 
@@ -67,7 +72,26 @@ fn everything_reads(config: &Config) -> Finding {
     Finding {
         name: "files, keys, certificates, policy",
         problem: prepared.err().map(|error| error.to_string()),
+        note: None,
     }
+}
+
+/// How old the revocation lists are, and which authority has none that is current.
+fn revocation_lists(config: &Config) -> Vec<Finding> {
+    let now = Timestamp::now();
+    let of_tsas = config.tsa.iter().map(|tsa| ("tsa.crls", &tsa.crls));
+    let all =
+        [("senders.crls", &config.senders.crls), ("seal.crls", &config.seal.crls)].into_iter().chain(of_tsas);
+    all.map(|(name, paths)| match trust::read_crls(paths) {
+        Err(error) => Finding { name, problem: Some(error.to_string()), note: None },
+        Ok(crls) => {
+            let crls = CrlSet::new(crls);
+            let stale = crls.stale_at(now).next();
+            let problem = stale.map(|crl| format!("no current list of {}", crl.issuer()));
+            Finding { name, problem, note: Some(trust::snapshot(&crls, now)) }
+        }
+    })
+    .collect()
 }
 
 fn certificates(config: &Config) -> Vec<Finding> {
@@ -75,14 +99,17 @@ fn certificates(config: &Config) -> Vec<Finding> {
     let judge = |(name, certificate): (&'static str, pki::certificate::Certificate)| {
         let days = certificate.not_after().duration_since(Timestamp::now()).as_hours() / 24;
         let problem = (days < EXPIRY_DAYS_MIN).then(|| format!("expires in {days} days; renew it now"));
-        Finding { name, problem }
+        Finding { name, problem, note: None }
     };
     found.into_iter().map(judge).collect()
 }
 
 fn production(config: &Config) -> Vec<Finding> {
-    let finding =
-        |name, wrong: bool, problem: &str| Finding { name, problem: wrong.then(|| problem.to_owned()) };
+    let finding = |name, wrong: bool, problem: &str| Finding {
+        name,
+        problem: wrong.then(|| problem.to_owned()),
+        note: None,
+    };
     let plain = |url: &str| !url.starts_with("https://");
     vec![
         finding(

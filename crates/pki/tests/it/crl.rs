@@ -35,12 +35,22 @@ fn other_kinds_of_lists_are_refused() {
     let relative = tlv(0xa0, &[&tlv(0xa1, &[&seq(&[&oid("2.5.4.3"), &tlv(0x0c, &[b"x"])])])]);
     let two_names = tlv(0xa0, &[&tlv(0xa0, &[&uri("http://a")]), &tlv(0xa0, &[&uri("http://b")])]);
     let cases = [
-        ("delta", List::with(extension("2.5.29.27", true, &int(6))), kind),
+        ("delta without number", List::with(extension("2.5.29.27", true, &int(6))), kind),
+        ("delta", List::delta(6, 7), Ok(())),
+        ("number below zero", List::with(extension("2.5.29.20", false, &[2, 1, 0xff])), malformed),
+        (
+            "number of 20 octets",
+            List::with(extension("2.5.29.20", false, &tlv(2, &[&[0], &[0xff; 20]]))),
+            Ok(()),
+        ),
+        ("number of 21", List::with(extension("2.5.29.20", false, &tlv(2, &[&[1; 22]]))), malformed),
         ("delta, not critical", List::with(extension("2.5.29.27", false, &int(6))), kind),
         ("unknown critical extension", List::with(critical.clone()), kind),
         ("unknown extension", List::with(extension("1.3.6.1.4.1.99999.7", false, &[5, 0])), Ok(())),
         ("indirect", List::scoped(&[&[0x84, 1, 0xff]]), kind),
-        ("by reason", List::scoped(&[&tlv(0x83, &[&[1, 0x40]])]), kind),
+        ("by reason", List::scoped(&[&tlv(0x83, &[&[6, 0x40]])]), Ok(())),
+        ("for no reason", List::scoped(&[&tlv(0x83, &[&[7, 0x80]])]), malformed),
+        ("for no reason at all", List::scoped(&[&tlv(0x83, &[&[0]])]), malformed),
         ("of attribute certificates", List::scoped(&[&[0x85, 1, 0xff]]), kind),
         ("relative name", List::scoped(&[&relative]), kind),
         ("two names", List::scoped(&[&two_names]), malformed),
@@ -80,6 +90,14 @@ fn other_kinds_of_lists_are_refused() {
                 ..List::default()
             },
             Ok(()),
+        ),
+        (
+            "removeFromCRL, but not of a delta",
+            List {
+                revoked: vec![(int(5), NOW, vec![extension("2.5.29.21", false, &[10, 1, 8])])],
+                ..List::default()
+            },
+            kind,
         ),
         (
             "serial not the shortest",

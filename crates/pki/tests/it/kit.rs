@@ -286,6 +286,20 @@ impl List {
         Self::with(extension("2.5.29.28", true, &seq(fields)))
     }
 
+    /// What changed since list `base`.
+    pub(crate) fn delta(base: u32, number: u32) -> Self {
+        let extensions =
+            vec![extension("2.5.29.20", false, &int(number)), extension("2.5.29.27", true, &int(base))];
+        Self { extensions, ..Self::default() }
+    }
+
+    /// With an entry, for a reason.
+    pub(crate) fn naming(mut self, party: &Party, reason: u8) -> Self {
+        let reason = extension("2.5.29.21", false, &[10, 1, reason]);
+        self.revoked.push((party.serial.clone(), NOW - DAY, vec![reason]));
+        self
+    }
+
     pub(crate) fn der(&self, issuer: &Party) -> Vec<u8> {
         let outer = algorithm(&issuer.key, self.digest);
         let entries: Vec<Vec<u8>> = self

@@ -2,10 +2,10 @@
 
 mod certificate;
 mod crl;
+mod delta;
 mod held;
 mod kit;
 mod path;
 mod signature;
 mod signer;
 mod token;
-mod wycheproof;
