@@ -12,6 +12,7 @@ mod bad_input;
 mod contract_files;
 mod crash;
 mod delivery_faults;
+mod door;
 mod limits;
 mod operator;
 mod resend;

@@ -84,6 +84,12 @@ pub struct Listen {
     /// Requests being read or answered at once; the next one gets 503.
     #[serde(default = "default_requests")]
     pub requests_max: usize,
+    /// Header fields of one request.
+    #[serde(default = "default_headers")]
+    pub headers_max: usize,
+    /// Bytes of one request's head.
+    #[serde(default = "default_head_bytes")]
+    pub head_bytes_max: usize,
     /// Seconds a TLS handshake may take.
     #[serde(default = "default_handshake")]
     pub handshake_seconds_max: u64,
@@ -109,6 +115,12 @@ fn default_connections() -> usize {
 }
 fn default_requests() -> usize {
     256
+}
+fn default_headers() -> usize {
+    64
+}
+fn default_head_bytes() -> usize {
+    128 * 1024
 }
 fn default_handshake() -> u64 {
     10

@@ -25,9 +25,14 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub async fn start() -> Self {
+        Self::start_tuned(|_| ()).await
+    }
+
+    /// With a configuration that differs by what `tune` does.
+    pub async fn start_tuned(tune: impl FnOnce(&mut epost::config::Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy_of_certs_test(&folder.path().join("pki"));
-        let inner = start::start(folder.path(), LOOPBACK, Extent::WithStrangers).await.unwrap();
+        let inner = start::start_tuned(folder.path(), LOOPBACK, Extent::WithStrangers, tune).await.unwrap();
         let plain = reqwest::Client::builder()
             .tls_backend_preconfigured(client_config(None))
             .no_proxy()

@@ -36,6 +36,19 @@ impl Sandbox {
 /// # Errors
 /// For a person to read: a port in use, a folder that cannot be written, a damaged journal.
 pub async fn start(directory: &Path, listen: SocketAddr, extent: Extent) -> Result<Sandbox, String> {
+    start_tuned(directory, listen, extent, |_| ()).await
+}
+
+/// As [`start`], with a configuration that differs from the file's by what `tune` does.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_tuned(
+    directory: &Path,
+    listen: SocketAddr,
+    extent: Extent,
+    tune: impl FnOnce(&mut Config),
+) -> Result<Sandbox, String> {
     let door = bind(listen).await?;
     let tsa_listener = bind(LOOPBACK).await?;
     let ebox_listener = bind(LOOPBACK).await?;
@@ -56,7 +69,8 @@ pub async fn start(directory: &Path, listen: SocketAddr, extent: Extent) -> Resu
             tracing::error!(event = "dev.ebox-ended", %error);
         }
     });
-    let config = Config::read(&layout.config).map_err(|error| error.to_string())?;
+    let mut config = Config::read(&layout.config).map_err(|error| error.to_string())?;
+    tune(&mut config);
     let service = run::start(&config, Some(door)).await.map_err(|error| error.to_string())?;
     Ok(Sandbox { layout, service, stand_ins })
 }

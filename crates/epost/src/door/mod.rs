@@ -112,6 +112,7 @@ async fn connection(
     };
     let peer = Peer { address, certificate };
     let header_deadline = Duration::from_secs(listen.header_seconds_max);
+    let limits = (listen.headers_max, listen.head_bytes_max);
     let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (service, listen, peer, requests) =
             (service.clone(), listen.clone(), peer.clone(), requests.clone());
@@ -120,8 +121,8 @@ async fn connection(
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_deadline)
-        .max_headers(64)
-        .max_buf_size(128 * 1024)
+        .max_headers(limits.0)
+        .max_buf_size(limits.1.max(HEAD_BYTES_MIN))
         .serve_connection(TokioIo::new(tls), respond);
     if let Err(error) = watcher.watch(serving).await {
         tracing::info!(event = "door.http-ended", %address, error = %error.to_string().escape_debug());
@@ -158,10 +159,7 @@ async fn route(
         Method::GET => soap::describe(contract, request.uri().query().unwrap_or_default(), listen),
         Method::POST => match requests.clone().try_acquire_owned() {
             Ok(_permit) => soap::receive(contract, request, peer, listen, service).await,
-            Err(_) => bare(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "listen.requests_max requests are under way: try again later",
-            ),
+            Err(_) => soap::overloaded(request, listen, service).await,
         },
         _ => {
             let mut answer = bare(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request, or GET ?wsdl");
@@ -170,6 +168,9 @@ async fn route(
         }
     }
 }
+
+/// What hyper needs.
+const HEAD_BYTES_MIN: usize = 8192;
 
 /// An answer before an envelope could be read: a status and one line of text.
 pub(crate) fn bare(status: StatusCode, text: &str) -> Answer {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use hyper::{Request, StatusCode};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -155,6 +157,36 @@ impl Patience {
     }
 }
 
+/// POST, when enough others are under way: nothing is read of it, nothing was accepted.
+pub(super) async fn overloaded(
+    request: Request<Incoming>,
+    listen: &Listen,
+    service: &Arc<Service>,
+) -> Answer {
+    tracing::warn!(event = "door.requests-full", limit = "listen.requests_max");
+    let idle = Duration::from_secs(listen.body_idle_seconds_max);
+    drain(&mut request.into_body(), service.limits().drain_bytes_max, idle).await;
+    let text = "listen.requests_max requests are under way, nothing was accepted: send the same request again, later";
+    let mut answer = bare(StatusCode::SERVICE_UNAVAILABLE, text);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    answer
+}
+
+/// Reads a bounded rest of a body that nobody needs, for a bounded time, or TLS would eat the answer.
+async fn drain(body: &mut Incoming, bytes_max: u64, time_max: Duration) {
+    let mut left = bytes_max;
+    let drained = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(time_max, drained).await;
+}
+
 async fn read(
     head: Head,
     mut body: Incoming,
@@ -214,14 +246,7 @@ async fn refuse_early(
     body: &mut Incoming,
     idle: Duration,
 ) -> Answer {
-    let mut left = service.limits().drain_bytes_max;
-    while let Ok(Some(Ok(frame))) = tokio::time::timeout(idle, body.frame()).await {
-        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => break,
-        }
-    }
+    drain(body, service.limits().drain_bytes_max, idle).await;
     // In a task of its own, as above: the record and its index entry are written together or by the next start.
     let service = service.clone();
     match tokio::spawn(async move { service.refuse_unread(head, peer.into(), spool, error).await }).await {

@@ -9,3 +9,4 @@ mod path;
 mod signature;
 mod signer;
 mod token;
+mod wycheproof;
