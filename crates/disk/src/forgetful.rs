@@ -21,7 +21,7 @@ pub enum Fault {
 /// One operation that changes something, for asserting their order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Operation {
-    /// `create`, `write`, `truncate`, `sync_data`, `remove`, `sync_dir`, `make_dir`, or a test's own mark.
+    /// `create`, `write`, `truncate`, `sync_data`, `remove`, `rename`, `sync_dir`, or a test's own mark.
     pub kind: &'static str,
     /// The file or folder; what a mark says.
     pub path: PathBuf,
@@ -131,7 +131,7 @@ impl ForgetfulDisk {
         if seed != 0 {
             for (path, id) in &state.names {
                 if random.next().is_multiple_of(2) {
-                    found.names.entry(path.clone()).or_insert(*id);
+                    found.names.insert(path.clone(), *id);
                 }
             }
         }
@@ -228,6 +228,16 @@ impl Disk for ForgetfulDisk {
         let (effect, told) = state.begin("remove", path);
         if effect && state.names.remove(path).is_none() {
             return Err(io::ErrorKind::NotFound.into());
+        }
+        told
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        let (effect, told) = state.begin("rename", to);
+        if effect {
+            let id = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            state.names.insert(to.to_owned(), id);
         }
         told
     }

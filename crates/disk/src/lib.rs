@@ -40,6 +40,11 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// The system's.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name in the same folder; a file of that name is replaced, and readers find either whole one.
+    ///
+    /// # Errors
+    /// The system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes an empty folder.
     ///
     /// # Errors

@@ -3,9 +3,13 @@
 //! One writer decides about duplicates and groups commits: one `fdatasync` serves every record that waits. What [`Journal::append`]
 //! has answered survives any crash; after a sync error nothing is answered any more, because nothing can be known.
 
+pub mod audit;
+pub mod checkpoint;
 mod log;
 pub mod merkle;
+pub mod proof;
 mod segment;
+pub mod tiles;
 mod verify;
 mod writer;
 
@@ -16,6 +20,7 @@ use disk::Disk;
 use erds::Record;
 use tokio::sync::{mpsc, oneshot};
 
+use checkpoint::Checkpoint;
 use log::Log;
 pub use log::{OpenError, OpenReport, ReadError};
 pub use verify::{VerifyError, VerifyReport, verify};
@@ -90,6 +95,8 @@ pub struct Stored {
     pub record: Record,
     /// What belongs to them.
     pub frames: Vec<Frame>,
+    /// SHA-256(salt ‖ record): what the log holds of it for everybody.
+    pub entry: merkle::Hash,
     /// Its hash in the tree.
     pub leaf_hash: merkle::Hash,
 }
@@ -156,7 +163,20 @@ impl Journal {
     /// # Errors
     /// Damage anywhere else, another log's name, another process: nothing is changed; the operator's to mend.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, OpenReport), OpenError> {
-        let (log, tail, report) = Log::open(disk, dir, &options)?;
+        Self::open_signed(disk, dir, options, None)
+    }
+
+    /// As [`Journal::open`], and the journal must begin with the records under `signed`, the newest checkpoint of it.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; [`OpenError::Forked`]: an older copy of the journal, or another one, was put in its place.
+    pub fn open_signed(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: Options,
+        signed: Option<&Checkpoint>,
+    ) -> Result<(Self, OpenReport), OpenError> {
+        let (log, tail, report) = Log::open(disk, dir, &options, signed)?;
         let log = Arc::new(log);
         let (queue, waiting) = mpsc::channel(writer::QUEUE_MAX);
         let thread = writer::start(log.clone(), tail, waiting, options).map_err(OpenError::Thread)?;
@@ -201,6 +221,14 @@ impl Journal {
     pub fn recorded(&self, position: Position) -> Result<Recorded, ReadError> {
         let stored = self.log.read(position)?;
         Ok(Recorded { position, leaf_hash: stored.leaf_hash, record: stored.record })
+    }
+
+    /// A record's entry in the tree, SHA-256(salt ‖ record), without reading what belongs to it.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn entry(&self, position: Position) -> Result<merkle::Hash, ReadError> {
+        self.log.entry(position)
     }
 
     /// Every record from `first` on, one after the other, up to the size at the time of the call.

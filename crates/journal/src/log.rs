@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use disk::{Disk, DiskFile, OpenMode};
 
+use crate::checkpoint::Checkpoint;
 use crate::merkle::{Hash, Tree, leaf_hash};
 use crate::segment::{self, Group, GroupError};
 use crate::{Options, Position, Stored, UniqueKey};
@@ -39,6 +40,16 @@ pub enum OpenError {
         /// What is wrong: what was seen, what belongs there.
         what: String,
     },
+    /// The journal is not the one that was signed: an older copy of it, or another.
+    #[error(
+        "journal.forked: the journal of {records} records does not begin with the {signed} under the newest checkpoint; restore the journal that was signed, with all its segments: nothing is guessed"
+    )]
+    Forked {
+        /// Records found.
+        records: u64,
+        /// Records signed.
+        signed: u64,
+    },
     /// The writer's thread could not be started.
     #[error("journal.thread: {0}")]
     Thread(io::Error),
@@ -51,6 +62,7 @@ impl OpenError {
             Self::Disk { .. } => "journal.disk",
             Self::Locked(_) => "journal.locked",
             Self::Damaged { .. } => "journal.damaged",
+            Self::Forked { .. } => "journal.forked",
             Self::Thread(_) => "journal.thread",
         }
     }
@@ -93,6 +105,14 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    pub(crate) fn of(position: Position, error: GroupError) -> Self {
+        match error {
+            GroupError::End => Self::Damaged(position, "the file ends here".into()),
+            GroupError::Broken(what) | GroupError::Wrong(what) => Self::Damaged(position, what),
+            GroupError::Io(error) => Self::Disk(error),
+        }
+    }
+
     /// Its stable code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -123,6 +143,9 @@ struct State {
     places: Vec<(u32, u64)>,
     keys: HashMap<UniqueKey, Position>,
     tree: Tree,
+    /// The size at which the root is kept, and that root: for the comparison with what was signed.
+    watched: Option<u64>,
+    root_watched: Option<Hash>,
 }
 
 /// One record that has become durable.
@@ -137,6 +160,7 @@ impl Log {
         disk: Arc<dyn Disk>,
         dir: &Path,
         options: &Options,
+        signed: Option<&Checkpoint>,
     ) -> Result<(Self, Tail, OpenReport), OpenError> {
         let on = |path: &Path| {
             let path = path.to_owned();
@@ -147,7 +171,12 @@ impl Log {
             io::ErrorKind::WouldBlock => OpenError::Locked(dir.to_owned()),
             _ => OpenError::Disk { path: dir.to_owned(), cause: error },
         })?;
-        let mut state = State::default();
+        let mut state = State { watched: signed.map(|signed| signed.size), ..State::default() };
+        let forked = |state: &State| {
+            signed
+                .filter(|signed| state.root_at(signed.size) != Some(signed.root))
+                .map(|signed| OpenError::Forked { records: state.tree.size(), signed: signed.size })
+        };
         let mut torn_bytes = 0;
         let mut tail = None;
         let paths = segments(disk.as_ref(), dir).map_err(on(dir))?;
@@ -168,6 +197,10 @@ impl Log {
                 if !torn {
                     return Err(OpenError::Damaged { path: path.clone(), offset: end, position, what });
                 }
+                // What was signed was durable: then it is no torn tail.
+                if let Some(forked) = forked(&state) {
+                    return Err(forked);
+                }
                 torn_bytes = file.length().map_err(on(path))? - end;
                 if end == 0 {
                     let header = segment::encode_header(position, &options.origin);
@@ -185,6 +218,9 @@ impl Log {
                 tail = Some(Tail { file, offset: end });
             }
             state.segments.push(Arc::from(disk.open(path, OpenMode::Read).map_err(on(path))?));
+        }
+        if let Some(forked) = forked(&state) {
+            return Err(forked);
         }
         let log = Self { disk, dir: dir.to_owned(), state: RwLock::new(state), _lock: lock };
         let tail = match tail {
@@ -226,13 +262,24 @@ impl Log {
 
     pub(crate) fn read(&self, position: Position) -> Result<Stored, ReadError> {
         let (file, offset) = self.place(position).ok_or(ReadError::Absent(position))?;
-        let group = segment::read_group(file.as_ref(), offset, position).map_err(|error| match error {
-            GroupError::End => ReadError::Damaged(position, "the file ends here".into()),
-            GroupError::Broken(what) | GroupError::Wrong(what) => ReadError::Damaged(position, what),
-            GroupError::Io(error) => ReadError::Disk(error),
-        })?;
+        let group = segment::read_group(file.as_ref(), offset, position)
+            .map_err(|error| ReadError::of(position, error))?;
         let leaf_hash = leaf_hash(&group.entry);
-        Ok(Stored { position, record: group.body.record, frames: group.frames, leaf_hash })
+        Ok(Stored {
+            position,
+            record: group.body.record,
+            frames: group.frames,
+            entry: group.entry,
+            leaf_hash,
+        })
+    }
+
+    /// A record's entry, without reading its erasable frames.
+    pub(crate) fn entry(&self, position: Position) -> Result<Hash, ReadError> {
+        let (file, offset) = self.place(position).ok_or(ReadError::Absent(position))?;
+        segment::read_leaf(file.as_ref(), offset, position)
+            .map(|leaf| leaf.entry())
+            .map_err(|error| ReadError::of(position, error))
     }
 
     /// In which segment a record stands, and where.
@@ -262,8 +309,19 @@ impl State {
         let hash = leaf_hash(&record.entry);
         self.places.push((self.segments.len().saturating_sub(1) as u32, record.offset));
         self.keys.extend(record.keys.into_iter().map(|key| (key, position)));
-        self.tree.push(hash);
+        self.grow(hash);
         hash
+    }
+
+    fn grow(&mut self, leaf: Hash) {
+        self.tree.push(leaf);
+        if self.watched == Some(self.tree.size()) {
+            self.root_watched = Some(self.tree.root());
+        }
+    }
+
+    fn root_at(&self, size: u64) -> Option<Hash> {
+        if size == 0 { Some(Tree::default().root()) } else { self.root_watched }
     }
 }
 
@@ -314,7 +372,7 @@ fn scan(file: &dyn DiskFile, origin: &str, number: usize, state: &mut State) -> 
                 let hash = leaf_hash(&entry);
                 state.places.push((number as u32, offset));
                 state.keys.extend(body.keys.iter().map(|key| (UniqueKey(key.0), position)));
-                state.tree.push(hash);
+                state.grow(hash);
                 offset = end;
             }
             Err(GroupError::End) => return Ok(Scanned::up_to(offset, None)),
@@ -339,15 +397,15 @@ mod tests {
     fn another_logs_segment_is_refused_and_left_alone() {
         let disk = ForgetfulDisk::new();
         let dir = Path::new("j");
-        drop(Log::open(Arc::new(disk.clone()), dir, &options("one")).unwrap());
+        drop(Log::open(Arc::new(disk.clone()), dir, &options("one"), None).unwrap());
         let path = dir.join(format!("{:020}.seg", 0));
         let before = disk.open(&path, OpenMode::Read).unwrap().length().unwrap();
         for origin in ["two", "a longer name", "x"] {
-            let error = Log::open(Arc::new(disk.clone()), dir, &options(origin)).err().unwrap();
+            let error = Log::open(Arc::new(disk.clone()), dir, &options(origin), None).err().unwrap();
             assert_eq!(error.code(), "journal.damaged", "{origin}");
         }
         assert_eq!(disk.open(&path, OpenMode::Read).unwrap().length().unwrap(), before);
-        assert_eq!(Log::open(Arc::new(disk), dir, &options("one")).unwrap().2.torn_bytes, 0);
+        assert_eq!(Log::open(Arc::new(disk), dir, &options("one"), None).unwrap().2.torn_bytes, 0);
     }
 
     #[test]
@@ -355,17 +413,20 @@ mod tests {
         for length in 0..29 {
             let disk = ForgetfulDisk::new();
             let dir = Path::new("j");
-            drop(Log::open(Arc::new(disk.clone()), dir, &options("one")).unwrap());
+            drop(Log::open(Arc::new(disk.clone()), dir, &options("one"), None).unwrap());
             let mut file = disk.open(&dir.join(format!("{:020}.seg", 0)), OpenMode::Write).unwrap();
             let whole = file.length().unwrap();
             assert_eq!(whole, 29);
             file.truncate(length).unwrap();
-            assert_eq!(Log::open(Arc::new(disk.clone()), dir, &options("one")).unwrap().2.torn_bytes, length);
+            assert_eq!(
+                Log::open(Arc::new(disk.clone()), dir, &options("one"), None).unwrap().2.torn_bytes,
+                length
+            );
             let mut byte = disk::read_exactly(file.as_ref(), length, 1).unwrap();
             byte[0] ^= 1;
             file.write_at(length, &byte).unwrap();
             file.write_at(whole, b"L").unwrap();
-            assert!(Log::open(Arc::new(disk), dir, &options("one")).is_err(), "{length}");
+            assert!(Log::open(Arc::new(disk), dir, &options("one"), None).is_err(), "{length}");
         }
     }
 }

@@ -199,21 +199,59 @@ fn read_frame(file: &dyn DiskFile, offset: u64, kind: u8) -> Result<(Vec<u8>, u6
     Ok((payload, begin + u64::from(length)))
 }
 
-/// Reads the group at `offset`, which must be that of record `position`.
-pub(crate) fn read_group(file: &dyn DiskFile, offset: u64, position: Position) -> Result<Group, GroupError> {
-    if file.length()? == offset {
-        return Err(GroupError::End);
+/// A leaf as it was read.
+pub(crate) struct Leaf {
+    payload: Vec<u8>,
+    pub(crate) batch: Position,
+    /// Where its first erasable frame, or the next group, begins.
+    end: u64,
+}
+
+impl Leaf {
+    /// What its entry covers: the salt and the record.
+    pub(crate) fn salted(&self) -> &[u8] {
+        self.payload.get(BATCH_BYTES..).unwrap_or_default()
     }
-    let (payload, mut end) = read_frame(file, offset, LEAF)?;
-    let (batch, salted, stated, body) =
-        split_leaf(&payload).ok_or_else(|| GroupError::Wrong("a leaf that is too short".into()))?;
+
+    pub(crate) fn entry(&self) -> Hash {
+        sha256(self.salted())
+    }
+}
+
+/// Reads the leaf at `offset`, which must be that of record `position`.
+pub(crate) fn read_leaf(file: &dyn DiskFile, offset: u64, position: Position) -> Result<Leaf, GroupError> {
+    let (payload, end) = read_frame(file, offset, LEAF)?;
+    let too_short = || GroupError::Wrong("a leaf that is too short".into());
+    let (batch, salted) = payload.split_first_chunk::<BATCH_BYTES>().ok_or_else(too_short)?;
+    let (stated, _) = split_salted(salted).ok_or_else(too_short)?;
     if stated != position {
         return Err(GroupError::Wrong(format!(
             "here stands record {stated}, where record {position} belongs"
         )));
     }
-    let body: Body = serde_json::from_slice(body)
-        .map_err(|error| GroupError::Wrong(format!("a record that this version cannot read: {error}")))?;
+    Ok(Leaf { batch: u64::from_le_bytes(*batch), payload, end })
+}
+
+/// A record's position and its body, from what its entry covers.
+pub(crate) fn split_salted(salted: &[u8]) -> Option<(Position, &[u8])> {
+    let (position, body) = salted.get(SALT_BYTES..)?.split_first_chunk::<POSITION_BYTES>()?;
+    Some((u64::from_le_bytes(*position), body))
+}
+
+/// A record's facts, from what its entry covers.
+pub(crate) fn read_body(salted: &[u8]) -> Result<Body, String> {
+    let (_, body) = split_salted(salted).ok_or("a leaf that is too short")?;
+    serde_json::from_slice(body).map_err(|error| format!("a record that this version cannot read: {error}"))
+}
+
+/// Reads the group at `offset`, which must be that of record `position`.
+pub(crate) fn read_group(file: &dyn DiskFile, offset: u64, position: Position) -> Result<Group, GroupError> {
+    if file.length()? == offset {
+        return Err(GroupError::End);
+    }
+    let leaf = read_leaf(file, offset, position)?;
+    let body = read_body(leaf.salted()).map_err(GroupError::Wrong)?;
+    let mut end = leaf.end;
     let mut frames = Vec::with_capacity(body.frames.len());
     for stated in &body.frames {
         let (ciphertext, next) = read_frame(file, end, ERASABLE)?;
@@ -226,14 +264,7 @@ pub(crate) fn read_group(file: &dyn DiskFile, offset: u64, position: Position) -
         frames.push(Frame { name: stated.name.clone(), ciphertext });
         end = next;
     }
-    Ok(Group { entry: sha256(salted), batch, body, frames, end })
-}
-
-/// A leaf's batch, what its entry covers, and of that the position and the body.
-fn split_leaf(payload: &[u8]) -> Option<(Position, &[u8], Position, &[u8])> {
-    let (batch, salted) = payload.split_first_chunk::<BATCH_BYTES>()?;
-    let (position, body) = salted.get(SALT_BYTES..)?.split_first_chunk::<POSITION_BYTES>()?;
-    Some((u64::from_le_bytes(*batch), salted, u64::from_le_bytes(*position), body))
+    Ok(Group { entry: leaf.entry(), batch: leaf.batch, body, frames, end })
 }
 
 /// Whether the broken header may be one whose write never ended: nothing follows a header before it is synced, and a whole header

@@ -100,7 +100,13 @@ pub fn verify(
                 }
             }
             let leaf_hash = leaf_hash(&group.entry);
-            let stored = Stored { position, record: group.body.record, frames: group.frames, leaf_hash };
+            let stored = Stored {
+                position,
+                record: group.body.record,
+                frames: group.frames,
+                entry: group.entry,
+                leaf_hash,
+            };
             each(&stored).map_err(|what| damaged(offset, position, what))?;
             tree.push(leaf_hash);
             offset = group.end;

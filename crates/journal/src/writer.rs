@@ -236,7 +236,7 @@ mod tests {
     /// A segment of writes of `batches` records each: the file's header, and each record's bytes.
     fn written(batches: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
         let disk = ForgetfulDisk::new();
-        let (log, tail, _) = Log::open(Arc::new(disk.clone()), Path::new(DIR), &options()).unwrap();
+        let (log, tail, _) = Log::open(Arc::new(disk.clone()), Path::new(DIR), &options(), None).unwrap();
         let log = Arc::new(log);
         let mut offsets = Vec::new();
         let mut writer = Writer { log, tail, options: options() };
@@ -268,7 +268,8 @@ mod tests {
         let path = Path::new(DIR).join(format!("{:020}.seg", 0));
         let mut file = disk.open(&path, OpenMode::CreateNew).unwrap();
         file.write_at(0, &[header.to_vec(), groups.concat()].concat()).unwrap();
-        let opened = Log::open(Arc::new(disk.clone()), Path::new(DIR), &options()).map(|_| ()).unwrap_err();
+        let opened =
+            Log::open(Arc::new(disk.clone()), Path::new(DIR), &options(), None).map(|_| ()).unwrap_err();
         let crate::OpenError::Damaged { position: at, what, .. } = opened else { panic!("{opened}") };
         assert_eq!((at, what.as_str()), (position, expected));
         let verified = crate::verify(&disk, Path::new(DIR), "one", &mut |_| Ok(())).unwrap_err();

@@ -10,6 +10,7 @@ mod cms;
 pub mod crl;
 pub mod der;
 pub mod digest;
+pub mod ed25519;
 pub mod key;
 pub mod path;
 pub mod random;

@@ -47,6 +47,10 @@ impl Disk for Mortal {
         self.alive()?.remove(path)
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.alive()?.rename(from, to)
+    }
+
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
         self.alive()?.remove_dir(dir)
     }
