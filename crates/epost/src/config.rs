@@ -183,6 +183,11 @@ pub struct Data {
     pub directory: PathBuf,
     /// 32 bytes: the key that wraps the item keys. Never under `directory`, never in its backup.
     pub master_key: PathBuf,
+    /// PEM (PKCS#8): the Ed25519 key that signs the journal's checkpoints. Never under `directory`, and of no other use.
+    pub log_key: Option<PathBuf>,
+    /// Seconds between two checkpoints, while there is something new.
+    #[serde(default = "default_checkpoint")]
+    pub checkpoint_seconds: u64,
     /// The log's name, in its segments and checkpoints.
     pub origin: String,
     /// Size at which a journal segment is closed.
@@ -196,6 +201,9 @@ pub struct Data {
     pub free_bytes_min: u64,
 }
 
+fn default_checkpoint() -> u64 {
+    10
+}
 fn default_segment() -> u64 {
     256 * 1024 * 1024
 }
@@ -455,7 +463,11 @@ impl Config {
         ];
         let of_tsas =
             self.tsa.iter_mut().flat_map(|tsa| [&mut tsa.anchors, &mut tsa.intermediates, &mut tsa.crls]);
-        for path in singles.into_iter().chain(lists.into_iter().chain(of_tsas).flatten()) {
+        for path in singles
+            .into_iter()
+            .chain(&mut self.data.log_key)
+            .chain(lists.into_iter().chain(of_tsas).flatten())
+        {
             *path = folder.join(&*path);
         }
     }

@@ -11,6 +11,8 @@ use delivery::ebox::{Ambient, Ebox, Setup, SubjectLanguage, TokenSetup};
 use disk::{Disk, OpenMode, RealDisk};
 use erds::{Environment, Strictness};
 use jiff::Timestamp;
+use journal::checkpoint::LogKey;
+use journal::tiles::Publisher;
 use pki::aead::Key256;
 use pki::certificate::{Certificate, NameAttribute};
 use pki::crl::{Crl, CrlSet};
@@ -36,6 +38,9 @@ pub enum StartError {
     /// The ground state.
     #[error(transparent)]
     Open(#[from] service::OpenError),
+    /// The journal's published files.
+    #[error(transparent)]
+    Tiles(#[from] journal::tiles::TilesError),
     /// The door's TLS.
     #[error(transparent)]
     Tls(#[from] door::tls::TlsError),
@@ -99,6 +104,7 @@ pub struct Prepared {
     tsas: Arc<TsaClient>,
     crls: Arc<CrlArchive>,
     crl_paths: Vec<PathBuf>,
+    publisher: Option<Publisher>,
 }
 
 /// Reads and judges everything that the configuration names.
@@ -145,7 +151,9 @@ pub fn prepare(
         proof_crls: Arc::new(move |at| for_proofs.current_at(at)),
         on_fatal,
     };
+    let publisher = publisher(config, outside.disk.clone())?;
     let places = Places {
+        signed: publisher.as_ref().and_then(Publisher::checkpoint).cloned(),
         directory: config.data.directory.clone(),
         index: Some(config.data.directory.join("index.sqlite")),
         master_key: master_key(config)?,
@@ -153,7 +161,7 @@ pub fn prepare(
         segment_bytes_max: config.data.segment_bytes_max,
         inline_bytes_max: config.data.inline_bytes_max,
     };
-    Ok(Prepared { settings, places, outside, tls, tsas, crls, crl_paths })
+    Ok(Prepared { settings, places, outside, tls, tsas, crls, crl_paths, publisher })
 }
 
 /// Starts the service on an address that is bound already, or on the configured one.
@@ -201,10 +209,36 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         let watched = Watched { service: service.clone(), certificates: ours };
         tasks.spawn(door::operator::serve(listener, Arc::new(watched), stopped.clone()));
     }
+    if let Some(publisher) = prepared.publisher {
+        let every = Duration::from_secs(config.data.checkpoint_seconds.max(1));
+        tasks.spawn(publish(service.clone(), publisher, every, stopped.clone()));
+    }
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
     tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, config.clone(), stopped));
     Ok(Running { service, address, operator_address, report, stop, tasks })
+}
+
+/// Publishes and signs what is new in the journal, again and again, and once more at the end.
+async fn publish(
+    service: Arc<Service>,
+    mut publisher: Publisher,
+    every: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let last = tokio::select! {
+            _ = stop.changed() => true,
+            () = tokio::time::sleep(every) => false,
+        };
+        // Nobody waits for a checkpoint: one that failed is made up for by the next.
+        if let Err(error) = tokio::task::block_in_place(|| publisher.publish(service.journal()).map(|_| ())) {
+            tracing::error!(event = "journal.checkpoint-failed", %error);
+        }
+        if last {
+            return;
+        }
+    }
 }
 
 async fn bind(option: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -399,6 +433,25 @@ fn ebox(config: &Config) -> Result<Arc<Ebox>, StartError> {
     };
     Ebox::new(ebox, Arc::new(signer), transport, ambient)
         .map_err(|error| value("ebox.key", error, "an RSA key"))
+}
+
+/// The key of the journal's checkpoints, if there is one.
+pub(crate) fn log_key(config: &Config) -> Result<Option<LogKey>, StartError> {
+    let Some(path) = &config.data.log_key else { return Ok(None) };
+    let pem = zeroize::Zeroizing::new(trust::read(path)?);
+    let key = LogKey::from_pem(&config.data.origin, &pem)
+        .map_err(|error| value("data.log_key", error, "an Ed25519 key in PEM; `epost init` makes one"))?;
+    Ok(Some(key))
+}
+
+/// Where the journal's static files lie.
+pub(crate) fn tlog_directory(config: &Config) -> PathBuf {
+    config.data.directory.join("tlog")
+}
+
+fn publisher(config: &Config, disk: Arc<dyn Disk>) -> Result<Option<Publisher>, StartError> {
+    let Some(key) = log_key(config)? else { return Ok(None) };
+    Ok(Some(Publisher::open(disk, &tlog_directory(config), key)?))
 }
 
 pub(crate) fn master_key(config: &Config) -> Result<Key256, StartError> {

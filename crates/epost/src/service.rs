@@ -96,6 +96,8 @@ pub struct Places {
     pub master_key: pki::aead::Key256,
     /// The log's name.
     pub origin: String,
+    /// The journal's newest checkpoint, if it has one: the journal must begin with what is under it.
+    pub signed: Option<journal::checkpoint::Checkpoint>,
     /// Journal segments' size.
     pub segment_bytes_max: u64,
     /// Largest part that lies in the journal's frames.
@@ -236,8 +238,9 @@ impl Service {
             segment_bytes_max: places.segment_bytes_max,
             on_fatal: outside.on_fatal.clone(),
         };
+        let directory = places.directory.join("journal");
         let (journal, opened) =
-            Journal::open(outside.disk.clone(), &places.directory.join("journal"), options)?;
+            Journal::open_signed(outside.disk.clone(), &directory, options, places.signed.as_ref())?;
         let keys = Keys::open(outside.disk.clone(), &places.directory.join("keys"), places.master_key)?;
         let content =
             Content::open(outside.disk.clone(), &places.directory.join("content"), places.inline_bytes_max)?;

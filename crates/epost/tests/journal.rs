@@ -48,6 +48,7 @@ fn a_whole_journal_verifies_with_its_senders_signatures() {
     let report = &json_lines(&output)[0];
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert_eq!(report["whole"], true, "{report}");
+    assert_eq!(report["signed_records"], report["records"], "{report}");
     assert_eq!(
         (report["records"].as_u64(), report["segments"].as_u64()),
         (Some(shown.len() as u64), Some(3))
@@ -82,6 +83,36 @@ fn a_cut_tail_is_found() {
     house.check_refused(2, last, house.records() - 1, "the file ends inside a frame");
 }
 
+/// Cut where a record ends, the bytes agree with each other: only what was signed tells.
+#[test]
+fn records_cut_off_the_end_are_found_by_the_checkpoint() {
+    let house = HOUSE.copy();
+    let (segment, groups) = house.segment(2);
+    let last = *groups.last().unwrap() as u64;
+    std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(last).unwrap();
+    let output = journal(&house, &["verify", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = &json_lines(&output)[0];
+    assert_eq!(
+        (report["whole"].as_bool(), report["code"].as_str()),
+        (Some(false), Some("journal.forked")),
+        "{report}"
+    );
+    let cut = house.records();
+    assert!(
+        report["what"].as_str().unwrap().contains(&format!("the journal ends before record {cut};")),
+        "{report}"
+    );
+
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_epost"));
+    let refused = serve.args(["serve", "--config"]).arg(house.folder().join("epost.toml")).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(
+        String::from_utf8(refused.stderr).unwrap().contains("journal.forked"),
+        "serve does not start on it"
+    );
+}
+
 #[test]
 fn swapped_records_are_found() {
     let house = HOUSE.copy();
@@ -113,9 +144,9 @@ fn a_missing_segment_is_found() {
     }
 }
 
-/// Whoever can write the disk can write checksums too; he cannot sign as the sender.
+/// Whoever can write the disk can write checksums too; he cannot sign as the log, nor as the sender.
 #[test]
-fn a_record_written_anew_does_not_have_the_senders_signature() {
+fn a_record_written_anew_is_not_the_published_one_and_does_not_have_the_senders_signature() {
     let house = HOUSE.copy();
     let shown = json_lines(&journal(&house, &["show", "--json"]));
     let received = shown.iter().position(|line| line["record"]["kind"] == "received").unwrap();
@@ -132,10 +163,84 @@ fn a_record_written_anew_does_not_have_the_senders_signature() {
     bytes[leaf + 5..leaf + 9].copy_from_slice(&checksum.to_le_bytes());
     std::fs::write(&segment, bytes).unwrap();
 
+    let output = journal(&house, &["verify", "--json"]);
+    let report = &json_lines(&output)[0];
+    assert_eq!(
+        (output.status.code(), report["position"].as_u64()),
+        (Some(1), Some(received as u64)),
+        "{report}"
+    );
+    assert_eq!(report["what"], "its hash is not the one that was published");
+    std::fs::remove_dir_all(house.folder().join("data/tlog")).unwrap();
     assert_eq!(journal(&house, &["verify"]).status.code(), Some(0), "the bytes agree with each other");
     let output = journal(&house, &["verify", "--signatures", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(json_lines(&output)[0]["position"].as_u64(), Some(received as u64), "{output:?}");
+}
+
+#[test]
+fn a_proof_is_judged_by_the_logs_public_key_alone() {
+    let key = told(&journal(&HOUSE, &["key"])).trim().to_owned();
+    let shown = json_lines(&journal(&HOUSE, &["show", "--json"]));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("record.tlog-proof");
+    let check = |key: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_epost"));
+        command.args(["journal", "check-proof", "--json", "--key", key]).arg(&file).output().unwrap()
+    };
+    for (position, line) in shown.iter().enumerate() {
+        let text = told(&journal(&HOUSE, &["proof", &position.to_string()]));
+        let written = journal(&HOUSE, &["proof", &position.to_string(), "--out", file.to_str().unwrap()]);
+        assert_eq!((written.status.code(), std::fs::read_to_string(&file).unwrap()), (Some(0), text.clone()));
+        let output = check(&key);
+        let proved = &json_lines(&output)[0];
+        assert_eq!((output.status.code(), proved["proved"].as_bool()), (Some(0), Some(true)), "{proved}");
+        for field in ["position", "leaf_hash", "record"] {
+            assert_eq!(proved[field], line[field], "{proved}");
+        }
+    }
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    assert_eq!(check(&key).status.code(), Some(1), "one changed byte");
+    assert_eq!(check("no+key").status.code(), Some(3));
+    let absent = journal(&HOUSE, &["proof", &shown.len().to_string(), "--json"]);
+    assert_eq!(absent.status.code(), Some(1));
+    assert_eq!(json_lines(&absent)[0]["error"]["code"], "journal.absent");
+}
+
+#[test]
+fn a_log_that_goes_on_otherwise_than_it_was_signed_is_found() {
+    let house = HOUSE.copy();
+    let old = house.folder().join("old-checkpoint");
+    let compare = || journal(&house, &["compare", old.to_str().unwrap(), "--json"]);
+    let output = compare();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let told = &json_lines(&output)[0];
+    assert!(
+        told["extends"] == true && told["old_records"].as_u64() < told["signed_records"].as_u64(),
+        "{told}"
+    );
+
+    // Rolled back to the first segment without its last record, published anew, and gone on.
+    for later in [2, 1] {
+        std::fs::remove_file(house.segment(later).0).unwrap();
+    }
+    let (segment, groups) = house.segment(0);
+    let cut = *groups.last().unwrap() as u64;
+    std::fs::OpenOptions::new().write(true).open(segment).unwrap().set_len(cut).unwrap();
+    for derived in ["data/tlog", "data/index.sqlite"] {
+        let path = house.folder().join(derived);
+        let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+    }
+    let before = house.records();
+    let program = Program::start(&["serve", "--config"], &house.folder().join("epost.toml"));
+    program.wait_for(|| house.signed() > before);
+    drop(program);
+    assert_eq!(journal(&house, &["verify"]).status.code(), Some(0), "it agrees with itself");
+    let output = compare();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(json_lines(&output)[0]["error"]["code"], "journal.forked");
 }
 
 #[test]
@@ -167,18 +272,22 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
         let output = send.env("HOME", path).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
+    let house = House(folder);
+    let path = house.folder();
+    program.wait_for(|| house.signed() == house.records());
     drop(program);
+    std::fs::copy(path.join("data/tlog/checkpoint"), path.join("old-checkpoint")).unwrap();
 
     let config = path.join("epost.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("[data]", "[data]\nsegment_bytes_max = 100")).unwrap();
-    let house = House(folder);
     for segments in [2, 3] {
         let before = json_lines(&journal(&house, &["show", "--json"])).len();
         let program = Program::start(&["serve", "--config"], &config);
         program.wait_for(|| {
             house.segments().len() == segments
                 && json_lines(&journal(&house, &["show", "--json"])).len() > before
+                && house.signed() == house.records()
         });
     }
     house
@@ -224,6 +333,12 @@ impl House {
 
     fn first_of(&self, number: usize) -> u64 {
         self.segments()[number].file_stem().unwrap().to_str().unwrap().parse().unwrap()
+    }
+
+    /// Records under the newest checkpoint.
+    fn signed(&self) -> u64 {
+        let note = std::fs::read_to_string(self.folder().join("data/tlog/checkpoint")).unwrap_or_default();
+        note.lines().nth(1).map_or(0, |size| size.parse().unwrap())
     }
 
     fn records(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! The Merkle tree over the journal's entries.
 //!
-//! Source: RFC 6962 §2.1 (tree and proofs), RFC 9162 §2.1.3.2 and §2.1.4.2 (their verification). An entry is SHA-256(salt ‖ leaf): public tree hashes tell nothing about anyone.
+//! Source: RFC 6962 §2.1 (tree and proofs), RFC 9162 §2.1.3.2 and §2.1.4.2 (their verification). An entry is SHA-256(salt ‖ record): public tree hashes tell nothing about anyone.
 
 use pki::digest::sha256;
 

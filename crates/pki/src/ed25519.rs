@@ -48,7 +48,8 @@ impl Ed25519Key {
     /// `Failed`.
     pub fn public(&self) -> Result<Ed25519PublicKey, SignError> {
         let bytes = self.0.raw_public_key().map_err(|error| SignError::Failed(error.to_string()))?;
-        let bytes = bytes.try_into().map_err(|_| SignError::Failed("a public key of another length".into()))?;
+        let bytes =
+            bytes.try_into().map_err(|_| SignError::Failed("a public key of another length".into()))?;
         Ed25519PublicKey::from_bytes(bytes)
     }
 

@@ -99,6 +99,7 @@ impl House {
             index: None,
             master_key: Key256::new([7; 32]),
             origin: ORIGIN.to_owned(),
+            signed: None,
             segment_bytes_max: 1 << 20,
             inline_bytes_max: plan.inline_bytes_max,
         };

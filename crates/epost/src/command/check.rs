@@ -138,6 +138,11 @@ fn production(config: &Config) -> Vec<Finding> {
             config.data.master_key.starts_with(&config.data.directory),
             "under data.directory: its backup would hold the key",
         ),
+        finding(
+            "data.log_key",
+            config.data.log_key.as_ref().is_none_or(|key| key.starts_with(&config.data.directory)),
+            "missing, or under data.directory: the journal is not signed by a key kept apart from it",
+        ),
     ]
 }
 

@@ -10,7 +10,7 @@ use crate::config::{POLICY_TEMPLATE, TEMPLATE};
 /// Where to write.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The folder for epost.toml, policy.toml and secrets/master.key; files that exist are kept.
+    /// The folder for epost.toml, policy.toml, secrets/master.key and secrets/log.key; files that exist are kept.
     dir: PathBuf,
 }
 
@@ -29,6 +29,8 @@ fn write_all(dir: &Path) -> std::io::Result<()> {
     let mut master_key = [0; 32];
     pki::random::fill(&mut master_key).map_err(std::io::Error::other)?;
     write_secret(&dir.join("secrets/master.key"), &master_key)?;
+    let log_key = pki::ed25519::Ed25519Key::random().and_then(|key| key.to_pem());
+    write_secret(&dir.join("secrets/log.key"), &log_key.map_err(std::io::Error::other)?)?;
     println!("\nNext: put certificates and keys where epost.toml names them, then");
     println!("  epost check --config {}", dir.join("epost.toml").display());
     Ok(())

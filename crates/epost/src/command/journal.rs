@@ -1,12 +1,18 @@
 //! `epost journal`: look into the journal, or verify it from its bytes.
 
+mod proofs;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use disk::RealDisk;
 use erds::Record;
 use indicatif::{ProgressBar, ProgressStyle};
 use journal::Stored;
+use journal::audit::{Audit, AuditError};
+use journal::checkpoint::Checkpoint;
+use journal::tiles::TilesError;
 use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
 use store::keys::KeyReader;
@@ -42,6 +48,42 @@ pub enum Command {
         #[arg(long)]
         signatures: bool,
     },
+    /// Print the log's public key, by which auditors verify checkpoints and proofs.
+    Key {
+        /// Which journal.
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Prove offline that a record stands in the signed log: the record with its salt, and the way to a checkpoint's root.
+    Proof {
+        /// Which journal.
+        #[command(flatten)]
+        which: Which,
+        /// The record.
+        position: u64,
+        /// Write the proof here, instead of printing it.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Judge a proof by the log's public key alone.
+    CheckProof {
+        /// The proof.
+        file: PathBuf,
+        /// The log's public key, as `epost journal key` prints it.
+        #[arg(long)]
+        key: String,
+        /// JSON: one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Judge whether the log of now still begins with the one of an older checkpoint.
+    Compare {
+        /// Which journal.
+        #[command(flatten)]
+        which: Which,
+        /// The older checkpoint's file.
+        checkpoint: PathBuf,
+    },
 }
 
 /// Which journal.
@@ -49,17 +91,21 @@ pub enum Command {
 pub struct Which {
     /// The service's configuration.
     #[arg(long)]
-    config: PathBuf,
+    pub(super) config: PathBuf,
     /// JSON: one object a line.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
-/// Runs it: 0 whole, 1 damaged, 3 could not run.
+/// Runs it: 0 whole, 1 damaged, 2 not yet, 3 could not run.
 pub fn run(command: &Command) -> ExitCode {
     match command {
         Command::Show { which, from, count, ticket } => show(which, *from, *count, ticket.as_deref()),
         Command::Verify { which, signatures } => verify(which, *signatures),
+        Command::Key { which } => proofs::key(which),
+        Command::Proof { which, position, out } => proofs::prove(which, *position, out.as_deref()),
+        Command::CheckProof { file, key, json } => proofs::check(file, key, *json),
+        Command::Compare { which, checkpoint } => proofs::compare(which, checkpoint),
     }
 }
 
@@ -83,7 +129,7 @@ fn print_record(stored: &Stored, json: bool) {
     if json {
         let frames: Vec<_> =
             frames.iter().map(|(name, bytes)| serde_json::json!({"name": name, "bytes": bytes})).collect();
-        let hex: String = stored.leaf_hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&stored.leaf_hash);
         let line = serde_json::json!({"position": stored.position, "leaf_hash": hex, "record": stored.record, "frames": frames});
         return println!("{line}");
     }
@@ -128,16 +174,18 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
         Ok(judged) => judged,
         Err(problem) => return problem.tell(which.json),
     };
-    let root: String = judged.report.root.iter().map(|byte| format!("{byte:02x}")).collect();
+    let root = hex(&judged.report.root);
+    let signed = judged.signed.as_ref().map_or(0, Checkpoint::size);
     let (records, segments) = (judged.report.records, judged.report.segments);
     if which.json {
         let line = serde_json::json!({
-            "whole": true, "records": records, "segments": segments, "root": root,
+            "whole": true, "records": records, "segments": segments, "root": root, "signed_records": signed,
             "signatures_verified": judged.verified, "signatures_content_absent": judged.absent,
         });
         println!("{line}");
     } else {
         println!("whole: {records} records in {segments} segments, root {root}");
+        println!("{signed} of them under the newest checkpoint, and as they were published");
         if signatures {
             let (verified, absent) = (judged.verified, judged.absent);
             println!(
@@ -150,18 +198,22 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
 
 struct Judged {
     report: journal::VerifyReport,
+    signed: Option<Checkpoint>,
     verified: u64,
     absent: u64,
 }
 
 fn judge(which: &Which, keys: Option<&KeyReader>) -> Result<Judged, Problem> {
     let (mut verified, mut absent) = (0, 0);
+    let published = proofs::published(which).map_err(Problem::of_tiles)?;
+    let mut audit = published.map(|(published, dir)| Audit::new(Arc::new(RealDisk), &dir, published));
     let progress = ProgressBar::no_length().with_style(
         ProgressStyle::with_template("{spinner} {pos} records, {per_sec}")
             .unwrap_or(ProgressStyle::default_bar()),
     );
     let report = walk(which, &mut |stored| {
         progress.inc(1);
+        audit.as_mut().map_or(Ok(()), |audit| audit.record(stored))?;
         match keys.map(|keys| verify_signature(keys, stored)).transpose()?.flatten() {
             Some(true) => verified += 1,
             Some(false) => absent += 1,
@@ -170,7 +222,12 @@ fn judge(which: &Which, keys: Option<&KeyReader>) -> Result<Judged, Problem> {
         Ok(())
     });
     progress.finish_and_clear();
-    Ok(Judged { report: report?, verified, absent })
+    let report = report?;
+    let signed = audit.map(Audit::finish).transpose().map_err(|error| match error {
+        AuditError::Tiles(error) => Problem::of_tiles(proofs::Unpublished::Tiles(error)),
+        forked => Problem::Other { code: forked.code(), what: forked.to_string() },
+    })?;
+    Ok(Judged { report, signed, verified, absent })
 }
 
 /// The sender's signature over his SignedInfo, with the certificate kept beside it: `Some(false)` where that was erased.
@@ -216,12 +273,30 @@ fn walk(
     })
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 enum Problem {
     CouldNotRun(String),
     Damaged(journal::VerifyError),
+    /// What no segment and place can be named for.
+    Other {
+        code: &'static str,
+        what: String,
+    },
 }
 
 impl Problem {
+    fn of_tiles(error: proofs::Unpublished) -> Self {
+        match error {
+            proofs::Unpublished::Tiles(error) if !matches!(error, TilesError::Disk { .. }) => {
+                Self::Other { code: error.code(), what: error.to_string() }
+            }
+            other => Self::CouldNotRun(other.to_string()),
+        }
+    }
+
     fn tell(&self, json: bool) -> ExitCode {
         match self {
             Self::CouldNotRun(error) => return could_not_run(error),
@@ -235,6 +310,10 @@ impl Problem {
                 });
                 println!("{line}");
             }
+            Self::Other { code, what } if json => {
+                println!("{}", serde_json::json!({ "whole": false, "code": code, "what": what }))
+            }
+            Self::Other { what, .. } => println!("NOT WHOLE: {what}"),
             Self::Damaged(damaged) => println!("NOT WHOLE: {damaged}"),
         }
         ExitCode::FAILURE

@@ -81,18 +81,27 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
         .map_err(|error| format!("listen.address: {address}: {error}; choose another with --listen"))
 }
 
-/// Written at each start, because the ports differ; the master key is made once.
+/// Written at each start, because the ports differ; the keys are made once.
 fn write_config(layout: &SandboxLayout) -> std::io::Result<()> {
     std::fs::write(&layout.config, config_text(layout))?;
     if !layout.master_key.exists() {
         let mut key = [0; 32];
         pki::random::fill(&mut key).map_err(std::io::Error::other)?;
-        use std::io::Write;
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600).open(&layout.master_key)?.write_all(&key)?;
+        write_secret(&layout.master_key, &key)?;
+    }
+    let log_key = layout.directory.join("secrets/log.key");
+    if !log_key.exists() {
+        let key = pki::ed25519::Ed25519Key::random().and_then(|key| key.to_pem());
+        write_secret(&log_key, &key.map_err(std::io::Error::other)?)?;
     }
     Ok(())
+}
+
+fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
 fn config_text(layout: &SandboxLayout) -> String {
@@ -119,6 +128,8 @@ policy = "policy.toml"
 [data]
 directory = "data"
 master_key = "secrets/master.key"
+log_key = "secrets/log.key"
+checkpoint_seconds = 1
 origin = "{ORIGIN}"
 free_bytes_min = 67108864
 

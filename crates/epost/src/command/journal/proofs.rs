@@ -1,0 +1,199 @@
+//! The signed log for those who do not run it: its public key, a record's proof, and whether it is still the log of before.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use disk::RealDisk;
+use journal::ReadError;
+use journal::checkpoint::{LogKey, Verifier};
+use journal::merkle::verify_consistency;
+use journal::proof::{Proof, read_salted};
+use journal::tiles::{Published, TilesError};
+use serde_json::json;
+
+use super::{Which, hex};
+use crate::command::could_not_run;
+use crate::config::Config;
+use crate::run;
+
+/// Why the published log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unpublished {
+    #[error("{0}")]
+    Configuration(String),
+    #[error("journal.unsigned: {0}")]
+    Unsigned(&'static str),
+    #[error(transparent)]
+    Tiles(#[from] TilesError),
+}
+
+/// What is published, and where; none where the log has no key, or nothing was published yet.
+pub(super) fn published(which: &Which) -> Result<Option<(Published, PathBuf)>, Unpublished> {
+    let (config, key) = read(which)?;
+    let Some(key) = key else { return Ok(None) };
+    let dir = run::tlog_directory(&config);
+    let published = Published::open(Arc::new(RealDisk), &dir, key.verifier())?;
+    Ok(published.map(|published| (published, dir)))
+}
+
+fn read(which: &Which) -> Result<(Config, Option<LogKey>), Unpublished> {
+    let wrong = |error: &dyn std::fmt::Display| Unpublished::Configuration(error.to_string());
+    let config = Config::read(&which.config).map_err(|error| wrong(&error))?;
+    let key = run::log_key(&config).map_err(|error| wrong(&error))?;
+    Ok((config, key))
+}
+
+fn verifier(which: &Which) -> Result<(Config, Verifier), Unpublished> {
+    let (config, key) = read(which)?;
+    let key = key.ok_or(Unpublished::Unsigned("the configuration names no data.log_key"))?;
+    Ok((config, key.verifier().clone()))
+}
+
+pub(super) fn key(which: &Which) -> ExitCode {
+    match verifier(which) {
+        Ok((_, verifier)) if which.json => println!("{}", json!({ "key": verifier.to_string() })),
+        Ok((_, verifier)) => println!("{verifier}"),
+        Err(error) => return could_not_run(&error),
+    }
+    ExitCode::SUCCESS
+}
+
+pub(super) fn prove(which: &Which, position: u64, out: Option<&Path>) -> ExitCode {
+    let (config, published) = match verifier(which).and_then(|(config, _)| Ok((config, published(which)?))) {
+        Ok(found) => found,
+        Err(error) => return could_not_run(&error),
+    };
+    let salted =
+        read_salted(&RealDisk, &config.data.directory.join("journal"), &config.data.origin, position);
+    let salted = match salted {
+        Ok(salted) => salted,
+        Err(ReadError::Disk(error)) => return could_not_run(&error),
+        Err(error) => return refuse(error.code(), &error.to_string(), which.json),
+    };
+    let Some((published, _)) = published else {
+        return not_yet("journal.not-published", "nothing was published yet", which.json);
+    };
+    let proof = match Proof::new(&published, position, salted) {
+        Ok(proof) => proof,
+        Err(error @ TilesError::NotYet { .. }) => {
+            return not_yet(error.code(), &error.to_string(), which.json);
+        }
+        Err(error @ TilesError::Disk { .. }) => return could_not_run(&error),
+        Err(error) => return refuse(error.code(), &error.to_string(), which.json),
+    };
+    let size = published.checkpoint().size();
+    match out {
+        None if which.json => {
+            let line = json!({ "position": position, "signed_records": size, "proof": proof.to_string() });
+            println!("{line}");
+        }
+        None => print!("{proof}"),
+        Some(path) => {
+            let written =
+                std::fs::File::create(path).and_then(|mut file| file.write_all(proof.to_string().as_bytes()));
+            if let Err(error) = written {
+                return could_not_run(&format!("{}: {error}", path.display()));
+            }
+            match which.json {
+                true => println!("{}", json!({ "position": position, "signed_records": size, "file": path })),
+                false => println!("wrote {}", path.display()),
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+pub(super) fn check(file: &Path, key: &str, json: bool) -> ExitCode {
+    let verifier = match Verifier::from_str(key) {
+        Ok(verifier) => verifier,
+        Err(error) => return could_not_run(&error),
+    };
+    let text = match std::fs::read(file) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => return could_not_run(&format!("{}: {error}", file.display())),
+    };
+    let proved = match text.parse::<Proof>().and_then(|proof| proof.verify(&verifier)) {
+        Ok(proved) => proved,
+        Err(error) => return refuse(error.code(), &error.to_string(), json),
+    };
+    let (size, root) = (proved.checkpoint.size(), hex(&proved.checkpoint.root()));
+    if json {
+        let line = json!({
+            "proved": true, "log": verifier.origin(), "position": proved.position, "leaf_hash": hex(&proved.leaf_hash),
+            "signed_records": size, "root": root, "record": proved.record,
+        });
+        println!("{line}");
+    } else {
+        println!(
+            "proved: record {} of {}, under its checkpoint of {size} records",
+            proved.position,
+            verifier.origin()
+        );
+        println!("{}", json!(proved.record));
+    }
+    ExitCode::SUCCESS
+}
+
+pub(super) fn compare(which: &Which, file: &Path) -> ExitCode {
+    let read = verifier(which).and_then(|(_, verifier)| Ok((verifier, published(which)?)));
+    let (verifier, published) = match read {
+        Ok(read) => read,
+        Err(Unpublished::Tiles(error)) => return refuse(error.code(), &error.to_string(), which.json),
+        Err(error) => return could_not_run(&error),
+    };
+    let note = match std::fs::read(file) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => return could_not_run(&format!("{}: {error}", file.display())),
+    };
+    let old = match verifier.open(&note) {
+        Ok(old) => old,
+        Err(error) => return refuse(error.code(), &error.to_string(), which.json),
+    };
+    let forked = |now: u64| {
+        let text = format!(
+            "journal.forked: the log of now, of {now} records, does not begin with the {} of that checkpoint",
+            old.size()
+        );
+        refuse("journal.forked", &text, which.json)
+    };
+    let Some((published, _)) = published else { return forked(0) };
+    let now = published.checkpoint();
+    if now.size() < old.size() {
+        return forked(now.size());
+    }
+    let proof = match published.consistency(old.size()) {
+        Ok(proof) => proof,
+        Err(error) => return refuse(error.code(), &error.to_string(), which.json),
+    };
+    if !verify_consistency((old.size(), &old.root()), (now.size(), &now.root()), &proof) {
+        return forked(now.size());
+    }
+    match which.json {
+        true => println!(
+            "{}",
+            json!({ "extends": true, "old_records": old.size(), "signed_records": now.size() })
+        ),
+        false => println!("the log of {} records begins with those {}", now.size(), old.size()),
+    }
+    ExitCode::SUCCESS
+}
+
+fn refuse(code: &str, what: &str, json: bool) -> ExitCode {
+    tell(code, what, json);
+    ExitCode::FAILURE
+}
+
+fn not_yet(code: &str, what: &str, json: bool) -> ExitCode {
+    tell(code, what, json);
+    ExitCode::from(2)
+}
+
+fn tell(code: &str, what: &str, json: bool) {
+    match json {
+        true => println!("{}", json!({ "error": { "code": code, "message": what } })),
+        false => eprintln!("epost: {what}"),
+    }
+}
