@@ -19,6 +19,15 @@ pub(crate) fn certificate(name: &str) -> Certificate {
     Certificate::from_der(&read(name)).expect(name)
 }
 
+/// The same certificate with another signature.
+pub(crate) fn twin(name: &str) -> Certificate {
+    let mut der = read(name);
+    if let Some(last) = der.last_mut() {
+        *last ^= 1;
+    }
+    Certificate::from_der(&der).expect(name)
+}
+
 pub(crate) fn anchors(root: &str, intermediates: &[&str]) -> TrustAnchors {
     let intermediates = intermediates.iter().map(|name| certificate(name)).collect();
     TrustAnchors::new(vec![certificate(root)], intermediates)

@@ -13,7 +13,7 @@ mod xml;
 
 pub use files::fixed;
 pub use journal_log::{journal_dir, journal_segment, options as journal_options};
-pub use proofs::cms_tsp;
+pub use proofs::{NONCE, POLICY, STAMPED_AT, cms_tsp, statement};
 pub use requests::{message, multipart, now, signed_lines, wss};
 pub use xml::{c14n, signature, signature_lines, xml_reader};
 

@@ -1,12 +1,14 @@
 //! Stands in for the kit of the soap crate's security tests: what they check is written into the corpora.
 
+#[allow(dead_code)]
 #[path = "../../../crates/soap/tests/security/kit/forge.rs"]
 mod forge;
+#[allow(dead_code)]
 #[path = "../../../crates/soap/tests/security/kit/people.rs"]
 mod people;
 
 pub(crate) use forge::{Forge, Pss, Ref, der};
-pub(crate) use people::{Identity, KeyKind, Person, Pki, Use, Wish, pki};
+pub(crate) use people::{Identity, KeyKind, Person, Use, Wish, pki};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +46,7 @@ pub(crate) static BOB: LazyLock<Identity> = LazyLock::new(|| pki().issue(&Person
 const ACCEPTED_MAX: usize = 16;
 const REFUSED_MAX: usize = 2;
 const FILE_BYTES_MAX: usize = 80 << 10;
+const FLOOD_BYTES: usize = 1 << 20;
 
 pub(crate) fn now() -> Timestamp {
     epost_fuzz::now()
@@ -67,7 +70,7 @@ pub(crate) fn write(name: &str, bytes: &[u8]) {
     std::fs::write(path, bytes).expect(name);
 }
 
-fn append(name: &str, line: &str) {
+pub(crate) fn append(name: &str, line: &str) {
     let known = std::fs::read_to_string(place(name)).unwrap_or_default();
     if !known.lines().any(|other| other == line) {
         write(name, format!("{known}{line}\n").as_bytes());
@@ -94,6 +97,9 @@ pub(crate) fn outcome(message: impl AsRef<[u8]>, setting: &Setting<'_>) -> Strin
     if message.as_ref().is_empty() {
         return "SOA-03001 ".to_owned(); // without a body there is no part to read
     }
+    if message.as_ref().len() > FLOOD_BYTES {
+        return "SOA-03001 ".to_owned(); // no file for a corpus, and over the target's own limit
+    }
     let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     write_pki();
     let input = input(message.as_ref(), setting);
@@ -115,6 +121,15 @@ pub(crate) fn outcome(message: impl AsRef<[u8]>, setting: &Setting<'_>) -> Strin
         accepted.iter().for_each(|line| append("fixed/accepted.txt", line));
     }
     codes.join(" ")
+}
+
+/// Writes an input down as it is, if no message had its outcome before.
+pub(crate) fn keep(input: &[u8]) {
+    let (codes, _) = epost_fuzz::signed_lines(input);
+    let name = format!("corpus/wss/{}-1", codes.get(1).copied().unwrap_or("accepted"));
+    if !place(&name).exists() {
+        write(&name, input);
+    }
 }
 
 /// The setting's letters, the Content-Type, the body.

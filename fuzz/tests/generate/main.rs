@@ -1,9 +1,11 @@
 //! Writes `fuzz/fixed` and `fuzz/corpus`: `fuzz/generate`, never in CI.
 //!
-//! The requests are those of the soap crate's security tests, run with a kit that writes each message down; the rest is
+//! The requests are those of the soap crate's security tests, run with a kit that writes each message down, and a few of `requests.rs`; the rest is
 //! made of valid seeds by changes, of which those are kept that reach a code that no earlier one reached.
 
 mod kit;
+mod proofs;
+mod requests;
 mod seeds;
 
 #[path = "../../../crates/soap/tests/security/acceptance.rs"]

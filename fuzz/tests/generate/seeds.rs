@@ -13,23 +13,23 @@ use journal::{Entry, Frame, Journal};
 use crate::kit::{place, write};
 
 /// Keeps what reaches a code that nothing before it reached.
-struct Keeper {
+pub(crate) struct Keeper {
     target: &'static str,
     body: fn(&[u8]) -> Codes,
     seen: HashSet<&'static str>,
 }
 
 impl Keeper {
-    fn new(target: &'static str, body: fn(&[u8]) -> Codes) -> Self {
+    pub(crate) fn new(target: &'static str, body: fn(&[u8]) -> Codes) -> Self {
         Self { target, body, seen: HashSet::new() }
     }
 
-    fn seed(&mut self, name: &str, bytes: &[u8]) {
+    pub(crate) fn seed(&mut self, name: &str, bytes: &[u8]) {
         self.seen.extend((self.body)(bytes));
         write(&format!("corpus/{}/{name}", self.target), bytes);
     }
 
-    fn change(&mut self, bytes: &[u8]) {
+    pub(crate) fn change(&mut self, bytes: &[u8]) {
         let codes = (self.body)(bytes);
         if let Some(code) = codes.iter().find(|code| !self.seen.contains(*code)) {
             write(&format!("corpus/{}/{code}", self.target), bytes);
@@ -117,6 +117,8 @@ fn messages() {
             ("00010100173", "00130100173"),
             ("0123456789ABC", "0123456789ABI"),
             ("RECEIPT", "OTHER"),
+            ("00010100173", "0001010017a"),
+            ("00010100173", "00023100153"),
         ] {
             keeper.change(xml.replace(from, to).as_bytes());
         }

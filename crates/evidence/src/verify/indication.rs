@@ -70,8 +70,6 @@ pub enum SubIndication {
     OutOfBoundsNoPoe,
     /// Revocation information is missing or not fresh: with it, the question can be answered.
     TryLater,
-    /// A file that the proof names was not the one given.
-    SignedDataNotFound,
 }
 
 impl SubIndication {
@@ -94,7 +92,6 @@ impl SubIndication {
             Self::RevokedNoPoe => "REVOKED_NO_POE",
             Self::OutOfBoundsNoPoe => "OUT_OF_BOUNDS_NO_POE",
             Self::TryLater => "TRY_LATER",
-            Self::SignedDataNotFound => "SIGNED_DATA_NOT_FOUND",
         }
     }
 }

@@ -198,7 +198,9 @@ fn certify(
     for unit in units {
         subject.append_entry_by_text("OU", unit).expect("OU");
     }
-    subject.append_entry_by_text("CN", name).expect("CN");
+    if !name.is_empty() {
+        subject.append_entry_by_text("CN", name).expect("CN");
+    }
     let subject = subject.build();
     let mut builder = X509Builder::new().expect("builder");
     builder.set_version(2).expect("version");
