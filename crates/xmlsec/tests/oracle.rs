@@ -3,21 +3,18 @@
 //! `oracle/c14n.txt` holds a committed sample; `tests/differential/run` pipes any number in by `XMLSEC_ORACLE=FILE`. The form
 //! of both is that of `tests/differential/c14n.py`.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+mod records;
 
+use records::Records;
 use xmlsec::c14n::{Algorithm, Method, canonicalize, canonicalize_document, canonicalize_without};
 use xmlsec::ids::Ids;
 use xmlsec::{Document, Limits};
 
 #[test]
 fn canonical_forms_are_those_of_libxml2() {
-    let path = std::env::var("XMLSEC_ORACLE")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/c14n.txt").to_owned());
-    let mut input = BufReader::new(File::open(path).unwrap());
     let mut document = None;
     let (mut documents, mut forms, mut differ) = (0, 0, 0);
-    while let Some((head, bytes)) = record(&mut input) {
+    for (head, bytes) in Records::of("XMLSEC_ORACLE", "c14n.txt") {
         let words: Vec<_> = head.split(' ').collect();
         let [_, algorithm, comments, apex, without, prefixes] = words[..] else {
             assert_eq!(words, ["doc"]);
@@ -70,18 +67,4 @@ fn canonical(document: &Document, method: &Method, apex: Option<&str>, without: 
 
 fn named(word: &str) -> Option<&str> {
     (word != "-").then_some(word)
-}
-
-/// A line that ends in a length, that many bytes, a line end; `None` at the end of the input.
-fn record(input: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
-    let mut line = String::new();
-    input.read_line(&mut line).unwrap();
-    if line.is_empty() {
-        return None;
-    }
-    let (head, length_bytes) = line.trim_end().rsplit_once(' ').unwrap();
-    let mut bytes = vec![0; length_bytes.parse::<usize>().unwrap() + 1];
-    input.read_exact(&mut bytes).unwrap();
-    assert_eq!(bytes.pop(), Some(b'\n'));
-    Some((head.to_owned(), bytes))
 }

@@ -47,6 +47,11 @@ impl Method {
         Self { prefixes: prefixes.into_iter().map(str::to_owned).collect(), ..Self::exclusive() }
     }
 
+    /// Canonical XML 1.0, without comments.
+    pub fn inclusive() -> Self {
+        Self { algorithm: Algorithm::Inclusive10, ..Self::exclusive() }
+    }
+
     /// The method of that identifier, without parameters; `None` if there is none.
     pub fn from_uri(uri: &str) -> Option<Self> {
         URIS.iter().find(|(known, ..)| *known == uri).map(|&(_, algorithm, comments)| Self {
@@ -109,7 +114,21 @@ pub fn canonicalize_document(
     sink: &mut impl Sink,
 ) -> Result<(), C14nError> {
     check(method)?;
-    walk::document(document, method, sink);
+    walk::document(document, None, method, sink);
+    Ok(())
+}
+
+/// As [`canonicalize_document`], of the document of `excluded`, without it and everything in it.
+///
+/// # Errors
+/// As [`canonicalize`].
+pub fn canonicalize_document_without(
+    excluded: Element<'_>,
+    method: &Method,
+    sink: &mut impl Sink,
+) -> Result<(), C14nError> {
+    check(method)?;
+    walk::document(excluded.document(), Some(excluded), method, sink);
     Ok(())
 }
 
@@ -125,7 +144,7 @@ pub(crate) fn canonicalize_token(
     Ok(())
 }
 
-fn check(method: &Method) -> Result<(), C14nError> {
+pub(crate) fn check(method: &Method) -> Result<(), C14nError> {
     match method.prefixes.iter().find(|prefix| *prefix != "#default" && !is_ncname(prefix)) {
         Some(prefix) => Err(C14nError::PrefixList { prefix: prefix.clone() }),
         None => Ok(()),

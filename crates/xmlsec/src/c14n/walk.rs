@@ -34,8 +34,14 @@ pub(super) fn subtree(
     walk.out.flush();
 }
 
-pub(super) fn document(document: &Document, method: &Method, sink: &mut impl Sink) {
+pub(super) fn document(
+    document: &Document,
+    excluded: Option<Element<'_>>,
+    method: &Method,
+    sink: &mut impl Sink,
+) {
     let mut walk = Walk::new(document, method, DefaultAtApex::AsIs, sink);
+    walk.excluded = excluded.map(|excluded| excluded.node);
     let mut node = 0;
     while (node as usize) < document.nodes.len() {
         let data = document.node(node);

@@ -1,18 +1,29 @@
-//! Creating signatures: exclusive C14N, written so that the text is its own canonical form.
+//! Creating signatures, written so that under exclusive C14N the text is its own canonical form; `insert.rs` serves the others.
 
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
 use pki::signer::{SignError, Signer};
 
-use crate::c14n::{self, C14nError, Method};
+use super::SignatureError;
+use super::parse::{ENVELOPED_URI, STR_TRANSFORM_URI};
+use crate::c14n::{self, C14nError, DefaultAtApex, Method};
 use crate::chars::is_ncname;
-use crate::{Element, base64, namespace};
+use crate::{Element, ReadError, base64, namespace};
 
-/// One element to be signed: its Id, the PrefixList of its canonicalisation, its digest.
+/// One element to be signed: its Id, what is done to it, its digest.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SigningReference {
     id: String,
-    prefixes: Vec<String>,
+    transform: Transform,
+    method: Method,
     digest: Digest,
+}
+
+/// What comes before the canonicalisation, or holds it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Transform {
+    None,
+    Enveloped,
+    Str,
 }
 
 impl SigningReference {
@@ -26,10 +37,50 @@ impl SigningReference {
         prefixes: &[&str],
         algorithm: DigestAlgorithm,
     ) -> Result<Self, SigningError> {
-        let method = Method::exclusive_with(prefixes.iter().copied());
+        Self::over_by(element, id, Method::exclusive_with(prefixes.iter().copied()), algorithm)
+    }
+
+    /// As [`Self::over`], by any canonicalisation. Comments are never covered (XML Signature §4.4.3.3).
+    ///
+    /// # Errors
+    /// As [`Self::over`].
+    pub fn over_by(
+        element: Element<'_>,
+        id: &str,
+        method: Method,
+        algorithm: DigestAlgorithm,
+    ) -> Result<Self, SigningError> {
         let mut hasher = Hasher::new(algorithm);
-        c14n::canonicalize(element, &method, &mut hasher)?;
-        Self::of_digest(id, prefixes, hasher.finish())
+        c14n::canonicalize(element, &without_comments(&method), &mut hasher)?;
+        Self::new(id, Transform::None, method, hasher.finish())
+    }
+
+    /// As [`Self::over_by`], for an element in which the signature itself will stand: it is digested as it is before that.
+    ///
+    /// # Errors
+    /// As [`Self::over`].
+    pub fn enveloping(
+        element: Element<'_>,
+        id: &str,
+        method: Method,
+        algorithm: DigestAlgorithm,
+    ) -> Result<Self, SigningError> {
+        Ok(Self { transform: Transform::Enveloped, ..Self::over_by(element, id, method, algorithm)? })
+    }
+
+    /// The token that the `wsse:SecurityTokenReference` of that Id stands for, by STR-Transform.
+    ///
+    /// # Errors
+    /// As [`Self::over`].
+    pub fn over_token(
+        token: Element<'_>,
+        reference_id: &str,
+        method: Method,
+        algorithm: DigestAlgorithm,
+    ) -> Result<Self, SigningError> {
+        let mut hasher = Hasher::new(algorithm);
+        c14n::canonicalize_token(token, &without_comments(&method), DefaultAtApex::WriteIfNone, &mut hasher)?;
+        Self::new(reference_id, Transform::Str, method, hasher.finish())
     }
 
     /// Takes a digest that the caller made over the canonical form.
@@ -37,15 +88,20 @@ impl SigningReference {
     /// # Errors
     /// As [`Self::over`].
     pub fn of_digest(id: &str, prefixes: &[&str], digest: Digest) -> Result<Self, SigningError> {
+        Self::new(id, Transform::None, Method::exclusive_with(prefixes.iter().copied()), digest)
+    }
+
+    fn new(id: &str, transform: Transform, method: Method, digest: Digest) -> Result<Self, SigningError> {
         if !is_ncname(id) {
             return Err(SigningError::Id);
         }
-        if let Some(wrong) = prefixes.iter().find(|prefix| **prefix != "#default" && !is_ncname(prefix)) {
-            return Err(C14nError::PrefixList { prefix: (*wrong).to_owned() }.into());
-        }
-        let prefixes = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
-        Ok(Self { id: id.to_owned(), prefixes, digest })
+        c14n::check(&method)?;
+        Ok(Self { id: id.to_owned(), transform, method, digest })
     }
+}
+
+fn without_comments(method: &Method) -> Method {
+    Method { comments: false, ..method.clone() }
 }
 
 /// A signature made.
@@ -73,13 +129,7 @@ pub fn sign(
     if references.is_empty() {
         return Err(SigningError::Empty);
     }
-    let mut inside = String::with_capacity(512 + 512 * references.len());
-    let method = Method::exclusive();
-    push_empty(&mut inside, "CanonicalizationMethod", method.uri());
-    push_empty(&mut inside, "SignatureMethod", signer.algorithm().xmldsig_uri());
-    for reference in references {
-        push_reference(&mut inside, reference, &method);
-    }
+    let inside = signed_info_content(references, &Method::exclusive(), signer);
     // In the document the prefix comes from ds:Signature; in the canonical form SignedInfo has to declare it.
     let signed_info =
         format!("<ds:SignedInfo xmlns:ds=\"{}\">{inside}</ds:SignedInfo>", namespace::DS).into_bytes();
@@ -94,31 +144,71 @@ pub fn sign(
     Ok(SignedXml { xml, signed_info, value })
 }
 
+pub(super) fn signed_info_content(
+    references: &[SigningReference],
+    method: &Method,
+    signer: &dyn Signer,
+) -> String {
+    let mut out = String::with_capacity(512 + 512 * references.len());
+    push_method(&mut out, "CanonicalizationMethod", method);
+    push_empty(&mut out, "SignatureMethod", signer.algorithm().xmldsig_uri());
+    for reference in references {
+        push_reference(&mut out, reference);
+    }
+    out
+}
+
 fn push_empty(out: &mut String, name: &str, algorithm: &str) {
     for piece in ["<ds:", name, " Algorithm=\"", algorithm, "\"></ds:", name, ">"] {
         out.push_str(piece);
     }
 }
 
-fn push_reference(out: &mut String, reference: &SigningReference, method: &Method) {
+fn push_method(out: &mut String, name: &str, method: &Method) {
+    if method.algorithm != c14n::Algorithm::Exclusive || method.prefixes.is_empty() {
+        return push_empty(out, name, method.uri());
+    }
+    let list = method.prefixes.join(" ");
+    for piece in [
+        "<ds:",
+        name,
+        " Algorithm=\"",
+        method.uri(),
+        "\"><ec:InclusiveNamespaces xmlns:ec=\"",
+        namespace::EC,
+        "\" PrefixList=\"",
+        &list,
+        "\"></ec:InclusiveNamespaces></ds:",
+        name,
+        ">",
+    ] {
+        out.push_str(piece);
+    }
+}
+
+fn push_reference(out: &mut String, reference: &SigningReference) {
     for piece in ["<ds:Reference URI=\"#", &reference.id, "\"><ds:Transforms>"] {
         out.push_str(piece);
     }
-    if reference.prefixes.is_empty() {
-        push_empty(out, "Transform", method.uri());
-    } else {
-        let list = reference.prefixes.join(" ");
-        for piece in [
-            "<ds:Transform Algorithm=\"",
-            method.uri(),
-            "\"><ec:InclusiveNamespaces xmlns:ec=\"",
-            namespace::EC,
-            "\" PrefixList=\"",
-            &list,
-            "\"></ec:InclusiveNamespaces></ds:Transform>",
-        ] {
-            out.push_str(piece);
+    match reference.transform {
+        Transform::Str => {
+            for piece in [
+                "<ds:Transform Algorithm=\"",
+                STR_TRANSFORM_URI,
+                "\"><wsse:TransformationParameters xmlns:wsse=\"",
+            ] {
+                out.push_str(piece);
+            }
+            out.push_str(namespace::WSSE);
+            out.push_str("\">");
+            push_method(out, "CanonicalizationMethod", &reference.method);
+            out.push_str("</wsse:TransformationParameters></ds:Transform>");
         }
+        Transform::Enveloped => {
+            push_empty(out, "Transform", ENVELOPED_URI);
+            push_method(out, "Transform", &reference.method);
+        }
+        Transform::None => push_method(out, "Transform", &reference.method),
     }
     out.push_str("</ds:Transforms>");
     push_empty(out, "DigestMethod", reference.digest.algorithm().xmldsig_uri());
@@ -143,6 +233,12 @@ pub enum SigningError {
     /// The key failed.
     #[error("signing SignedInfo: {0}")]
     Sign(#[from] SignError),
+    /// With the signature in it, the document is beyond the limits, or KeyInfo is not well-formed: the caller's mistake.
+    #[error("the document with its signature: {0}")]
+    Read(#[from] ReadError),
+    /// With KeyInfo in it, the signature is not one: the caller's mistake.
+    #[error("the signature with its KeyInfo: {0}")]
+    Signature(#[from] SignatureError),
 }
 
 impl SigningError {
@@ -153,6 +249,8 @@ impl SigningError {
             Self::Empty => "xmlsec.sign.empty",
             Self::C14n(error) => error.code(),
             Self::Sign(_) => "xmlsec.sign.key",
+            Self::Read(error) => error.code(),
+            Self::Signature(error) => error.code(),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod archive;
 mod create;
 mod error;
+mod insert;
 mod parse;
 mod profile;
 mod verify;
@@ -15,6 +16,7 @@ mod verify;
 pub use archive::{ArchiveError, ArchivedReference, ArchivedSignedInfo, verify_archived};
 pub use create::{SignedXml, SigningError, SigningReference, sign};
 pub use error::{AlgorithmRole, SignatureError};
+pub use insert::sign_within;
 pub use parse::{Algorithm, Reference, Signature, Transform};
 pub use profile::{Enveloped, Profile};
 pub use verify::{

@@ -10,8 +10,12 @@ use crate::c14n;
 pub struct Profile {
     /// Canonical XML 1.0 and 1.1 besides the exclusive one.
     pub inclusive_c14n: bool,
-    /// Canonical forms with comments.
+    /// Canonical forms with comments; what a Reference covers is without them all the same (XML Signature §4.4.3.3).
     pub comments: bool,
+    /// References that name no canonicalisation: Canonical XML 1.0 is then meant (XML Signature §4.4.3.2).
+    pub implicit_c14n: bool,
+    /// References whose URI is empty: the whole document.
+    pub whole_document: bool,
     /// Digests.
     pub digests: Vec<DigestAlgorithm>,
     /// Signature methods.
@@ -43,6 +47,8 @@ impl Profile {
         Self {
             inclusive_c14n: false,
             comments: false,
+            implicit_c14n: false,
+            whole_document: false,
             digests: vec![D::Sha256, D::Sha384, D::Sha512],
             signatures: vec![
                 S::RsaSha256,

@@ -3,6 +3,8 @@
 //! In this order: what the profile takes (no cryptography yet), identifiers, the signature value, the digests. Only
 //! [`verify`] and [`verify_with`] make a [`Verified`].
 
+use std::borrow::Cow;
+
 use pki::certificate::PublicKey;
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
 
@@ -48,8 +50,8 @@ impl<'d> Verified<'d> {
 pub struct Covered<'d> {
     /// The element that the URI leads to.
     pub element: Element<'d>,
-    /// By which attribute it was found.
-    pub id_attribute: IdAttribute,
+    /// By which attribute it was found; `None` for the whole document.
+    pub id_attribute: Option<IdAttribute>,
     /// What was digested.
     pub coverage: Coverage<'d>,
 }
@@ -59,6 +61,8 @@ pub struct Covered<'d> {
 pub enum Coverage<'d> {
     /// The element itself.
     Element,
+    /// The whole document, whose root the element is.
+    Document,
     /// By STR-Transform, the token that the element (a SecurityTokenReference) refers to.
     Token(StrTarget<'d>),
 }
@@ -111,7 +115,7 @@ pub fn verify_with<'d>(
     let elements = covered
         .iter()
         .filter_map(|covered| match &covered.coverage {
-            Coverage::Element => Some(covered.element),
+            Coverage::Element | Coverage::Document => Some(covered.element),
             Coverage::Token(StrTarget::Element(token)) => Some(*token),
             Coverage::Token(StrTarget::Certificate(_)) => None,
         })
@@ -137,7 +141,9 @@ pub fn check_profile(signature: &Signature<'_>, profile: &Profile) -> Result<(),
     }
     for reference in signature.references() {
         let plan = Plan::of(reference, profile)?;
-        reference_id(reference)?;
+        if !plan.whole {
+            reference_id(reference)?;
+        }
         if reference.value.len() != plan.digest.length_bytes() {
             return Err(SignatureError::DigestLength { uri: uri_of(reference) });
         }
@@ -161,9 +167,13 @@ pub fn digest_references<'d>(
     let mut covered: Vec<Covered<'d>> = Vec::with_capacity(signature.references().len());
     for reference in signature.references() {
         let plan = Plan::of(reference, profile)?;
-        let (element, id_attribute) = ids
-            .resolve(reference_id(reference)?)
-            .ok_or_else(|| SignatureError::ReferenceDangling { uri: uri_of(reference) })?;
+        let (element, id_attribute) = if plan.whole {
+            (document.root(), None)
+        } else {
+            ids.resolve(reference_id(reference)?)
+                .map(|(element, attribute)| (element, Some(attribute)))
+                .ok_or_else(|| SignatureError::ReferenceDangling { uri: uri_of(reference) })?
+        };
         if covered.iter().any(|before| before.element == element) {
             return Err(SignatureError::ReferenceTwice { uri: uri_of(reference) });
         }
@@ -173,11 +183,12 @@ pub fn digest_references<'d>(
     Ok(covered)
 }
 
-/// What a reference's transforms come to: at most one enveloped-signature, then exactly one canonicalisation.
+/// What a reference comes to: at most one enveloped-signature, then exactly one canonicalisation.
 struct Plan<'r> {
+    whole: bool,
     enveloped: bool,
     by_str: bool,
-    method: &'r Method,
+    method: Cow<'r, Method>,
     digest: DigestAlgorithm,
 }
 
@@ -210,11 +221,19 @@ impl<'r> Plan<'r> {
                 return Err(SignatureError::TooMany { what: "canonicalisations of one reference", max: 1 });
             }
         }
-        let (method, by_str) =
-            last.ok_or_else(|| SignatureError::CanonicalizationMissing { uri: uri_of(reference) })?;
+        let (mut method, by_str) = match last {
+            Some((method, by_str)) => (Cow::Borrowed(method), by_str),
+            None if profile.implicit_c14n => (Cow::Owned(Method::inclusive()), false),
+            None => return Err(SignatureError::CanonicalizationMissing { uri: uri_of(reference) }),
+        };
+        // §4.4.3.3: the node-set of `#id` and of the empty URI has no comments, whatever follows.
+        if method.comments {
+            method.to_mut().comments = false;
+        }
+        let whole = profile.whole_document && reference.uri.as_deref() == Some("");
         let digest = reference.method.known.filter(|digest| profile.digests.contains(digest));
         let digest = digest.ok_or_else(|| refused(AlgorithmRole::Digest, &reference.method.uri))?;
-        Ok(Self { enveloped, by_str, method, digest })
+        Ok(Self { whole, enveloped, by_str, method, digest })
     }
 
     fn digest<'d>(
@@ -244,13 +263,18 @@ impl<'r> Plan<'r> {
             };
         }
         let mut hasher = Hasher::new(self.digest);
-        if inside {
-            c14n::canonicalize_without(element, signature, self.method, &mut hasher)?;
-        } else {
-            c14n::canonicalize(element, self.method, &mut hasher)?;
+        match (self.whole, inside) {
+            (true, true) => {
+                c14n::canonicalize_document_without(signature, &self.method, &mut hasher)?;
+            }
+            (true, false) => {
+                c14n::canonicalize_document(element.document(), &self.method, &mut hasher)?;
+            }
+            (false, true) => c14n::canonicalize_without(element, signature, &self.method, &mut hasher)?,
+            (false, false) => c14n::canonicalize(element, &self.method, &mut hasher)?,
         }
         if hasher.finish().matches(&expected) {
-            Ok(Coverage::Element)
+            Ok(if self.whole { Coverage::Document } else { Coverage::Element })
         } else {
             Err(SignatureError::DigestMismatch { uri: uri() })
         }
@@ -271,7 +295,7 @@ impl<'r> Plan<'r> {
                 for default_at_apex in [DefaultAtApex::Write, DefaultAtApex::WriteIfNone, DefaultAtApex::AsIs]
                 {
                     let mut hasher = Hasher::new(self.digest);
-                    c14n::canonicalize_token(*token, self.method, default_at_apex, &mut hasher)?;
+                    c14n::canonicalize_token(*token, &self.method, default_at_apex, &mut hasher)?;
                     if hasher.finish().matches(expected) {
                         return Ok(true);
                     }
