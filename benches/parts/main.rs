@@ -4,6 +4,7 @@ mod append;
 #[path = "../floor.rs"]
 mod floor;
 mod multipart;
+mod peers;
 mod proof;
 mod seal;
 mod stamp;
@@ -11,8 +12,9 @@ mod verify;
 mod xml;
 
 fn main() {
-    xml::run();
-    verify::run();
+    let peers = peers::Peers::build();
+    xml::run(&peers);
+    verify::run(&peers);
     multipart::run();
     proof::run();
     seal::run();
