@@ -146,6 +146,9 @@ pub struct Senders {
     pub intermediates: Vec<PathBuf>,
     /// CRL files (DER or PEM), or folders of them, of every CA in those paths.
     pub crls: Vec<PathBuf>,
+    /// Certificate policies, dotted, one of which every sender's path must be under. Empty: any or none.
+    #[serde(default)]
+    pub certificate_policies: Vec<String>,
     /// Seconds between two readings of the CRL files.
     #[serde(default = "default_crl_reload")]
     pub crl_reload_seconds: u64,

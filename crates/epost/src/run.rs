@@ -16,6 +16,7 @@ use journal::tiles::Publisher;
 use pki::aead::Key256;
 use pki::certificate::{Certificate, NameAttribute};
 use pki::crl::{Crl, CrlSet};
+use pki::der::encode_oid;
 use pki::path::{Purpose, Revocation, TrustAnchors};
 use pki::signer::{FileSigner, Signer};
 use tokio::net::TcpListener;
@@ -117,6 +118,9 @@ pub fn prepare(
     on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 ) -> Result<Prepared, StartError> {
     let settings = settings(config)?;
+    if let Some(bad) = config.senders.certificate_policies.iter().find(|dotted| encode_oid(dotted).is_err()) {
+        return Err(value("senders.certificate_policies", bad, "dotted identifiers, as 1.2.3.4"));
+    }
     let senders = SenderTrust::read(config)?;
     let issuers = Default::default();
     let policy_text = String::from_utf8_lossy(&trust::read(&config.uam.policy)?).into_owned();

@@ -118,7 +118,10 @@ impl SenderTrust {
         let intermediates = read_certificates(&config.senders.intermediates)?;
         Ok(Self {
             authorities: anchors.iter().chain(&intermediates).cloned().collect(),
-            anchors: Arc::new(TrustAnchors::new(anchors, intermediates)),
+            anchors: Arc::new(
+                TrustAnchors::new(anchors, intermediates)
+                    .requiring_policies(config.senders.certificate_policies.clone()),
+            ),
             crls: ArcSwap::from_pointee(CrlSet::new(read_crls(&config.senders.crls)?)),
             crl_paths: config.senders.crls.clone(),
         })

@@ -15,6 +15,7 @@ use crate::cache::Cache;
 use crate::der;
 use crate::digest::sha256;
 pub use crate::key::{KeyKind, PublicKey, VerifyError, WeakKey};
+use crate::policy::PolicyExtensions;
 
 /// A certificate: well-formed DER to its last byte. Cloning is cheap. Nothing about trust is said by holding one.
 #[derive(Clone)]
@@ -42,6 +43,7 @@ struct Extensions {
     key_usage: Option<KeyUsage>,
     extended_key_usage: Option<ExtendedKeyUsage>,
     crl_distribution_points: Option<Vec<u8>>,
+    policies: PolicyExtensions,
 }
 
 /// keyUsage (RFC 5280 §4.2.1.3), as far as anything here asks.
@@ -226,6 +228,11 @@ impl Certificate {
         self.0.extensions.extended_key_usage.as_ref()
     }
 
+    /// What it says of certificate policies.
+    pub(crate) fn policies(&self) -> &PolicyExtensions {
+        &self.0.extensions.policies
+    }
+
     /// The raw cRLDistributionPoints, if it has some.
     pub(crate) fn crl_distribution_points(&self) -> Option<&[u8]> {
         self.0.extensions.crl_distribution_points.as_deref()
@@ -281,6 +288,20 @@ impl Extensions {
                 }
                 ParsedExtension::CRLDistributionPoints(_) => {
                     read.crl_distribution_points = Some(extension.value.to_vec());
+                }
+                ParsedExtension::CertificatePolicies(policies) => {
+                    read.policies.named =
+                        Some(policies.iter().map(|one| one.policy_id.to_id_string()).collect());
+                }
+                ParsedExtension::PolicyMappings(mappings) => {
+                    let issuers = mappings.mappings.iter().map(|one| one.issuer_domain_policy.to_id_string());
+                    read.policies.mapped = issuers.collect();
+                }
+                ParsedExtension::PolicyConstraints(constraints) => {
+                    read.policies.require_explicit = constraints.require_explicit_policy;
+                }
+                ParsedExtension::InhibitAnyPolicy(inhibit) => {
+                    read.policies.inhibit_any = Some(inhibit.skip_certs);
                 }
                 ParsedExtension::ParseError { .. } => return Err(CertificateError::Malformed),
                 _ => {}

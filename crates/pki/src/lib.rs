@@ -13,6 +13,7 @@ pub mod digest;
 pub mod ed25519;
 pub mod key;
 pub mod path;
+mod policy;
 pub mod random;
 pub mod signer;
 pub mod tsp;

@@ -13,6 +13,7 @@ use openssl::x509::{X509, X509StoreContext};
 use crate::cache::Cache;
 use crate::certificate::Certificate;
 use crate::crl::{CrlAnswer, CrlSet};
+use crate::policy;
 use crate::window::Window;
 
 /// What a leaf is to be used for.
@@ -45,6 +46,7 @@ pub enum Revocation<'a> {
 pub struct TrustAnchors {
     anchors: Vec<Certificate>,
     intermediates: Vec<Certificate>,
+    policies: Vec<String>,
     held: Cache<Question, Held>,
 }
 
@@ -141,6 +143,14 @@ pub enum PathError {
         /// The algorithm, dotted.
         algorithm: String,
     },
+    /// None of the required certificate policies holds for the whole path, or an authority's own demand is not met.
+    #[error("{subject} is not under a required certificate policy: expected {expected}")]
+    Policy {
+        /// Whose certificate.
+        subject: String,
+        /// The policies that are accepted, dotted.
+        expected: String,
+    },
     /// Another rule of RFC 5280 §6.
     #[error("path of {subject}: {reason}")]
     Rule {
@@ -164,6 +174,7 @@ impl PathError {
             Self::WrongUsage { .. } => "path.wrong-usage",
             Self::WeakKey { .. } => "path.weak-key",
             Self::WeakSignature { .. } => "path.weak-signature",
+            Self::Policy { .. } => "path.policy",
             Self::Rule { .. } => "path.rule",
         }
     }
@@ -190,7 +201,16 @@ impl ValidPath {
 impl TrustAnchors {
     /// Anchors are trusted for their keys; intermediates for nothing.
     pub fn new(anchors: Vec<Certificate>, intermediates: Vec<Certificate>) -> Self {
-        Self { anchors, intermediates, held: Cache::new(PATHS_HELD_MAX) }
+        Self { anchors, intermediates, policies: Vec::new(), held: Cache::new(PATHS_HELD_MAX) }
+    }
+
+    /// The same, but a path holds only under one of these certificate policies (dotted); none: under any or none.
+    ///
+    /// The whole path must be under it (RFC 5280 §6.1). Policies are not mapped: a path that reaches one of these only by
+    /// policyMappings is refused.
+    #[must_use]
+    pub fn requiring_policies(self, policies: Vec<String>) -> Self {
+        Self { policies, held: Cache::new(PATHS_HELD_MAX), ..self }
     }
 
     /// The anchors.
@@ -270,6 +290,7 @@ impl TrustAnchors {
         path.check_strength()?;
         path.check_authorities()?;
         path.check_usage(purpose)?;
+        path.check_policies(&self.policies)?;
         path.check_revocation(revocation, at)?;
         Ok(path)
     }
@@ -333,7 +354,8 @@ impl TrustAnchors {
             builder.add_cert(anchor.openssl().clone())?;
         }
         let mut parameters = X509VerifyParam::new()?;
-        // PARTIAL_CHAIN: an anchor need not be self-signed. TRUSTED_FIRST: never around an anchor.
+        // PARTIAL_CHAIN: an anchor need not be self-signed. TRUSTED_FIRST: never around an anchor. Policies are judged by us: to
+        // OpenSSL's the policies that are required cannot be named through its binding, and without them none ever holds.
         parameters.set_flags(X509VerifyFlags::PARTIAL_CHAIN | X509VerifyFlags::TRUSTED_FIRST)?;
         parameters.set_time(at.as_second());
         parameters.set_depth(DEPTH_MAX);
@@ -475,6 +497,16 @@ impl ValidPath {
         Ok(())
     }
 
+    /// A required certificate policy holds, and what authorities demand of policies is met.
+    fn check_policies(&self, required: &[String]) -> Result<(), PathError> {
+        if policy::holds(self.below_anchor(), required) {
+            return Ok(());
+        }
+        let expected =
+            if required.is_empty() { "what its authorities demand".to_owned() } else { required.join(", ") };
+        Err(PathError::Policy { subject: self.leaf().subject().to_string(), expected })
+    }
+
     /// `Revoked` alone: what a list knows is told before what else is wrong.
     fn refuse_revoked(&self, revocation: Revocation<'_>, at: Timestamp) -> Result<(), PathError> {
         let Revocation::HardFail(crls) = revocation else { return Ok(()) };
@@ -500,7 +532,7 @@ impl ValidPath {
         Ok(())
     }
 
-    fn below_anchor(&self) -> impl Iterator<Item = &Certificate> {
+    fn below_anchor(&self) -> impl DoubleEndedIterator<Item = &Certificate> {
         self.chain.iter().take(self.chain.len().saturating_sub(1))
     }
 }
