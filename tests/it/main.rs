@@ -9,6 +9,7 @@ mod house;
 mod acceptance;
 mod attacks;
 mod bad_input;
+mod bare_names;
 mod contract_files;
 mod crash;
 mod delivery_faults;

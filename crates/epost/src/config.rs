@@ -144,6 +144,9 @@ pub struct Senders {
     /// PEM files: intermediates (clients send the leaf alone).
     #[serde(default)]
     pub intermediates: Vec<PathBuf>,
+    /// PEM files: certificates of senders, which a message may name without carrying them.
+    #[serde(default)]
+    pub certificates: Vec<PathBuf>,
     /// CRL files (DER or PEM), or folders of them, of every CA in those paths.
     pub crls: Vec<PathBuf>,
     /// Certificate policies, dotted, one of which every sender's path must be under. Empty: any or none.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use erds::Sender;
 use jiff::Timestamp;
-use pki::certificate::Certificate;
+use pki::certificate::{Certificate, NameAttribute};
 use pki::crl::{Crl, CrlSet};
 use pki::digest::Digest;
 use pki::path::{Revocation, TrustAnchors};
@@ -104,6 +105,8 @@ pub struct SenderTrust {
     pub anchors: Arc<TrustAnchors>,
     /// Every authority's certificate: named in the TLS handshake, because Java picks its certificate by them.
     pub authorities: Vec<Certificate>,
+    /// Certificates that a message may name without carrying them; trusted for nothing.
+    pub registered: Vec<Certificate>,
     crls: ArcSwap<CrlSet>,
     crl_paths: Vec<PathBuf>,
 }
@@ -122,6 +125,7 @@ impl SenderTrust {
                 TrustAnchors::new(anchors, intermediates)
                     .requiring_policies(config.senders.certificate_policies.clone()),
             ),
+            registered: read_certificates(&config.senders.certificates)?,
             crls: ArcSwap::from_pointee(CrlSet::new(read_crls(&config.senders.crls)?)),
             crl_paths: config.senders.crls.clone(),
         })
@@ -130,6 +134,16 @@ impl SenderTrust {
     /// The CRLs in force now; hold the returned value for the whole of one judgement.
     pub fn crls(&self) -> Arc<CrlSet> {
         self.crls.load_full()
+    }
+
+    /// Which certificates a bare name in a message may mean: the TLS client's, then those registered for that sender; over a
+    /// gateway's connection, those of every sender. Which one it is, the signature has to prove.
+    pub fn candidates(&self, tls: &Certificate, is_gateway: bool) -> Vec<Certificate> {
+        let peer = party(tls);
+        let is_peers = |known: &&Certificate| {
+            is_gateway || matches!((party(known), &peer), (Some(known), Some(peer)) if known.same_party(peer))
+        };
+        std::iter::once(tls).chain(self.registered.iter().filter(is_peers)).cloned().collect()
     }
 
     /// Reads the CRL files again; when one is unreadable the old ones stay, until their nextUpdate refuses senders.
@@ -157,6 +171,14 @@ pub(crate) fn snapshot(crls: &CrlSet, now: Timestamp) -> String {
         ),
         _ => format!("{} lists, none in use", crls.crls().len()),
     }
+}
+
+/// Whom a certificate claims to be of; its path is not judged here.
+fn party(certificate: &Certificate) -> Option<Sender> {
+    let subject = certificate.subject();
+    let units: Vec<&str> = subject.values(NameAttribute::OrganizationalUnit).collect();
+    let names: Vec<&str> = subject.values(NameAttribute::CommonName).collect();
+    Sender::from_names(&units, &names, [0; 32]).ok()
 }
 
 /// Puts the lists in force, unless they are the very same: paths that were judged by those stay remembered.

@@ -5,10 +5,12 @@ use erds::{
     Submission, Ticket, Token,
 };
 use jiff::Timestamp;
-use pki::digest::sha256;
+use pki::digest::{DigestAlgorithm, sha256};
 use soap::message::{self, HealthCheckKind, ItemName, ProofKind};
 use soap::multipart::Writer;
 use soap::wss::client::{SignOptions, sign_request};
+use xmlsec::signature::SigningReference;
+use xmlsec::{Document, Limits};
 
 use super::{file, signer};
 use epost::dev::sandbox::{CITIZEN, ENTERPRISE, ENTERPRISE_QUALITY};
@@ -151,6 +153,29 @@ impl Signed {
             .map(|part| (part.content_id.as_str(), part.content_type.as_str(), part.bytes.as_slice()))
             .collect();
         (writer.content_type(), writer.body(self.root.clone(), &parts).unwrap())
+    }
+
+    /// Signs the changed envelope anew: Timestamp, Body and a wsa:To, whatever else KeyInfo then says.
+    pub fn sign_again(&mut self, signer: &str, key_info: Option<&str>, change: impl Fn(&str) -> String) {
+        const PLACE: &str = "<!--signature-->";
+        let text = String::from_utf8(self.root.clone()).unwrap();
+        let start = text.find("<ds:Signature").unwrap();
+        let end = text.find("</ds:Signature>").unwrap() + "</ds:Signature>".len();
+        let named = text.split("<ds:KeyInfo>").nth(1).unwrap().split("</ds:KeyInfo>").next().unwrap();
+        let changed = change(&format!("{}{PLACE}{}", &text[..start], &text[end..]));
+        let document = Document::parse(changed.clone().into_bytes(), &Limits::default()).unwrap();
+        let references: Vec<_> = document
+            .root()
+            .descendants_and_self()
+            .filter_map(|element| {
+                let id = element.attribute(Some(xmlsec::namespace::WSU), "Id")?.into_owned();
+                ["TS-", "Body-", "To"].iter().any(|signed| id.starts_with(signed)).then_some((element, id))
+            })
+            .map(|(element, id)| SigningReference::over(element, &id, &[], DigestAlgorithm::Sha256).unwrap())
+            .collect();
+        let key_info = key_info.unwrap_or(named);
+        let signature = xmlsec::signature::sign(&references, Some(key_info), &super::signer(signer)).unwrap();
+        self.root = changed.replacen(PLACE, &signature.xml, 1).into_bytes();
     }
 
     /// Changes the signed envelope behind the signature's back; what is changed must be there.

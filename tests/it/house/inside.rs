@@ -18,6 +18,7 @@ use erds::{ChannelName, Environment, Record, Strictness, Ticket};
 use jiff::Timestamp;
 use journal::Stored;
 use pki::aead::Key256;
+use pki::certificate::Certificate;
 use tokio::sync::watch;
 
 use super::draft::{Draft, Signed};
@@ -37,6 +38,10 @@ pub struct Plan {
     /// Whether the courier runs.
     pub delivers: bool,
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Certificates that a message may name without carrying them.
+    pub registered: Vec<Certificate>,
+    /// Certificates of TLS peers that forward other senders' messages.
+    pub gateways: Vec<Certificate>,
     /// Parts up to this size lie in the journal.
     pub inline_bytes_max: usize,
 }
@@ -51,6 +56,8 @@ impl Default for Plan {
             channels: None,
             delivers: false,
             clock: Arc::new(Timestamp::now),
+            registered: Vec::new(),
+            gateways: Vec::new(),
             inline_bytes_max: 64 * 1024,
         }
     }
@@ -81,6 +88,8 @@ impl House {
         let crls = super::reply::committed_crls();
         let channel = |name| Arc::new(Counting { name, boxes: plan.boxes.clone() }) as Arc<dyn Channel>;
         let counting = || vec![channel(ChannelName::EboxCitizen), channel(ChannelName::EboxEnterprise)];
+        let mut senders = SenderTrust::read(config).unwrap();
+        senders.registered = plan.registered;
         let outside = Outside {
             disk: Arc::new(process.clone()),
             clock: plan.clock,
@@ -89,7 +98,7 @@ impl House {
             channel_probe: None,
             signer: Arc::new(signer_with("seal", "seal-chain.crt")),
             answer_signer: Arc::new(signer_with("server", "server.crt")),
-            senders: SenderTrust::read(config).unwrap(),
+            senders,
             policy: uam::PolicyFile::parse(&policy()).unwrap(),
             proof_crls: Arc::new(move |_| crls.clone()),
             on_fatal: Arc::new(move |_| fatal.die()),
@@ -103,7 +112,11 @@ impl House {
             segment_bytes_max: 1 << 20,
             inline_bytes_max: plan.inline_bytes_max,
         };
-        let (service, _) = Service::open(settings(plan.limits), places, outside).await?;
+        let settings = Settings {
+            trusted_gateways: plan.gateways.iter().map(Certificate::fingerprint).collect(),
+            ..settings(plan.limits)
+        };
+        let (service, _) = Service::open(settings, places, outside).await?;
         let (stop, stopped) = watch::channel(false);
         let courier = plan.delivers.then(|| tokio::spawn(courier::run(service.clone(), stopped)));
         Ok(Self { service, disk: plan.disk, boxes: plan.boxes, process, stop, courier })

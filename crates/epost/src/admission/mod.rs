@@ -178,13 +178,15 @@ impl Service {
         envelope: &Envelope,
     ) -> Result<Authenticated<Request>, Stopped> {
         let crls = self.senders().crls();
+        let tls = &arrived.peer.certificate;
+        let candidates = self.senders().candidates(tls, self.is_gateway(tls));
         let policy = wss::Policy {
             anchors: &self.senders().anchors,
             age_seconds_max: self.settings().timestamp_lifetime_seconds_max,
             lifetime_seconds_max: self.settings().timestamp_lifetime_seconds_max,
             skew_seconds: self.settings().clock_skew_seconds_max,
             environment: Some(self.settings().environment),
-            candidates: std::slice::from_ref(&arrived.peer.certificate),
+            candidates: &candidates,
             addresses: &self.settings().addresses,
             strictness: self.settings().strictness,
             today: crate::service::today(arrived.received_at),
@@ -205,6 +207,10 @@ impl Service {
         Ok(authenticated)
     }
 
+    fn is_gateway(&self, tls: &Certificate) -> bool {
+        self.settings().trusted_gateways.contains(&tls.fingerprint())
+    }
+
     /// The TLS certificate is in force and names the institution and application that signed, or is a configured gateway's.
     fn same_party(
         &self,
@@ -221,7 +227,7 @@ impl Service {
             arrived.received_at,
         );
         let path = judged.map_err(|error| tls_refusal(&error))?;
-        if self.settings().trusted_gateways.contains(&tls.fingerprint()) {
+        if self.is_gateway(tls) {
             return Ok(());
         }
         let same = Sender::from_path(&path).is_ok_and(|peer| peer.same_party(authenticated.sender()));
