@@ -261,7 +261,13 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 self.out.put(document.prefixes.at(prefix).as_bytes());
                 self.out.put(b"=\"");
             }
-            self.out.put_escaped(document.uris.at(uri), attribute_escape);
+            let uri = document.uris.at(uri);
+            // The reader takes no other character into a namespace name that has an escape.
+            if uri.contains('&') {
+                self.out.put_escaped(uri, attribute_escape);
+            } else {
+                self.out.put(uri.as_bytes());
+            }
             self.out.put(b"\"");
         }
     }
