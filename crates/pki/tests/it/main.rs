@@ -6,6 +6,7 @@ mod delta;
 mod held;
 mod kit;
 mod path;
+mod pkits;
 mod policy;
 mod signature;
 mod signer;
