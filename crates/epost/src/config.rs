@@ -237,6 +237,19 @@ pub struct Seal {
     /// Longest time between reception and the time-stamp's genTime.
     #[serde(default = "default_lag")]
     pub lag_seconds_max: u64,
+    /// Signatures being made at once.
+    #[serde(default = "default_signatures")]
+    pub signatures_at_once_max: usize,
+    /// Requests that wait for one of those; the next one gets SOA-02002.
+    #[serde(default = "default_signatures_waiting")]
+    pub signatures_waiting_max: usize,
+}
+
+fn default_signatures() -> usize {
+    8
+}
+fn default_signatures_waiting() -> usize {
+    256
 }
 
 fn default_lag() -> u64 {

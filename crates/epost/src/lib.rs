@@ -14,6 +14,7 @@ pub mod door;
 pub mod metrics;
 pub mod run;
 pub mod service;
+pub mod signing;
 pub mod transport;
 pub mod trust;
 pub mod watch;

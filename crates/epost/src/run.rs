@@ -27,6 +27,7 @@ use crate::config::{Config, Identifiers};
 use crate::door::operator::Watched;
 use crate::door::soap::Contract;
 use crate::service::{self, Outside, Places, Service, Settings, StartReport};
+use crate::signing::SigningLimits;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
 use crate::{courier, door, transport};
 
@@ -343,6 +344,11 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         timestamp_lifetime_seconds_max: config.senders.timestamp_lifetime_seconds_max,
         clock_skew_seconds_max: config.senders.clock_skew_seconds_max,
         seal_lag_seconds_max: seconds(config.seal.lag_seconds_max),
+        signing: SigningLimits {
+            at_once_max: config.seal.signatures_at_once_max,
+            waiting_max: config.seal.signatures_waiting_max,
+            wait_max: Duration::from_secs(config.seal.lag_seconds_max),
+        },
         trusted_gateways: config.listen.trusted_gateways.iter().map(gateway).collect::<Result<_, _>>()?,
         consumer_fault_addresses: config.listen.consumer_fault_addresses.clone(),
         limits: config.limits.clone(),

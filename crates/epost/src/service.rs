@@ -9,9 +9,8 @@ use delivery::Channel;
 use disk::Disk;
 use erds::record::Control;
 use erds::{ChannelName, Environment, FaultCode, Recipient, Record, Refusal, Strictness, Ticket};
-use evidence::seal::Sealed;
 use jiff::Timestamp;
-use journal::{Appended, Entry, Frame, Journal, Position, Recorded, Stored};
+use journal::{Appended, Entry, Frame, Journal, Position, Stored};
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
 use pki::signer::Signer;
 use store::content::{Content, PartWriter};
@@ -26,6 +25,7 @@ use crate::admission::facts::SignedMessage;
 use crate::admission::spool::{SpoolError, SpooledPart};
 use crate::config::Limits;
 use crate::metrics::{Metrics, Stage};
+use crate::signing::{SigningLimits, SigningPool};
 use crate::trust::{SenderTrust, Stamper};
 
 /// What the service reads time from.
@@ -44,6 +44,8 @@ pub struct Settings {
     pub clock_skew_seconds_max: u64,
     /// Longest time from reception to genTime.
     pub seal_lag_seconds_max: i64,
+    /// How many signatures of the seal at once.
+    pub signing: SigningLimits,
     /// TLS peers that forward other senders' messages.
     pub trusted_gateways: Vec<[u8; 32]>,
     /// Callers that read faults in `errors/v1`.
@@ -117,6 +119,7 @@ pub struct Service {
     in_flight: InFlight,
     courier_wake: Notify,
     seal_in_force: AtomicBool,
+    signing: SigningPool,
     metrics: Metrics,
 }
 
@@ -247,6 +250,7 @@ impl Service {
         let index = Index::open(places.index.as_deref())?;
         let policy = ArcSwap::from_pointee(outside.policy.clone());
         let service = Arc::new(Self {
+            signing: SigningPool::new(&settings.signing),
             settings,
             journal,
             keys,
@@ -327,29 +331,6 @@ impl Service {
             detail: erds::record::bounded(detail),
         });
         self.append(Entry { record, frames: Vec::new(), unique_keys: Vec::new() }).await.map(|_| ())
-    }
-
-    /// Seals a proof of what is recorded, with a time-stamp; says which authority gave it.
-    pub async fn seal(&self, recorded: &Recorded, xml: &[u8]) -> Result<(Sealed, String), Failure> {
-        if !self.seal_in_force() {
-            return Err(Failure::away(
-                "seal.not-in-force",
-                "the seal's certificate is revoked, expired, or without a current CRL",
-            ));
-        }
-        let sealing = |error: evidence::seal::SealError| {
-            Failure::broken(FaultCode::SepiaT02, error.code(), &error.to_string())
-        };
-        let unstamped = tokio::task::block_in_place(|| {
-            let _timed = self.metrics.time(Stage::Seal);
-            evidence::seal::seal(recorded, xml, self.outside.signer.as_ref(), self.now())
-        });
-        let unstamped = unstamped.map_err(sealing)?;
-        let timed = self.metrics.time(Stage::Stamp);
-        let stamp = self.outside.stamper.stamp(&unstamped.signature_digest()).await;
-        drop(timed);
-        let stamp = stamp.map_err(|error| Failure::away("tsa.none-answered", &error.to_string()))?;
-        Ok((unstamped.stamp(stamp.token).map_err(sealing)?, stamp.authority))
     }
 
     /// The item's frame of this name, encrypted.
@@ -579,6 +560,10 @@ impl Service {
     }
 
     /// Whether the seal's certificate was good when it was last judged; while it is not, nothing is sealed.
+    pub(crate) fn signing(&self) -> &SigningPool {
+        &self.signing
+    }
+
     pub(crate) fn set_seal_in_force(&self, in_force: bool) {
         self.seal_in_force.store(in_force, Ordering::SeqCst);
     }

@@ -233,6 +233,7 @@ fn settings(limits: Limits) -> Settings {
         timestamp_lifetime_seconds_max: 600,
         clock_skew_seconds_max: 60,
         seal_lag_seconds_max: 60,
+        signing: Default::default(),
         trusted_gateways: Vec::new(),
         consumer_fault_addresses: Vec::new(),
         limits,

@@ -1,0 +1,198 @@
+//! The seal's key at work: so many signatures at once, so many that wait, and whoever comes beyond is told at once to come again.
+//!
+//! A key in a module may take seconds, or never answer. It then holds [`SigningLimits::at_once_max`] threads and no more: the
+//! door goes on to accept, to read and to answer.
+
+use std::time::Duration;
+
+use erds::FaultCode;
+use evidence::seal::Sealed;
+use journal::Recorded;
+use tokio::sync::Semaphore;
+
+use crate::metrics::Stage;
+use crate::service::{Failure, Service};
+
+/// How many signatures of the seal there may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SigningLimits {
+    /// Being made at once.
+    pub at_once_max: usize,
+    /// Waiting for one of those to end.
+    pub waiting_max: usize,
+    /// How long one waits: after it, its time-stamp would come too late anyway.
+    pub wait_max: Duration,
+}
+
+impl Default for SigningLimits {
+    fn default() -> Self {
+        Self { at_once_max: 8, waiting_max: 256, wait_max: Duration::from_secs(60) }
+    }
+}
+
+/// No signature is to be had now; ours to answer with SOA-02002.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum SigningBusy {
+    /// `waiting_max` wait already.
+    #[error("seal.signatures_waiting_max wait already")]
+    Full,
+    /// The key is so slow that waiting longer would be of no use.
+    #[error("no turn at the seal's key within seal.lag_seconds_max")]
+    Slow,
+}
+
+impl SigningBusy {
+    /// The stable code.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Full => "seal.busy",
+            Self::Slow => "seal.slow",
+        }
+    }
+}
+
+/// Turns at the seal's key.
+pub(crate) struct SigningPool {
+    /// One for each that signs or waits.
+    places: Semaphore,
+    /// One for each that signs; given in the order of asking.
+    turns: Semaphore,
+    wait_max: Duration,
+}
+
+impl SigningPool {
+    pub(crate) fn new(limits: &SigningLimits) -> Self {
+        let at_once = limits.at_once_max.clamp(1, Semaphore::MAX_PERMITS / 2);
+        let waiting = limits.waiting_max.min(Semaphore::MAX_PERMITS / 2);
+        Self {
+            places: Semaphore::new(at_once + waiting),
+            turns: Semaphore::new(at_once),
+            wait_max: limits.wait_max,
+        }
+    }
+
+    /// Runs `sign` on this thread when its turn comes; the runtime's other work goes on meanwhile.
+    pub(crate) async fn run<T>(&self, sign: impl FnOnce() -> T) -> Result<T, SigningBusy> {
+        let _place = self.places.try_acquire().map_err(|_| SigningBusy::Full)?;
+        let turn = tokio::time::timeout(self.wait_max, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(SigningBusy::Slow) };
+        Ok(tokio::task::block_in_place(sign))
+    }
+}
+
+impl Service {
+    /// Seals a proof of what is recorded, with a time-stamp; says which authority gave it.
+    pub async fn seal(&self, recorded: &Recorded, xml: &[u8]) -> Result<(Sealed, String), Failure> {
+        if !self.seal_in_force() {
+            return Err(Failure::away(
+                "seal.not-in-force",
+                "the seal's certificate is revoked, expired, or without a current CRL",
+            ));
+        }
+        let sealing = |error: evidence::seal::SealError| {
+            Failure::broken(FaultCode::SepiaT02, error.code(), &error.to_string())
+        };
+        let signing = self.signing().run(|| {
+            let _timed = self.metrics().time(Stage::Seal);
+            evidence::seal::seal(recorded, xml, self.signer(), self.now())
+        });
+        let busy = |error: SigningBusy| Failure::away(error.code(), &error.to_string());
+        let unstamped = signing.await.map_err(busy)?.map_err(sealing)?;
+        let timed = self.metrics().time(Stage::Stamp);
+        let stamp = self.stamper().stamp(&unstamped.signature_digest()).await;
+        drop(timed);
+        let stamp = stamp.map_err(|error| Failure::away("tsa.none-answered", &error.to_string()))?;
+        Ok((unstamped.stamp(stamp.token).map_err(sealing)?, stamp.authority))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    fn pool(waiting_max: usize, wait_max: Duration) -> Arc<SigningPool> {
+        Arc::new(SigningPool::new(&SigningLimits { at_once_max: 2, waiting_max, wait_max }))
+    }
+
+    /// Signatures that end when told to.
+    async fn slow(
+        pool: &Arc<SigningPool>,
+        count: usize,
+    ) -> (Vec<tokio::task::JoinHandle<bool>>, Vec<Sender<()>>) {
+        let (began, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let mut running = Vec::new();
+        let mut ends = Vec::new();
+        for _ in 0..count {
+            let (end, ended) = channel();
+            let (pool, began) = (pool.clone(), began.clone());
+            running.push(tokio::spawn(async move {
+                let signed = pool.run(move || {
+                    let _ = began.send(());
+                    ended.recv().is_ok()
+                });
+                signed.await == Ok(true)
+            }));
+            ends.push(end);
+        }
+        for _ in 0..count.min(2) {
+            begun.recv().await.unwrap();
+        }
+        (running, ends)
+    }
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_key_that_does_not_answer_holds_up_nobody_else() {
+        let pool = pool(1, LONG);
+        let (running, ends) = slow(&pool, 2).await;
+        // One worker thread, two signatures that hang: connections are still accepted and served.
+        let door = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = door.local_addr().unwrap();
+        let (client, server) = tokio::join!(tokio::net::TcpStream::connect(address), door.accept());
+        assert!(client.is_ok() && server.is_ok());
+        for end in ends {
+            end.send(()).unwrap();
+        }
+        for signed in running {
+            assert!(signed.await.unwrap());
+        }
+        assert_eq!(pool.run(|| 1).await, Ok(1), "and every turn is given back");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn so_many_wait_and_the_next_is_told_at_once() {
+        let pool = pool(1, LONG);
+        let (running, ends) = slow(&pool, 3).await;
+        while pool.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(
+            pool.run(|| ()).await,
+            Err(SigningBusy::Full),
+            "two sign, one waits, one more is one too many"
+        );
+        assert_eq!(pool.turns.available_permits(), 0);
+        for end in ends {
+            end.send(()).unwrap();
+        }
+        for signed in running {
+            assert!(signed.await.unwrap(), "whoever waited has had his turn");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nobody_waits_for_what_would_come_too_late() {
+        let pool = pool(8, Duration::ZERO);
+        let (running, ends) = slow(&pool, 2).await;
+        assert_eq!(pool.run(|| ()).await, Err(SigningBusy::Slow));
+        drop(ends);
+        for signed in running {
+            assert!(!signed.await.unwrap());
+        }
+        assert_eq!(pool.run(|| ()).await, Ok(()), "without waiting there is a turn");
+    }
+}
