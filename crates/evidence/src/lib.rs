@@ -6,7 +6,6 @@
 //!
 //! Sources: `contract.md` (Receipt.xml, the seal), ETSI EN 319 122-1 (CAdES), ETSI EN 319 102-1 (validation).
 
-mod der;
 pub mod description;
 pub mod dispatch;
 pub mod receipt;

@@ -15,6 +15,7 @@ pub mod tag {
     pub const OCTET_STRING: u8 = 0x04;
     pub const NULL: u8 = 0x05;
     pub const OID: u8 = 0x06;
+    pub const UTC_TIME: u8 = 0x17;
     pub const GENERALIZED_TIME: u8 = 0x18;
     pub const SEQUENCE: u8 = 0x30;
     pub const SET: u8 = 0x31;
@@ -102,6 +103,14 @@ impl<'a> Reader<'a> {
         self.any()
     }
 
+    /// The next value must be exactly these bytes.
+    ///
+    /// # Errors
+    /// Another value, or not DER.
+    pub fn take_exactly(&mut self, whole: &[u8]) -> Result<(), DerError> {
+        if self.any()?.whole == whole { Ok(()) } else { Err(DerError) }
+    }
+
     /// The next value if it has this tag; else nothing is taken.
     ///
     /// # Errors
@@ -180,6 +189,13 @@ fn check_primitive(value: Value<'_>) -> Result<(), DerError> {
 /// Anything else.
 pub fn present_is_true(value: Value<'_>) -> Result<(), DerError> {
     if value.contents == [0xff] { Ok(()) } else { Err(DerError) }
+}
+
+/// A SET OF (or its implicit form under another tag): the values in ascending order of their encodings (X.690 §11.6).
+pub fn encode_set_of(tag: u8, mut values: Vec<Vec<u8>>) -> Vec<u8> {
+    values.sort();
+    let parts: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+    encode(tag, &parts)
 }
 
 /// One value: tag, length, `parts` one after the other.

@@ -7,8 +7,7 @@
 //! 319 122-1 §5 and §6.3 (CAdES-BASELINE-T).
 
 use jiff::Timestamp;
-
-use crate::der::{self, DerError, Reader};
+use pki::der::{self, DerError, Reader, tag};
 
 /// The fields of a seal that differ from one to the next; everything else is fixed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,11 +52,11 @@ impl SealForm {
     /// The signed attributes as they are signed: an explicit SET OF, DER (RFC 5652 §5.4).
     pub(crate) fn signed_attributes(&self) -> Vec<u8> {
         der::encode_set_of(
-            der::SET,
+            tag::SET,
             vec![
                 attribute(&OID_CONTENT_TYPE, &[&OID_DATA]),
                 attribute(&OID_SIGNING_TIME, &[&encode_time(self.signing_time)]),
-                attribute(&OID_MESSAGE_DIGEST, &[&der::encode(der::OCTET_STRING, &[&self.message_digest])]),
+                attribute(&OID_MESSAGE_DIGEST, &[&der::encode(tag::OCTET_STRING, &[&self.message_digest])]),
                 attribute(&OID_SIGNING_CERTIFICATE_V2, &[&self.signing_certificate()]),
             ],
         )
@@ -65,34 +64,34 @@ impl SealForm {
 
     /// SigningCertificateV2 with one ESSCertIDv2: SHA-256 is its default and must be left out in DER.
     fn signing_certificate(&self) -> Vec<u8> {
-        let hash = der::encode(der::OCTET_STRING, &[&self.certificate_sha256]);
-        let id = der::encode(der::SEQUENCE, &[&hash]);
-        let ids = der::encode(der::SEQUENCE, &[&id]);
-        der::encode(der::SEQUENCE, &[&ids])
+        let hash = der::encode(tag::OCTET_STRING, &[&self.certificate_sha256]);
+        let id = der::encode(tag::SEQUENCE, &[&hash]);
+        let ids = der::encode(tag::SEQUENCE, &[&id]);
+        der::encode(tag::SEQUENCE, &[&ids])
     }
 
     /// The file: ContentInfo with a detached SignedData of one signer.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let digests = der::encode(der::SET, &[&SHA256]);
-        let content = der::encode(der::SEQUENCE, &[&OID_DATA]);
-        let certificates = der::encode_set_of(der::CONTEXT_0, self.certificates.clone());
-        let signers = der::encode(der::SET, &[&self.signer_info()]);
+        let digests = der::encode(tag::SET, &[&SHA256]);
+        let content = der::encode(tag::SEQUENCE, &[&OID_DATA]);
+        let certificates = der::encode_set_of(tag::CONTEXT_0, self.certificates.clone());
+        let signers = der::encode(tag::SET, &[&self.signer_info()]);
         let signed_data =
-            der::encode(der::SEQUENCE, &[&VERSION_1, &digests, &content, &certificates, &signers]);
-        der::encode(der::SEQUENCE, &[&OID_SIGNED_DATA, &der::encode(der::CONTEXT_0, &[&signed_data])])
+            der::encode(tag::SEQUENCE, &[&VERSION_1, &digests, &content, &certificates, &signers]);
+        der::encode(tag::SEQUENCE, &[&OID_SIGNED_DATA, &der::encode(tag::CONTEXT_0, &[&signed_data])])
     }
 
     fn signer_info(&self) -> Vec<u8> {
         let mut signed_attributes = self.signed_attributes();
         if let Some(tag) = signed_attributes.first_mut() {
-            *tag = der::CONTEXT_0; // IMPLICIT: same length, same contents
+            *tag = tag::CONTEXT_0; // IMPLICIT: same length, same contents
         }
-        let signature = der::encode(der::OCTET_STRING, &[&self.signature]);
+        let signature = der::encode(tag::OCTET_STRING, &[&self.signature]);
         let unsigned_attributes = self.token.as_ref().map_or_else(Vec::new, |token| {
-            der::encode(der::CONTEXT_1, &[&attribute(&OID_SIGNATURE_TIME_STAMP, &[token])])
+            der::encode(tag::CONTEXT_1, &[&attribute(&OID_SIGNATURE_TIME_STAMP, &[token])])
         });
         der::encode(
-            der::SEQUENCE,
+            tag::SEQUENCE,
             &[
                 &VERSION_1,
                 &self.signer_id,
@@ -107,35 +106,35 @@ impl SealForm {
 
     /// Reads a stamped seal. What it returns encodes to exactly `p7s`.
     pub(crate) fn decode(p7s: &[u8]) -> Result<Self, DerError> {
-        let mut content_info = der::whole(p7s, der::SEQUENCE)?.inside();
-        der::take_exactly(&mut content_info, &OID_SIGNED_DATA)?;
-        let mut explicit = content_info.take(der::CONTEXT_0)?.inside();
+        let mut content_info = der::whole(p7s, tag::SEQUENCE)?.inside();
+        content_info.take_exactly(&OID_SIGNED_DATA)?;
+        let mut explicit = content_info.take(tag::CONTEXT_0)?.inside();
         content_info.end()?;
-        let mut signed_data = explicit.take(der::SEQUENCE)?.inside();
+        let mut signed_data = explicit.take(tag::SEQUENCE)?.inside();
         explicit.end()?;
-        der::take_exactly(&mut signed_data, &VERSION_1)?;
-        signed_data.take(der::SET)?;
-        signed_data.take(der::SEQUENCE)?;
-        let certificates = signed_data.take(der::CONTEXT_0)?.all(der::SEQUENCE)?;
+        signed_data.take_exactly(&VERSION_1)?;
+        signed_data.take(tag::SET)?;
+        signed_data.take(tag::SEQUENCE)?;
+        let certificates = signed_data.take(tag::CONTEXT_0)?.all(tag::SEQUENCE)?;
         let certificates = certificates.iter().map(|certificate| certificate.whole.to_vec()).collect();
-        let mut signers = signed_data.take(der::SET)?.inside();
+        let mut signers = signed_data.take(tag::SET)?.inside();
         signed_data.end()?;
-        let mut signer = signers.take(der::SEQUENCE)?.inside();
+        let mut signer = signers.take(tag::SEQUENCE)?.inside();
         signers.end()?;
-        der::take_exactly(&mut signer, &VERSION_1)?;
-        let signer_id = signer.take(der::SEQUENCE)?.whole.to_vec();
-        der::take_exactly(&mut signer, &SHA256)?;
-        let attributes = signer.take(der::CONTEXT_0)?;
-        let algorithm = decode_algorithm(signer.take(der::SEQUENCE)?.whole)?;
-        let signature = signer.take(der::OCTET_STRING)?.contents.to_vec();
-        let token = decode_token(signer.take(der::CONTEXT_1)?.inside())?;
+        signer.take_exactly(&VERSION_1)?;
+        let signer_id = signer.take(tag::SEQUENCE)?.whole.to_vec();
+        signer.take_exactly(&SHA256)?;
+        let attributes = signer.take(tag::CONTEXT_0)?;
+        let algorithm = decode_algorithm(signer.take(tag::SEQUENCE)?.whole)?;
+        let signature = signer.take(tag::OCTET_STRING)?.contents.to_vec();
+        let token = decode_token(signer.take(tag::CONTEXT_1)?.inside())?;
         signer.end()?;
         let form = Self {
             signing_time: decode_time(find_attribute(attributes.inside(), &OID_SIGNING_TIME)?.inside())?,
             message_digest: thirty_two(
                 find_attribute(attributes.inside(), &OID_MESSAGE_DIGEST)?
                     .inside()
-                    .take(der::OCTET_STRING)?
+                    .take(tag::OCTET_STRING)?
                     .contents,
             )?,
             certificate_sha256: decode_certificate_hash(attributes.inside())?,
@@ -152,33 +151,33 @@ impl SealForm {
 
 /// Attribute ::= SEQUENCE { type, SET OF value }.
 fn attribute(oid: &[u8], values: &[&[u8]]) -> Vec<u8> {
-    der::encode(der::SEQUENCE, &[oid, &der::encode(der::SET, values)])
+    der::encode(tag::SEQUENCE, &[oid, &der::encode(tag::SET, values)])
 }
 
 /// The SET of values of the attribute of that type.
 fn find_attribute<'a>(mut attributes: Reader<'a>, oid: &[u8]) -> Result<der::Value<'a>, DerError> {
     loop {
-        let mut attribute = attributes.take(der::SEQUENCE)?.inside();
-        if attribute.take(der::OID)?.whole == oid {
-            return attribute.take(der::SET);
+        let mut attribute = attributes.take(tag::SEQUENCE)?.inside();
+        if attribute.take(tag::OID)?.whole == oid {
+            return attribute.take(tag::SET);
         }
     }
 }
 
 fn decode_certificate_hash(attributes: Reader<'_>) -> Result<[u8; 32], DerError> {
     let values = find_attribute(attributes, &OID_SIGNING_CERTIFICATE_V2)?;
-    let ids = values.inside().take(der::SEQUENCE)?.inside().take(der::SEQUENCE)?;
-    let id = ids.inside().take(der::SEQUENCE)?;
-    thirty_two(id.inside().take(der::OCTET_STRING)?.contents)
+    let ids = values.inside().take(tag::SEQUENCE)?.inside().take(tag::SEQUENCE)?;
+    let id = ids.inside().take(tag::SEQUENCE)?;
+    thirty_two(id.inside().take(tag::OCTET_STRING)?.contents)
 }
 
 fn decode_token(mut attributes: Reader<'_>) -> Result<Vec<u8>, DerError> {
-    let mut attribute = attributes.take(der::SEQUENCE)?.inside();
+    let mut attribute = attributes.take(tag::SEQUENCE)?.inside();
     attributes.end()?;
-    der::take_exactly(&mut attribute, &OID_SIGNATURE_TIME_STAMP)?;
-    let mut values = attribute.take(der::SET)?.inside();
+    attribute.take_exactly(&OID_SIGNATURE_TIME_STAMP)?;
+    let mut values = attribute.take(tag::SET)?.inside();
     attribute.end()?;
-    let token = values.take(der::SEQUENCE)?.whole.to_vec();
+    let token = values.take(tag::SEQUENCE)?.whole.to_vec();
     values.end().map(|()| token)
 }
 
@@ -198,9 +197,9 @@ fn encode_time(at: Timestamp) -> Vec<u8> {
     let four_digits = at.strftime("%Y%m%d%H%M%SZ").to_string();
     match four_digits.get(2..) {
         Some(two_digits) if ("1950".."2050").contains(&four_digits.get(..4).unwrap_or_default()) => {
-            der::encode(der::UTC_TIME, &[two_digits.as_bytes()])
+            der::encode(tag::UTC_TIME, &[two_digits.as_bytes()])
         }
-        _ => der::encode(der::GENERALIZED_TIME, &[four_digits.as_bytes()]),
+        _ => der::encode(tag::GENERALIZED_TIME, &[four_digits.as_bytes()]),
     }
 }
 
@@ -208,9 +207,9 @@ fn decode_time(mut values: Reader<'_>) -> Result<Timestamp, DerError> {
     let value = values.any()?;
     let digits = std::str::from_utf8(value.contents).map_err(|_| DerError)?;
     let century = match (value.tag, digits.get(..2)) {
-        (der::UTC_TIME, Some(year)) if year >= "50" => "19",
-        (der::UTC_TIME, Some(_)) => "20",
-        (der::GENERALIZED_TIME, Some(_)) => "",
+        (tag::UTC_TIME, Some(year)) if year >= "50" => "19",
+        (tag::UTC_TIME, Some(_)) => "20",
+        (tag::GENERALIZED_TIME, Some(_)) => "",
         _ => return Err(DerError),
     };
     let text = format!("{century}{}", digits.strip_suffix('Z').ok_or(DerError)?);
@@ -220,16 +219,16 @@ fn decode_time(mut values: Reader<'_>) -> Result<Timestamp, DerError> {
 
 /// IssuerAndSerialNumber of a certificate: the two fields as they stand in it.
 pub(crate) fn signer_id(certificate: &[u8]) -> Result<Vec<u8>, DerError> {
-    const VERSION: u8 = der::CONTEXT_0;
-    let mut outer = der::whole(certificate, der::SEQUENCE)?.inside();
-    let mut to_be_signed = outer.take(der::SEQUENCE)?.inside();
+    const VERSION: u8 = tag::CONTEXT_0;
+    let mut outer = der::whole(certificate, tag::SEQUENCE)?.inside();
+    let mut to_be_signed = outer.take(tag::SEQUENCE)?.inside();
     if to_be_signed.peek() == Some(VERSION) {
         to_be_signed.take(VERSION)?;
     }
-    let serial = to_be_signed.take(der::INTEGER)?.whole;
-    to_be_signed.take(der::SEQUENCE)?;
-    let issuer = to_be_signed.take(der::SEQUENCE)?.whole;
-    Ok(der::encode(der::SEQUENCE, &[issuer, serial]))
+    let serial = to_be_signed.take(tag::INTEGER)?.whole;
+    to_be_signed.take(tag::SEQUENCE)?;
+    let issuer = to_be_signed.take(tag::SEQUENCE)?.whole;
+    Ok(der::encode(tag::SEQUENCE, &[issuer, serial]))
 }
 
 // version INTEGER 1: no other version has this form (eContentType id-data, no attribute certificates).

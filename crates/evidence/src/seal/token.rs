@@ -5,9 +5,8 @@
 //! Source: RFC 5652 §5.1 and §5.3 (versions, digest algorithms).
 
 use pki::certificate::Certificate;
+use pki::der::{self, DerError, Value, tag};
 use pki::path::ValidPath;
-
-use crate::der::{self, DerError, Value};
 
 /// Judges the few bytes that neither the token's signature nor its path holds fast: the versions, and the list of
 /// digest algorithms, which must be the signer's and no other.
@@ -16,25 +15,25 @@ pub(crate) fn is_tight(token: &[u8]) -> bool {
 }
 
 fn read(token: &[u8]) -> Result<bool, DerError> {
-    let mut content_info = der::whole(token, der::SEQUENCE)?.inside();
-    content_info.take(der::OID)?;
-    let mut signed_data = content_info.take(der::CONTEXT_0)?.inside().take(der::SEQUENCE)?.inside();
-    let version = signed_data.take(der::INTEGER)?.contents;
-    let mut digests = signed_data.take(der::SET)?.inside();
-    let listed = algorithm(digests.take(der::SEQUENCE)?)?;
+    let mut content_info = der::whole(token, tag::SEQUENCE)?.inside();
+    content_info.take(tag::OID)?;
+    let mut signed_data = content_info.take(tag::CONTEXT_0)?.inside().take(tag::SEQUENCE)?.inside();
+    let version = signed_data.take(tag::INTEGER)?.contents;
+    let mut digests = signed_data.take(tag::SET)?.inside();
+    let listed = algorithm(digests.take(tag::SEQUENCE)?)?;
     digests.end()?;
-    signed_data.take(der::SEQUENCE)?;
-    signed_data.optional(der::CONTEXT_0)?;
-    let mut signer = signed_data.take(der::SET)?.inside().take(der::SEQUENCE)?.inside();
-    let signer_version = signer.take(der::INTEGER)?.contents;
+    signed_data.take(tag::SEQUENCE)?;
+    signed_data.optional(tag::CONTEXT_0)?;
+    let mut signer = signed_data.take(tag::SET)?.inside().take(tag::SEQUENCE)?.inside();
+    let signer_version = signer.take(tag::INTEGER)?.contents;
     let signer_id = signer.any()?.tag;
-    let used = algorithm(signer.take(der::SEQUENCE)?)?;
-    let expected_version: &[u8] = if signer_id == der::SEQUENCE { &[1] } else { &[3] };
+    let used = algorithm(signer.take(tag::SEQUENCE)?)?;
+    let expected_version: &[u8] = if signer_id == tag::SEQUENCE { &[1] } else { &[3] };
     Ok(version == [3] && signer_version == expected_version && listed == used)
 }
 
 fn algorithm<'a>(identifier: Value<'a>) -> Result<&'a [u8], DerError> {
-    Ok(identifier.inside().take(der::OID)?.contents)
+    Ok(identifier.inside().take(tag::OID)?.contents)
 }
 
 /// Whether the token carries certificates of its path alone, each once: any other would be bytes that nobody reads.

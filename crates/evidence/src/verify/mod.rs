@@ -23,10 +23,10 @@ pub use content::GivenFile;
 pub use indication::{Indication, SubIndication};
 pub use report::{Check, Facts, FileFact, Outcome, Report};
 
-use crate::der::DerError;
 use crate::seal::form::{self, FormAlgorithm, SealForm};
 use crate::seal::token;
 use paths::Judge;
+use pki::der::DerError;
 
 /// What one proof is judged by. Trust anchors are the user's, and nothing is fetched.
 pub struct Inputs<'a> {
