@@ -204,21 +204,14 @@ fn is_loopback(url: &reqwest::Url) -> bool {
 
 fn judged(error: reqwest::Error) -> TransportError {
     let error = error.without_url();
-    let mut detail = error.to_string();
-    let mut tls = false;
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        detail = format!("{detail}: {inner}");
-        tls |= is_tls(inner);
-        cause = inner.source();
-    }
+    let tls = std::iter::successors(error.source(), |&cause| cause.source()).any(is_tls);
     let kind = match () {
         () if tls && error.is_connect() => TransportFault::Tls,
         () if error.is_connect() => TransportFault::Connect,
         () if error.is_timeout() => TransportFault::Timeout,
         () => TransportFault::Interrupted,
     };
-    fault(kind, detail)
+    fault(kind, chain(&error))
 }
 
 /// An io::Error hides its own content from `source()`, and io::Errors lie in each other.
