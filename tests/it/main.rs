@@ -16,6 +16,7 @@ mod delivery_faults;
 mod door;
 mod limits;
 mod operator;
+mod read_status;
 mod resend;
 mod strangers;
 mod time_stamps;

@@ -362,6 +362,10 @@ pub struct Delivery {
     pub deadline_seconds: u64,
     /// Consignments under way at once.
     pub concurrency_max: usize,
+    /// Seconds between two polls of what was read; 0: nobody is asked.
+    pub read_poll_seconds: u64,
+    /// Seconds after its reception from which an item is not asked for any more.
+    pub read_poll_end_seconds: u64,
 }
 
 impl Default for Delivery {
@@ -371,6 +375,8 @@ impl Default for Delivery {
             retry_pause_seconds_max: 900,
             deadline_seconds: 5 * 24 * 3600,
             concurrency_max: 8,
+            read_poll_seconds: 3600,
+            read_poll_end_seconds: 400 * 24 * 3600,
         }
     }
 }

@@ -19,12 +19,20 @@ use journal::{Appended, Entry, Frame, Position};
 use pki::digest::sha256;
 use store::index::{Due, Stage};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
 use crate::admission::accept::describe;
 use crate::service::{Failure, Service};
 
+mod reads;
+
 /// Delivers until `stop` turns true; items under way are then left to their end or to the next start.
 pub async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
+    // Dropped, and so ended, with this task.
+    let mut polls = JoinSet::new();
+    for channel in service.channels() {
+        polls.spawn(reads::run(service.clone(), channel.name(), stop.clone()));
+    }
     let courier = Arc::new(Courier {
         slots: Arc::new(Semaphore::new(service.settings().delivery.concurrency_max)),
         under_way: Mutex::default(),

@@ -19,7 +19,7 @@ mod entry;
 mod row;
 
 /// Raised with every change of [`SCHEMA`]: a database of another version is cleared and grows anew.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE progress (
@@ -49,6 +49,7 @@ CREATE TABLE items (
 ) WITHOUT ROWID;
 CREATE INDEX items_queue ON items (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX items_token ON items (token_key) WHERE token_key IS NOT NULL AND accepted IS NOT NULL;
+CREATE INDEX items_unread ON items (channel, ticket) WHERE state = 'dispatched';
 CREATE INDEX items_unfinished ON items (received) WHERE accepted IS NULL AND withdrawn = 0;
 ";
 
@@ -269,6 +270,33 @@ impl Index {
             let accepted_at = queued_at.unwrap_or(item.received_at);
             Ok(Due { ticket: item.ticket, channel: item.channel, attempts, accepted_at, stage })
         })?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` items of a channel that are in the box, proved, and neither opened nor expired; by ticket, those behind `after`,
+    /// received at `oldest` or later.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn unread(
+        &self,
+        channel: ChannelName,
+        oldest: Timestamp,
+        after: Option<Ticket>,
+        limit: usize,
+    ) -> Result<Vec<Item>, StoreError> {
+        let inner = self.inner();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM items WHERE state = 'dispatched' AND channel = ?1 AND ticket > ?2 \
+             AND received_at >= ?3 ORDER BY ticket LIMIT ?4"
+        );
+        let mut statement = inner.connection.prepare_cached(&sql)?;
+        let after = after.as_ref().map_or("", Ticket::as_str);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = statement
+            .query_map(params![channel.as_str(), after, nanoseconds(oldest), limit], |row| {
+                read_entry(row).map(|entry| entry.item)
+            })?;
         Ok(found.collect::<Result<_, _>>()?)
     }
 

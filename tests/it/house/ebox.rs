@@ -49,6 +49,13 @@ impl EboxStandIn {
         Self { base, http: epost::transport::client(&[], None, Duration::from_secs(5)).unwrap() }
     }
 
+    /// Told what to do wrong.
+    pub async fn fault(&self, fault: serde_json::Value) {
+        let answer =
+            self.http.put(format!("{}/fault", self.base)).body(fault.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{fault}");
+    }
+
     /// What it counted.
     pub async fn received(&self) -> serde_json::Value {
         let answer = self.http.get(format!("{}/received", self.base)).send().await.unwrap();

@@ -37,6 +37,8 @@ pub struct Plan {
     pub channels: Option<Vec<Arc<dyn Channel>>>,
     /// Whether the courier runs.
     pub delivers: bool,
+    /// Seconds between its questions for what was read; 0: none.
+    pub read_poll_seconds: u64,
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Certificates that a message may name without carrying them.
     pub registered: Vec<Certificate>,
@@ -55,6 +57,7 @@ impl Default for Plan {
             limits: Limits::default(),
             channels: None,
             delivers: false,
+            read_poll_seconds: 0,
             clock: Arc::new(Timestamp::now),
             registered: Vec::new(),
             gateways: Vec::new(),
@@ -114,7 +117,7 @@ impl House {
         };
         let settings = Settings {
             trusted_gateways: plan.gateways.iter().map(Certificate::fingerprint).collect(),
-            ..settings(plan.limits)
+            ..settings(plan.limits, plan.read_poll_seconds)
         };
         let (service, _) = Service::open(settings, places, outside).await?;
         let (stop, stopped) = watch::channel(false);
@@ -226,7 +229,7 @@ fn judged(records: &[Stored], answered: &Answered) -> String {
     }
 }
 
-fn settings(limits: Limits) -> Settings {
+fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
     Settings {
         environment: Environment::Tst,
         strictness: Strictness::Strict,
@@ -238,7 +241,7 @@ fn settings(limits: Limits) -> Settings {
         consumer_fault_addresses: Vec::new(),
         limits,
         free_bytes_min: 1,
-        delivery: epost::config::Delivery { retry_first_seconds: 1, ..Default::default() },
+        delivery: epost::config::Delivery { retry_first_seconds: 1, read_poll_seconds, ..Default::default() },
         public_url: "https://localhost:8443".to_owned(),
         addresses: vec!["https://localhost:8443/RegisteredMail/v1".to_owned()],
     }

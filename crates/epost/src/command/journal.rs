@@ -148,6 +148,11 @@ fn print_record(stored: &Stored, json: bool) {
         Record::Withdrawn(r) => r.reason.clone(),
         Record::Attempted(r) => format!("attempt {}: {}", r.attempt, r.outcome),
         Record::Consigned(r) => format!("{} {}", r.channel.as_str(), r.message_id),
+        Record::Accessed(r) => match r.not_before {
+            Some(begin) => format!("{} first opened between {begin} and {}", r.channel.as_str(), r.at),
+            None => format!("{} first opened at {}", r.channel.as_str(), r.at),
+        },
+        Record::ExpiredUnread(r) => format!("{} expired unread", r.channel.as_str()),
         Record::Control(r) => format!("{} {}", r.action, r.detail),
         _ => String::new(),
     };

@@ -1,6 +1,6 @@
 use erds::record::{
-    Accepted, Attempted, Consigned, ConsignmentFailed, Control, DecisionFacts, Dispatched, Hex32, Received,
-    RequestFacts, Withdrawn,
+    Accepted, Accessed, Attempted, Consigned, ConsignmentFailed, Control, DecisionFacts, Dispatched,
+    ExpiredUnread, Hex32, Received, RequestFacts, Withdrawn,
 };
 use erds::{ApplicationId, EnterpriseNumber, Environment, Sender, Strictness};
 
@@ -188,6 +188,29 @@ fn an_item_goes_its_way() {
         (Status::Sent, Some(2), Some(5), Some(7))
     );
     assert_eq!(index.counts().unwrap(), Counts { pending: 0, due: 0, sent: 1, error: 0 });
+}
+
+#[test]
+fn what_may_still_be_read_is_asked_for_until_it_is_told() {
+    let records = [1, 2, 3].into_iter().flat_map(|n| [received(n), accepted(n), consigned(n), dispatched(n)]);
+    let index = grown(&records.collect::<Vec<_>>());
+    let unread = |oldest, after, limit| {
+        let items = index.unread(CHANNEL, oldest, after, limit).unwrap();
+        items.iter().map(|item| item.ticket).collect::<Vec<_>>()
+    };
+    let mut tickets = [ticket(1), ticket(2), ticket(3)];
+    tickets.sort();
+    assert_eq!(unread(at(0), None, 2), tickets[..2]);
+    assert_eq!(unread(at(0), Some(tickets[1]), 2), tickets[2..]);
+    let received_at = index.item(ticket(1)).unwrap().unwrap().received_at;
+    assert_eq!(unread(received_at, None, 9).len(), 3, "at the end of asking");
+    assert!(unread(received_at + jiff::SignedDuration::from_nanos(1), None, 9).is_empty(), "one past");
+    let (at, channel) = (at(9), CHANNEL);
+    let read = Accessed { ticket: ticket(1), at, channel, not_before: None };
+    index.apply(12, &Record::Accessed(read)).unwrap();
+    index.apply(13, &Record::ExpiredUnread(ExpiredUnread { ticket: ticket(2), at, channel })).unwrap();
+    assert_eq!(unread(self::at(0), None, 9), [ticket(3)]);
+    assert_eq!(index.counts().unwrap().sent, 3, "SENT all the same");
 }
 
 #[test]
