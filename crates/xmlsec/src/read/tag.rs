@@ -399,15 +399,26 @@ const NAME_CLASS: [u8; 256] = {
 /// Up to so many attributes are compared each with each.
 const PAIRWISE_MAX: usize = 8;
 
-/// Whether a namespace name has a scheme and only what RFC 3986 lets a URI reference have.
+/// Whether a namespace name is a URI of RFC 3986 with a scheme, without an IP literal (the one place of brackets) or an empty port.
 ///
 /// libxml2 finds no canonical form for others, so that they could only divide readers.
 fn is_absolute(uri: &str) -> bool {
-    let Some((scheme, _)) = uri.split_once(':') else { return false };
+    let Some((scheme, rest)) = uri.split_once(':') else { return false };
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
     scheme.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-        && uri.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte))
+        && [rest, fragment].into_iter().all(|part| {
+            part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=%".contains(&byte))
+        })
         && uri.split('%').skip(1).all(
             |after| matches!(after.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()),
         )
+        && rest.strip_prefix("//").is_none_or(|rest| {
+            let authority = rest.split(['/', '?']).next().unwrap_or_default();
+            let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            host_and_port.split_once(':').is_none_or(|(host, port)| {
+                let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+                !host.is_empty() && digits && (1..=5).contains(&port.len())
+            })
+        })
 }

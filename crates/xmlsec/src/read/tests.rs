@@ -37,6 +37,30 @@ fn each_cap_holds_at_its_limit_and_one_past() {
     check("<a xmlns='urn:x' xmlns:b='urn:y'/>", &limits, Err((Wrong::DistinctNamespaces, 17)));
 }
 
+/// What libxml2 takes for no URI, too, has no canonical form there.
+#[test]
+fn namespace_names_are_uris() {
+    for uri in ["urn:a", "http://h", "http://u:p@h:80/p?q#f", "http://h/a:b@c", "x+1-.:", "urn:%c3%A9"] {
+        check(&format!("<a xmlns='{uri}'/>"), &Limits::default(), Ok(()));
+    }
+    for uri in [
+        "a",
+        "1:a",
+        ":a",
+        "urn:[a]",
+        "urn:a#b#c",
+        "http://h:",
+        "http://h:p/",
+        "http://:1/",
+        "http://h:123456/",
+        "urn:%c",
+        "urn: a",
+    ] {
+        let wrong = Err((Wrong::NamespaceRelative, 3));
+        check(&format!("<a xmlns='{uri}'/>"), &Limits::default(), wrong);
+    }
+}
+
 #[test]
 fn spellings_of_one_infoset_are_read_alike() {
     let expected = "a<&>\r\n\u{1F600}";
