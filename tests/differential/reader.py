@@ -39,9 +39,13 @@ def damaged(r, source):
 
 
 def judged(data):
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, strip_cdata=False)
     try:
-        root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, strip_cdata=False))
+        root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError:
+        return "refused", None
+    # lxml lets an error of namespaces pass when a warning came after it.
+    if any(entry.level >= etree.ErrorLevels.ERROR for entry in parser.error_log):
         return "refused", None
     try:
         return "well-formed", etree.tostring(root.getroottree(), method="c14n", with_comments=True)
