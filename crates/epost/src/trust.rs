@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use pki::certificate::{Certificate, NameAttribute};
 use pki::crl::{Crl, CrlSet};
 use pki::digest::Digest;
+use pki::ocsp::OcspResponse;
 use pki::path::{Revocation, TrustAnchors};
 use pki::tsp::{self, CheckedToken, TimeStampRequest, TokenChecks};
 use tokio::sync::Semaphore;
@@ -65,7 +66,7 @@ pub fn read_certificates(paths: &[PathBuf]) -> Result<Vec<Certificate>, TrustErr
 pub fn read_crls(paths: &[PathBuf]) -> Result<Vec<Crl>, TrustError> {
     let mut crls = Vec::new();
     for path in paths {
-        for file in crl_files(path)? {
+        for file in files(path, "crl")? {
             let bytes = read(&file)?;
             let parsed =
                 if bytes.starts_with(b"-----") { Crl::from_pem(&bytes) } else { Crl::from_der(&bytes) };
@@ -79,7 +80,27 @@ pub fn read_crls(paths: &[PathBuf]) -> Result<Vec<Crl>, TrustError> {
     Ok(crls)
 }
 
-fn crl_files(path: &Path) -> Result<Vec<PathBuf>, TrustError> {
+/// Reads OCSP responses (DER) from every `.ors` file of folders.
+///
+/// # Errors
+/// `Unreadable`, `Malformed`: the operator's to mend.
+pub fn read_responses(paths: &[PathBuf]) -> Result<Vec<OcspResponse>, TrustError> {
+    let mut responses = Vec::new();
+    for path in paths.iter().filter(|path| path.is_dir()) {
+        for file in files(path, "ors")? {
+            let parsed = OcspResponse::from_der(&read(&file)?);
+            responses.push(parsed.map_err(|cause| TrustError::Malformed {
+                path: file,
+                expected: "one successful OCSP response, DER",
+                cause: cause.to_string(),
+            })?);
+        }
+    }
+    Ok(responses)
+}
+
+/// The file itself, or those of a folder that end so.
+fn files(path: &Path, extension: &str) -> Result<Vec<PathBuf>, TrustError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -87,7 +108,7 @@ fn crl_files(path: &Path) -> Result<Vec<PathBuf>, TrustError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
-        if file.extension().is_some_and(|extension| extension == "crl") {
+        if file.extension().is_some_and(|found| found == extension) {
             files.push(file);
         }
     }
@@ -126,12 +147,15 @@ impl SenderTrust {
                     .requiring_policies(config.senders.certificate_policies.clone()),
             ),
             registered: read_certificates(&config.senders.certificates)?,
-            crls: ArcSwap::from_pointee(CrlSet::new(read_crls(&config.senders.crls)?)),
+            crls: ArcSwap::from_pointee(CrlSet::with_responses(
+                read_crls(&config.senders.crls)?,
+                read_responses(&config.senders.crls)?,
+            )),
             crl_paths: config.senders.crls.clone(),
         })
     }
 
-    /// The CRLs in force now; hold the returned value for the whole of one judgement.
+    /// The CRLs and OCSP responses in force now; hold the returned value for the whole of one judgement.
     pub fn crls(&self) -> Arc<CrlSet> {
         self.crls.load_full()
     }
@@ -146,12 +170,12 @@ impl SenderTrust {
         std::iter::once(tls).chain(self.registered.iter().filter(is_peers)).cloned().collect()
     }
 
-    /// Reads the CRL files again; when one is unreadable the old ones stay, until their nextUpdate refuses senders.
+    /// Reads the files of CRLs and OCSP responses again; when one is unreadable the old ones stay, until their nextUpdate refuses senders.
     ///
     /// # Errors
-    /// As [`read_crls`].
+    /// As [`read_crls`] and [`read_responses`].
     pub fn reload(&self) -> Result<(), TrustError> {
-        put_if_new(&self.crls, read_crls(&self.crl_paths)?);
+        put_if_new(&self.crls, read_crls(&self.crl_paths)?, read_responses(&self.crl_paths)?);
         Ok(())
     }
 }
@@ -161,15 +185,19 @@ pub(crate) fn snapshot(crls: &CrlSet, now: Timestamp) -> String {
     let hours = |from: Timestamp, to: Timestamp| to.duration_since(from).as_hours();
     let oldest = crls.current_at(now).map(Crl::this_update).min();
     let first_end = crls.current_at(now).filter_map(Crl::next_update).filter(|next| *next >= now).min();
+    let answers = match crls.responses().len() {
+        0 => String::new(),
+        count => format!("; {count} OCSP responses"),
+    };
     match (oldest, first_end) {
         (Some(oldest), Some(end)) => format!(
-            "{} lists, {} in use, the oldest made {} h ago, the first to end in {} h",
+            "{} lists, {} in use, the oldest made {} h ago, the first to end in {} h{answers}",
             crls.crls().len(),
             crls.current_at(now).count(),
             hours(oldest, now),
             hours(now, end)
         ),
-        _ => format!("{} lists, none in use", crls.crls().len()),
+        _ => format!("{} lists, none in use{answers}", crls.crls().len()),
     }
 }
 
@@ -182,9 +210,12 @@ fn party(certificate: &Certificate) -> Option<Sender> {
 }
 
 /// Puts the lists in force, unless they are the very same: paths that were judged by those stay remembered.
-fn put_if_new(in_force: &ArcSwap<CrlSet>, fresh: Vec<Crl>) {
-    if !in_force.load().ders().eq(fresh.iter().map(Crl::der)) {
-        in_force.store(Arc::new(CrlSet::new(fresh)));
+fn put_if_new(in_force: &ArcSwap<CrlSet>, crls: Vec<Crl>, responses: Vec<OcspResponse>) {
+    let known = in_force.load();
+    let same_responses =
+        || known.responses().iter().map(OcspResponse::der).eq(responses.iter().map(OcspResponse::der));
+    if !(known.ders().eq(crls.iter().map(Crl::der)) && same_responses()) {
+        in_force.store(Arc::new(CrlSet::with_responses(crls, responses)));
     }
 }
 
@@ -247,7 +278,7 @@ impl TsaClient {
     pub fn reload(&self) {
         for authority in &self.authorities {
             match read_crls(&authority.setup.crls) {
-                Ok(crls) => put_if_new(&authority.crls, crls),
+                Ok(crls) => put_if_new(&authority.crls, crls, Vec::new()),
                 Err(error) => {
                     tracing::error!(event = "tsa.crls-unreadable", authority = authority.setup.name, %error)
                 }
@@ -343,3 +374,24 @@ impl Stamper for TsaClient {
 }
 
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_holds_lists_and_responses_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [folder.path().to_owned()];
+        let file = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        file("README", b"neither");
+        assert!(read_crls(&paths).unwrap().is_empty() && read_responses(&paths).unwrap().is_empty());
+        // tryLater: an answer, but none about a certificate.
+        file("busy.ors", &[0x30, 3, 0x0a, 1, 3]);
+        let refused = read_responses(&paths).unwrap_err().to_string();
+        assert!(refused.contains("busy.ors") && refused.contains("OCSP status 3"), "{refused}");
+        assert!(read_crls(&paths).unwrap().is_empty(), "no list");
+        file("bad.crl", b"no list");
+        assert!(read_crls(&paths).unwrap_err().to_string().contains("bad.crl"));
+    }
+}

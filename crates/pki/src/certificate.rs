@@ -30,6 +30,7 @@ struct Inner {
     serial: Vec<u8>,
     public_key: PublicKey,
     spki_sha256: [u8; 32],
+    public_key_bits: Vec<u8>,
     not_before: Timestamp,
     not_after: Timestamp,
     signature_oid: String,
@@ -44,6 +45,7 @@ struct Extensions {
     extended_key_usage: Option<ExtendedKeyUsage>,
     crl_distribution_points: Option<Vec<u8>>,
     policies: PolicyExtensions,
+    ocsp_no_check: bool,
 }
 
 /// keyUsage (RFC 5280 §4.2.1.3), as far as anything here asks.
@@ -135,6 +137,7 @@ impl Certificate {
             serial: parsed.raw_serial().to_vec(),
             public_key: PublicKey::new(key),
             spki_sha256: sha256(parsed.public_key().raw),
+            public_key_bits: parsed.public_key().subject_public_key.data.to_vec(),
             not_before: time(&parsed.validity().not_before)?,
             not_after: time(&parsed.validity().not_after)?,
             signature_oid: parsed.signature_algorithm.algorithm.to_id_string(),
@@ -228,6 +231,25 @@ impl Certificate {
         self.0.extensions.extended_key_usage.as_ref()
     }
 
+    /// The contents of subjectPublicKey, as OCSP hashes a key.
+    pub(crate) fn public_key_bits(&self) -> &[u8] {
+        &self.0.public_key_bits
+    }
+
+    /// id-pkix-ocsp-nocheck: its authority vouches for it until it ends (RFC 6960 §4.2.2.2.1).
+    pub(crate) fn is_ocsp_no_check(&self) -> bool {
+        self.0.extensions.ocsp_no_check
+    }
+
+    /// Whether that authority's key signed it, with SHA-2, in that authority's name.
+    pub(crate) fn is_issued_by(&self, issuer: &Self) -> bool {
+        let by_its_key = || issuer.openssl().public_key().and_then(|key| self.0.openssl.verify(&key));
+        self.issuer().der() == issuer.subject().der()
+            && issuer.public_key().check_strength().is_ok()
+            && SHA2_SIGNATURES.contains(&self.signature_oid())
+            && by_its_key().unwrap_or(false)
+    }
+
     /// What it says of certificate policies.
     pub(crate) fn policies(&self) -> &PolicyExtensions {
         &self.0.extensions.policies
@@ -268,6 +290,7 @@ impl Extensions {
         // None stands twice (RFC 5280 §4.2): two readers would take different ones.
         parsed.extensions_map().map_err(|_| CertificateError::Malformed)?;
         for extension in parsed.extensions() {
+            read.ocsp_no_check |= extension.oid.to_id_string() == OCSP_NO_CHECK;
             match extension.parsed_extension() {
                 ParsedExtension::BasicConstraints(_) => {
                     read.is_ca = is_ca(extension.value).map_err(|_| CertificateError::Malformed)?;
@@ -420,6 +443,18 @@ impl std::fmt::Display for Name {
         Ok(())
     }
 }
+
+const OCSP_NO_CHECK: &str = "1.3.6.1.5.5.7.48.1.5";
+
+/// RSA PKCS#1 and ECDSA with SHA-256, -384, -512.
+pub(crate) const SHA2_SIGNATURES: [&str; 6] = [
+    "1.2.840.113549.1.1.11",
+    "1.2.840.113549.1.1.12",
+    "1.2.840.113549.1.1.13",
+    "1.2.840.10045.4.3.2",
+    "1.2.840.10045.4.3.3",
+    "1.2.840.10045.4.3.4",
+];
 
 const CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
 

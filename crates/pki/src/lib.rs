@@ -12,6 +12,7 @@ pub mod der;
 pub mod digest;
 pub mod ed25519;
 pub mod key;
+pub mod ocsp;
 pub mod path;
 mod policy;
 pub mod random;

@@ -11,7 +11,7 @@ use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509StoreContext};
 
 use crate::cache::Cache;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, SHA2_SIGNATURES};
 use crate::crl::{CrlAnswer, CrlSet};
 use crate::policy;
 use crate::window::Window;
@@ -34,7 +34,7 @@ pub enum Purpose {
 /// How revocation is judged.
 #[derive(Clone, Copy, Debug)]
 pub enum Revocation<'a> {
-    /// A current CRL for every certificate below the anchor, or the path is refused.
+    /// A current CRL or OCSP response for every certificate below the anchor, or the path is refused.
     HardFail(&'a CrlSet),
     /// Not judged here.
     NotChecked,
@@ -107,14 +107,20 @@ pub enum PathError {
         /// Since when.
         at: Timestamp,
     },
-    /// No CRL of its issuer is at hand.
-    #[error("no revocation list for {subject}")]
+    /// Its issuer's responder says that it does not know it.
+    #[error("the authority's responder does not know {subject}")]
+    StatusUnknown {
+        /// Whose certificate.
+        subject: String,
+    },
+    /// No CRL or OCSP response of its issuer is at hand.
+    #[error("no revocation data for {subject}")]
     CrlMissing {
         /// Whose certificate.
         subject: String,
     },
-    /// Its issuer's CRL is not current.
-    #[error("no current revocation list for {subject}")]
+    /// Its issuer's CRLs and OCSP responses are not current.
+    #[error("no current revocation data for {subject}")]
     CrlStale {
         /// Whose certificate.
         subject: String,
@@ -169,6 +175,7 @@ impl PathError {
             Self::NotYetValid { .. } => "path.not-yet-valid",
             Self::UnknownIssuer { .. } => "path.unknown-issuer",
             Self::Revoked { .. } => "path.revoked",
+            Self::StatusUnknown { .. } => "path.status-unknown",
             Self::CrlMissing { .. } => "path.crl-missing",
             Self::CrlStale { .. } => "path.crl-stale",
             Self::WrongUsage { .. } => "path.wrong-usage",
@@ -525,6 +532,7 @@ impl ValidPath {
             match crls.judge(certificate, issuer, at) {
                 CrlAnswer::Good => {}
                 CrlAnswer::Revoked(at) => return Err(PathError::Revoked { subject, at }),
+                CrlAnswer::Unknown => return Err(PathError::StatusUnknown { subject }),
                 CrlAnswer::Stale => return Err(PathError::CrlStale { subject }),
                 CrlAnswer::Missing => return Err(PathError::CrlMissing { subject }),
             }
@@ -547,16 +555,6 @@ const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
 const ANY: &str = "2.5.29.37.0";
-
-/// RSA PKCS#1 and ECDSA with SHA-256, -384, -512.
-const SHA2_SIGNATURES: [&str; 6] = [
-    "1.2.840.113549.1.1.11",
-    "1.2.840.113549.1.1.12",
-    "1.2.840.113549.1.1.13",
-    "1.2.840.10045.4.3.2",
-    "1.2.840.10045.4.3.3",
-    "1.2.840.10045.4.3.4",
-];
 
 const DEPTH_MAX: i32 = 8;
 

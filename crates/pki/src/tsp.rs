@@ -322,7 +322,7 @@ impl TstInfo {
 }
 
 /// `YYYYMMDDhhmmss[.f…]Z`, the fraction without trailing zeros (X.690 §11.7).
-fn generalized_time(contents: &[u8]) -> Result<Timestamp, TspError> {
+pub(crate) fn generalized_time(contents: &[u8]) -> Result<Timestamp, TspError> {
     let text = std::str::from_utf8(contents).map_err(|_| TspError::Malformed)?;
     let text = text.strip_suffix('Z').ok_or(TspError::Malformed)?;
     let (whole, fraction) =

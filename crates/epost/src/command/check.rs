@@ -82,7 +82,10 @@ fn revocation_lists(config: &Config) -> Vec<Finding> {
     let of_tsas = config.tsa.iter().map(|tsa| ("tsa.crls", &tsa.crls));
     let all =
         [("senders.crls", &config.senders.crls), ("seal.crls", &config.seal.crls)].into_iter().chain(of_tsas);
-    all.map(|(name, paths)| match trust::read_crls(paths) {
+    let responses = trust::read_responses(&config.senders.crls).err();
+    let unread =
+        responses.map(|error| Finding { name: "senders.ocsp", problem: Some(error.to_string()), note: None });
+    let found = all.map(|(name, paths)| match trust::read_crls(paths) {
         Err(error) => Finding { name, problem: Some(error.to_string()), note: None },
         Ok(crls) => {
             let crls = CrlSet::new(crls);
@@ -90,8 +93,8 @@ fn revocation_lists(config: &Config) -> Vec<Finding> {
             let problem = stale.map(|crl| format!("no current list of {}", crl.issuer()));
             Finding { name, problem, note: Some(trust::snapshot(&crls, now)) }
         }
-    })
-    .collect()
+    });
+    found.chain(unread).collect()
 }
 
 fn certificates(config: &Config) -> Vec<Finding> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::scope::Reasons;
 use super::{Crl, Named, by_number};
 use crate::certificate::Certificate;
+use crate::ocsp::{self, OcspAnswer, OcspResponse};
 use crate::window::Window;
 
 /// What the lists say of one certificate at one time.
@@ -18,16 +19,19 @@ pub(crate) enum CrlAnswer {
     Good,
     /// A list names it, since then.
     Revoked(Timestamp),
-    /// The issuer's lists are not current.
+    /// The issuer's responder does not know it.
+    Unknown,
+    /// The issuer's lists and responses are not current.
     Stale,
-    /// No list of its issuer speaks of it, or not for every reason.
+    /// Nothing of its issuer speaks of it, or not for every reason.
     Missing,
 }
 
-/// The CRLs at hand. Nothing in a set ever changes: fresh lists are a new set.
+/// The CRLs at hand, and OCSP responses beside them. Nothing in a set ever changes: fresh lists are a new set.
 #[derive(Clone, Debug)]
 pub struct CrlSet {
     crls: Vec<Crl>,
+    responses: Vec<OcspResponse>,
     /// Tells one set from every other: a path judged by one is not judged by another.
     identity: u64,
 }
@@ -41,8 +45,13 @@ impl Default for CrlSet {
 impl CrlSet {
     /// Holds them; a delta is applied onto every complete list that it fits.
     pub fn new(crls: Vec<Crl>) -> Self {
+        Self::with_responses(crls, Vec::new())
+    }
+
+    /// Holds them, and OCSP responses. Either kind says good or revoked of a certificate, and revoked outweighs good.
+    pub fn with_responses(crls: Vec<Crl>, responses: Vec<OcspResponse>) -> Self {
         static SETS: AtomicU64 = AtomicU64::new(0);
-        Self { crls, identity: SETS.fetch_add(1, Ordering::Relaxed) }
+        Self { crls, responses, identity: SETS.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// Equal for clones of one set only.
@@ -58,6 +67,11 @@ impl CrlSet {
     /// The lists.
     pub fn crls(&self) -> &[Crl] {
         &self.crls
+    }
+
+    /// The OCSP responses.
+    pub fn responses(&self) -> &[OcspResponse] {
+        &self.responses
     }
 
     /// The lists that anybody needs to judge at `at`: those that are current, and what a current delta is applied onto.
@@ -92,12 +106,26 @@ impl CrlSet {
                 window.keep_side_of_last(next, at);
             }
         }
+        self.responses.iter().for_each(|response| response.cut(&mut window, at));
         window
     }
 
-    /// Judges one certificate at `at`: a list that was made later does not count; one whose next one should be there neither,
-    /// unless a current delta brings it up to date. What a delta revoked stays revoked when the delta itself is out of date.
+    /// Judges one certificate at `at` by lists and responses: revoked by either, else unknown to the responder, else good by
+    /// either.
     pub(crate) fn judge(&self, certificate: &Certificate, issuer: &Certificate, at: Timestamp) -> CrlAnswer {
+        let by_lists = self.judge_by_lists(certificate, issuer, at);
+        match (by_lists, ocsp::judge(&self.responses, certificate, issuer, at)) {
+            (CrlAnswer::Revoked(since), _) | (_, OcspAnswer::Revoked(since)) => CrlAnswer::Revoked(since),
+            (_, OcspAnswer::Unknown) => CrlAnswer::Unknown,
+            (_, OcspAnswer::Good) => CrlAnswer::Good,
+            (CrlAnswer::Missing, OcspAnswer::Stale) => CrlAnswer::Stale,
+            (by_lists, _) => by_lists,
+        }
+    }
+
+    /// A list that was made later does not count; one whose next one should be there neither,
+    /// unless a current delta brings it up to date. What a delta revoked stays revoked when the delta itself is out of date.
+    fn judge_by_lists(&self, certificate: &Certificate, issuer: &Certificate, at: Timestamp) -> CrlAnswer {
         let mut asked = Reasons::NONE;
         let mut stale = false;
         let theirs =

@@ -5,6 +5,7 @@ mod crl;
 mod delta;
 mod held;
 mod kit;
+mod ocsp;
 mod path;
 mod pkits;
 mod policy;
