@@ -81,19 +81,18 @@ pub(crate) fn decode(
 /// written, and nothing in it would be escaped.
 pub(crate) fn is_canonical(source: &str, place: Place) -> bool {
     match place {
-        Place::Content => is_escaped_as(source, &["&amp;", "&lt;", "&gt;", "&#xD;"], b"&<>\r"),
+        Place::Content => is_escaped_as(source, &["&amp;", "&lt;", "&gt;", "&#xD;"], &IN_CONTENT),
         Place::Attribute => {
-            is_escaped_as(source, &["&amp;", "&lt;", "&quot;", "&#x9;", "&#xA;", "&#xD;"], b"&<\"\t\n\r")
+            is_escaped_as(source, &["&amp;", "&lt;", "&quot;", "&#x9;", "&#xA;", "&#xD;"], &IN_ATTRIBUTE)
         }
         Place::Raw => !source.contains('\r'),
     }
 }
 
 /// Whether each of the `special` bytes is the `&` of one of the `escapes`.
-#[inline(always)]
-fn is_escaped_as<const N: usize>(source: &str, escapes: &[&str], special: &[u8; N]) -> bool {
+fn is_escaped_as(source: &str, escapes: &[&str], special: &[bool; 256]) -> bool {
     let mut rest = source.as_bytes();
-    while let Some(index) = rest.iter().position(|byte| special.contains(byte)) {
+    while let Some(index) = rest.iter().position(|&byte| special[usize::from(byte)]) {
         let found = rest.get(index..).unwrap_or_default();
         match escapes.iter().find(|escape| found.starts_with(escape.as_bytes())) {
             Some(escape) => rest = found.get(escape.len()..).unwrap_or_default(),
@@ -101,6 +100,19 @@ fn is_escaped_as<const N: usize>(source: &str, escapes: &[&str], special: &[u8; 
         }
     }
     true
+}
+
+const IN_CONTENT: [bool; 256] = table(b"&<>\r");
+const IN_ATTRIBUTE: [bool; 256] = table(b"&<\"\t\n\r");
+
+const fn table(bytes: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut index = 0;
+    while index < bytes.len() {
+        table[bytes[index] as usize] = true;
+        index += 1;
+    }
+    table
 }
 
 pub(crate) const CDATA_START: &str = "<![CDATA[";

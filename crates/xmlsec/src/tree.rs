@@ -3,6 +3,9 @@
 //! Nothing is copied out of the source but namespace names and prefixes, once each. Text and attribute values stay as
 //! written and are decoded where they are asked for; the reader has already proved that they decode.
 
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+
 use crate::chars::is_space;
 use crate::element::{Element, Node, NodeId, ProcessingInstruction, Siblings};
 use crate::text::{self, Place};
@@ -13,15 +16,81 @@ use crate::{Limits, ReadError};
 /// Sources: XML 1.0 §2; Namespaces in XML 1.0 §7.
 pub struct Document {
     pub(crate) source: String,
-    pub(crate) nodes: Vec<NodeData>,
-    pub(crate) elements: Vec<ElementData>,
-    pub(crate) attributes: Vec<AttributeData>,
-    pub(crate) declarations: Vec<DeclarationData>,
+    pub(crate) arena: Arena,
     /// Distinct prefixes; 0 is the empty one, 1 is `xml`.
     pub(crate) prefixes: Interned,
     /// Distinct namespace names; 0 is none, 1 is that of `xml`.
     pub(crate) uris: Interned,
     pub(crate) root: u32,
+}
+
+/// What a document has thousands of; numbers alone, nothing of what it says.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) nodes: Vec<NodeData>,
+    pub(crate) elements: Vec<ElementData>,
+    pub(crate) attributes: Vec<AttributeData>,
+    pub(crate) declarations: Vec<DeclarationData>,
+}
+
+/// The parts of one document. Their memory is that of a document before, on this thread: asking the system for it anew, page by page,
+/// cost a fifth of reading a large one.
+pub(crate) struct Arena(Parts);
+
+thread_local! {
+    static SPARE: Cell<Option<Parts>> = const { Cell::new(None) };
+}
+
+/// A thread keeps no more than this.
+const SPARE_BYTES_MAX: usize = 8 << 20;
+
+impl Arena {
+    /// Empty, with room for a document of so many tags.
+    pub(crate) fn with_room(tags: usize) -> Self {
+        let mut parts = SPARE.take().unwrap_or_default();
+        // Half the tags end elements; each may have text before it.
+        parts.nodes.reserve(tags + tags / 2 + 1);
+        parts.elements.reserve(tags / 2 + 1);
+        parts.attributes.reserve(tags / 2);
+        Self(parts)
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        let mut parts = std::mem::take(&mut self.0);
+        if parts.bytes() <= SPARE_BYTES_MAX {
+            parts.nodes.clear();
+            parts.elements.clear();
+            parts.attributes.clear();
+            parts.declarations.clear();
+            // A thread that ends has no spare any more.
+            let _ = SPARE.try_with(|spare| spare.set(Some(parts)));
+        }
+    }
+}
+
+impl Parts {
+    fn bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<NodeData>()
+            + self.elements.capacity() * size_of::<ElementData>()
+            + self.attributes.capacity() * size_of::<AttributeData>()
+            + self.declarations.capacity() * size_of::<DeclarationData>()
+    }
+}
+
+impl Deref for Arena {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Arena {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
 }
 
 /// One node of the arena: its parent, the node after its last descendant, and its place in the source.
@@ -159,17 +228,17 @@ impl Document {
 
     /// Whether a comment stands anywhere, outside the root element too.
     pub fn has_comments(&self) -> bool {
-        self.nodes.iter().any(|node| node.kind == Kind::Comment)
+        self.arena.nodes.iter().any(|node| node.kind == Kind::Comment)
     }
 
     /// Whether a processing instruction stands anywhere, outside the root element too (the XML declaration is none).
     pub fn has_processing_instructions(&self) -> bool {
-        self.nodes.iter().any(|node| node.kind == Kind::ProcessingInstruction)
+        self.arena.nodes.iter().any(|node| node.kind == Kind::ProcessingInstruction)
     }
 
     /// The children of the document itself: the root element, and the comments and instructions around it.
     pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
-        Siblings { document: self, next: 0, end: self.nodes.len() as u32 }.map(|node| self.view(node))
+        Siblings { document: self, next: 0, end: self.arena.nodes.len() as u32 }.map(|node| self.view(node))
     }
 
     /// The element of that number, if the number came from this document.
@@ -185,24 +254,27 @@ impl Document {
     pub(crate) fn node(&self, node: u32) -> NodeData {
         const OUTSIDE: NodeData =
             NodeData { kind: Kind::Comment, parent: NO_NODE, after: NO_NODE, start: 0, end: 0 };
-        self.nodes.get(node as usize).copied().unwrap_or(OUTSIDE)
+        self.arena.nodes.get(node as usize).copied().unwrap_or(OUTSIDE)
     }
 
     pub(crate) fn element_data(&self, node: u32) -> Option<&ElementData> {
         match self.node(node).kind {
-            Kind::Element(element) => self.elements.get(element as usize),
+            Kind::Element(element) => self.arena.elements.get(element as usize),
             _ => None,
         }
     }
 
     pub(crate) fn attributes_of(&self, element: &ElementData) -> &[AttributeData] {
         let start = element.attributes_start as usize;
-        self.attributes.get(start..start + usize::from(element.attributes_count)).unwrap_or_default()
+        self.arena.attributes.get(start..start + usize::from(element.attributes_count)).unwrap_or_default()
     }
 
     pub(crate) fn declarations_of(&self, element: &ElementData) -> &[DeclarationData] {
         let start = element.declarations_start as usize;
-        self.declarations.get(start..start + usize::from(element.declarations_count)).unwrap_or_default()
+        self.arena
+            .declarations
+            .get(start..start + usize::from(element.declarations_count))
+            .unwrap_or_default()
     }
 
     pub(crate) fn view(&self, node: u32) -> Node<'_> {
@@ -235,7 +307,7 @@ impl std::fmt::Debug for Document {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Document")
             .field("bytes", &self.source.len())
-            .field("nodes", &self.nodes.len())
+            .field("nodes", &self.arena.nodes.len())
             .finish()
     }
 }

@@ -62,6 +62,7 @@ impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
         }
     }
 
+    #[inline]
     pub(super) fn put(&mut self, bytes: &[u8]) {
         self.end_run();
         self.gather(bytes);
@@ -69,20 +70,26 @@ impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
 
     #[inline]
     fn end_run(&mut self) {
-        let (start, end) = self.run;
+        let (start, end) = std::mem::replace(&mut self.run, (u32::MAX, u32::MAX));
         if start < end {
             let source = self.source;
             self.gather(source.get(start as usize..end as usize).unwrap_or_default());
         }
-        self.run = (u32::MAX, u32::MAX);
     }
 
+    #[inline]
     fn gather(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.block.get_mut(self.filled..self.filled + bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.filled += bytes.len();
-            return;
+        match self.block.get_mut(self.filled..self.filled + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.filled += bytes.len();
+            }
+            None => self.gather_beyond(bytes),
         }
+    }
+
+    #[cold]
+    fn gather_beyond(&mut self, bytes: &[u8]) {
         self.pass_on();
         match self.block.get_mut(..bytes.len()) {
             Some(room) if bytes.len() < BLOCK_BYTES / 2 => {

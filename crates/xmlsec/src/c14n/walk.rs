@@ -43,7 +43,7 @@ pub(super) fn document(
     let mut walk = Walk::new(document, method, DefaultAtApex::AsIs, sink);
     walk.excluded = excluded.map(|excluded| excluded.node);
     let mut node = 0;
-    while (node as usize) < document.nodes.len() {
+    while (node as usize) < document.arena.nodes.len() {
         let data = document.node(node);
         let written = method.comments || data.kind != Kind::Comment;
         if written && node > document.root {

@@ -12,7 +12,7 @@ pub use error::{ReadError, ReadErrorKind};
 use crate::chars::{is_ncname, is_space, name_run_bytes};
 use crate::scan::{BLOCK_BYTES, MARKUP, SPECIAL};
 use crate::text::{self, CDATA_START, Place};
-use crate::tree::{Interned, Kind, NO_NODE, NodeData};
+use crate::tree::{Arena, Interned, Kind, NO_NODE, NodeData};
 use crate::{Document, Limits, namespace};
 use ReadErrorKind as Wrong;
 
@@ -82,17 +82,8 @@ impl<'s> Reader<'s> {
         uris.push("");
         let xml = uris.push(namespace::XML);
         let tags = tags(source.as_bytes(), blocks).min(limits.nodes_max);
-        let tree = Document {
-            source: String::new(),
-            // Half the tags end elements; each may have text before it.
-            nodes: Vec::with_capacity(tags + tags / 2 + 1),
-            elements: Vec::with_capacity(tags / 2 + 1),
-            attributes: Vec::with_capacity(tags / 2),
-            declarations: Vec::new(),
-            prefixes,
-            uris,
-            root: NO_NODE,
-        };
+        let tree =
+            Document { source: String::new(), arena: Arena::with_room(tags), prefixes, uris, root: NO_NODE };
         Self {
             source,
             bytes: source.as_bytes(),
@@ -124,7 +115,7 @@ impl<'s> Reader<'s> {
                         if root.is_some() {
                             return Err(self.wrong(Wrong::RootSecond));
                         }
-                        root = Some(self.tree.nodes.len() as u32);
+                        root = Some(self.tree.arena.nodes.len() as u32);
                     }
                     self.start_tag()?;
                 }
@@ -263,13 +254,19 @@ impl<'s> Reader<'s> {
 
     /// Adds a node that reaches from `start` to here, as the last child of the innermost open element.
     fn push_node(&mut self, kind: Kind, start: usize) -> Result<u32, ReadError> {
-        let number = self.tree.nodes.len();
+        let number = self.tree.arena.nodes.len();
         if number >= self.limits.nodes_max.min(NO_NODE as usize - 1) {
             return Err(ReadError { kind: Wrong::Nodes, offset: start });
         }
         let parent = self.open.last().map_or(NO_NODE, |open| open.node);
         let after = number as u32 + 1;
-        self.tree.nodes.push(NodeData { kind, parent, after, start: start as u32, end: self.at as u32 });
+        self.tree.arena.nodes.push(NodeData {
+            kind,
+            parent,
+            after,
+            start: start as u32,
+            end: self.at as u32,
+        });
         Ok(number as u32)
     }
 

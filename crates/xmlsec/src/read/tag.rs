@@ -26,15 +26,16 @@ impl<'s> Reader<'s> {
         }
         self.at += 1;
         let name = self.qualified_name(Wrong::Name)?;
-        let attributes_start = self.tree.attributes.len();
-        let declarations_start = self.tree.declarations.len();
+        let attributes_start = self.tree.arena.attributes.len();
+        let declarations_start = self.tree.arena.declarations.len();
         let bound_undo = self.bound_undo.len();
         let closed = self.tag_inside(attributes_start, declarations_start)?;
         let (prefix, uri) = self.resolve(name, true)?;
         self.resolve_attributes(attributes_start)?;
 
-        let element = self.tree.elements.len() as u32;
-        self.tree.elements.push(ElementData {
+        let parts = &mut *self.tree.arena;
+        let element = parts.elements.len() as u32;
+        parts.elements.push(ElementData {
             name_start: name.start as u32,
             local_start: name.local_start as u32,
             name_end: name.end as u32,
@@ -42,8 +43,8 @@ impl<'s> Reader<'s> {
             content_end: self.at as u32,
             attributes_start: attributes_start as u32,
             declarations_start: declarations_start as u32,
-            attributes_count: (self.tree.attributes.len() - attributes_start) as u16,
-            declarations_count: (self.tree.declarations.len() - declarations_start) as u16,
+            attributes_count: (parts.attributes.len() - attributes_start) as u16,
+            declarations_count: (parts.declarations.len() - declarations_start) as u16,
             prefix,
             uri,
         });
@@ -73,12 +74,12 @@ impl<'s> Reader<'s> {
             // The name goes on, or something that is no name follows: another element's, either way.
             Some(_) => return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start }),
         }
-        let after = self.tree.nodes.len() as u32;
-        if let Some(node) = self.tree.nodes.get_mut(open.node as usize) {
+        let after = self.tree.arena.nodes.len() as u32;
+        if let Some(node) = self.tree.arena.nodes.get_mut(open.node as usize) {
             node.after = after;
             node.end = self.at as u32;
             if let Kind::Element(element) = node.kind
-                && let Some(element) = self.tree.elements.get_mut(element as usize)
+                && let Some(element) = self.tree.arena.elements.get_mut(element as usize)
             {
                 element.content_end = start as u32;
             }
@@ -111,7 +112,7 @@ impl<'s> Reader<'s> {
                 return Err(ReadError { kind: Wrong::AttributeSpace, offset: start });
             }
             let (value_start, value_end, verbatim) = self.attribute_value()?;
-            let total = self.tree.attributes.len() + self.tree.declarations.len();
+            let total = self.tree.arena.attributes.len() + self.tree.arena.declarations.len();
             if total >= self.limits.attributes_total_max {
                 return Err(ReadError { kind: Wrong::AttributesTotal, offset: start });
             }
@@ -125,11 +126,11 @@ impl<'s> Reader<'s> {
                 self.declare(prefix, value, start, declarations_start)?;
                 continue;
             }
-            let own = self.tree.attributes.len() - attributes_start;
+            let own = self.tree.arena.attributes.len() - attributes_start;
             if own >= self.limits.attributes_max.min(usize::from(u16::MAX)) {
                 return Err(ReadError { kind: Wrong::Attributes, offset: start });
             }
-            self.tree.attributes.push(AttributeData {
+            self.tree.arena.attributes.push(AttributeData {
                 name_start: name.start as u32,
                 local_start: name.local_start as u32,
                 name_end: name.end as u32,
@@ -205,11 +206,11 @@ impl<'s> Reader<'s> {
         let uri = intern(&mut self.tree.uris, &uri)?;
         let prefix = intern(&mut self.tree.prefixes, prefix)?;
         self.bound.resize(self.tree.prefixes.len(), 0);
-        let own = self.tree.declarations.get(declarations_start..).unwrap_or_default();
+        let own = self.tree.arena.declarations.get(declarations_start..).unwrap_or_default();
         if own.iter().any(|before| before.prefix == prefix) {
             return wrong(Wrong::NamespaceDuplicate);
         }
-        self.tree.declarations.push(DeclarationData { prefix, uri });
+        self.tree.arena.declarations.push(DeclarationData { prefix, uri });
         if let Some(bound) = self.bound.get_mut(usize::from(prefix)) {
             self.bound_undo.push((prefix, std::mem::replace(bound, uri)));
         }
@@ -245,9 +246,9 @@ impl<'s> Reader<'s> {
 
     /// Resolves the attributes of the element being read, once all its declarations are known.
     fn resolve_attributes(&mut self, attributes_start: usize) -> Result<(), ReadError> {
-        for index in attributes_start..self.tree.attributes.len() {
+        for index in attributes_start..self.tree.arena.attributes.len() {
             let Some(&AttributeData { name_start, local_start, name_end, .. }) =
-                self.tree.attributes.get(index)
+                self.tree.arena.attributes.get(index)
             else {
                 break;
             };
@@ -258,7 +259,7 @@ impl<'s> Reader<'s> {
             let prefix = self.source.get(start..local_start - 1).unwrap_or_default();
             let name = Name { start, local_start, end: name_end as usize, prefix, local: "" };
             let (prefix, uri) = self.resolve(name, false)?;
-            if let Some(attribute) = self.tree.attributes.get_mut(index) {
+            if let Some(attribute) = self.tree.arena.attributes.get_mut(index) {
                 (attribute.prefix, attribute.uri) = (prefix, uri);
             }
         }
@@ -266,14 +267,14 @@ impl<'s> Reader<'s> {
     }
 
     fn refuse_duplicates(&mut self, attributes_start: usize) -> Result<(), ReadError> {
-        let count = self.tree.attributes.len() - attributes_start;
+        let count = self.tree.arena.attributes.len() - attributes_start;
         if count < 2 {
             return Ok(());
         }
         if count <= PAIRWISE_MAX {
             return self.refuse_equal_pairs(attributes_start);
         }
-        let attributes = &self.tree.attributes;
+        let attributes = &self.tree.arena.attributes;
         let source = self.source;
         let key = |index: &u32| {
             attributes.get(*index as usize).map(|attribute| {
@@ -297,7 +298,7 @@ impl<'s> Reader<'s> {
 
     /// For the few attributes that elements have, comparing each with each is quicker than sorting.
     fn refuse_equal_pairs(&self, attributes_start: usize) -> Result<(), ReadError> {
-        let mut own = self.tree.attributes.get(attributes_start..).unwrap_or_default();
+        let mut own = self.tree.arena.attributes.get(attributes_start..).unwrap_or_default();
         let local = |a: &AttributeData| self.bytes.get(a.local_start as usize..a.name_end as usize);
         let mut first: Option<u32> = None;
         while let [one, others @ ..] = own {
@@ -408,11 +409,12 @@ fn is_absolute(uri: &str) -> bool {
     scheme.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
         && [rest, fragment].into_iter().all(|part| {
-            part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=%".contains(&byte))
+            part.bytes().all(|byte| URI_BYTE[usize::from(byte)])
         })
-        && uri.split('%').skip(1).all(
-            |after| matches!(after.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()),
-        )
+        && (!uri.contains('%')
+            || uri.split('%').skip(1).all(
+                |after| matches!(after.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()),
+            ))
         && rest.strip_prefix("//").is_none_or(|rest| {
             let authority = rest.split(['/', '?']).next().unwrap_or_default();
             let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -422,3 +424,21 @@ fn is_absolute(uri: &str) -> bool {
             })
         })
 }
+
+/// RFC 3986 §3: what may stand in an authority, path, query or fragment, the brackets of IPv6 addresses excepted.
+const URI_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'a';
+    while byte <= b'z' {
+        table[byte as usize] = true;
+        table[byte.to_ascii_uppercase() as usize] = true;
+        byte += 1;
+    }
+    let others = b"0123456789-._~:/?@!$&'()*+,;=%";
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
