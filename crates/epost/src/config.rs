@@ -25,6 +25,9 @@ pub struct Config {
     pub listen: Listen,
     /// Who may prove to be a sender.
     pub senders: Senders,
+    /// Token services whose SAML assertions contract B takes.
+    #[serde(default)]
+    pub saml: Vec<Saml>,
     /// Who is granted what.
     pub uam: Uam,
     /// Where the ground state lies.
@@ -171,6 +174,18 @@ fn default_lifetime() -> u64 {
 }
 fn default_skew() -> u64 {
     60
+}
+
+/// A token service whose SAML assertions contract B takes beside a certificate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saml {
+    /// What its assertions say as Issuer.
+    pub issuer: String,
+    /// PEM files: the certificates of the keys that it signs with, trusted themselves.
+    pub certificates: Vec<PathBuf>,
+    /// What its AudienceRestriction must name.
+    pub audience: String,
 }
 
 /// Who is granted what.
@@ -481,6 +496,7 @@ impl Config {
         let lists = [
             &mut self.senders.anchors,
             &mut self.senders.intermediates,
+            &mut self.senders.certificates,
             &mut self.senders.crls,
             &mut self.seal.anchors,
             &mut self.seal.crls,
@@ -488,10 +504,11 @@ impl Config {
         ];
         let of_tsas =
             self.tsa.iter_mut().flat_map(|tsa| [&mut tsa.anchors, &mut tsa.intermediates, &mut tsa.crls]);
+        let of_saml = self.saml.iter_mut().map(|service| &mut service.certificates);
         for path in singles
             .into_iter()
             .chain(&mut self.data.log_key)
-            .chain(lists.into_iter().chain(of_tsas).flatten())
+            .chain(lists.into_iter().chain(of_tsas).chain(of_saml).flatten())
         {
             *path = folder.join(&*path);
         }

@@ -355,6 +355,13 @@ impl Service {
         let mut frames = self.soap_frames(arrived, &message.included)?;
         let spooled = &arrived.spooled;
         frames.push(self.frame(spooled.ticket, &spooled.key, "certificate", message.certificate.der())?);
+        if let Some(person) = &message.person {
+            // Erased with the item: who it was is personal.
+            let facts = serde_json::json!({
+                "issuer": person.issuer, "assertion": person.assertion_id, "name": person.name,
+            });
+            frames.push(self.frame(spooled.ticket, &spooled.key, "person", facts.to_string().as_bytes())?);
+        }
         Ok(frames)
     }
 

@@ -14,9 +14,10 @@ use pki::digest::Digest;
 use pki::ocsp::OcspResponse;
 use pki::path::{Revocation, TrustAnchors};
 use pki::tsp::{self, CheckedToken, TimeStampRequest, TokenChecks};
+use soap::wss::saml::TokenService;
 use tokio::sync::Semaphore;
 
-use crate::config::{Config, Tsa};
+use crate::config::{Config, Saml, Tsa};
 use crate::transport::chain;
 
 /// Why files of certificates or CRLs cannot be used; the operator's to mend.
@@ -128,6 +129,8 @@ pub struct SenderTrust {
     pub authorities: Vec<Certificate>,
     /// Certificates that a message may name without carrying them; trusted for nothing.
     pub registered: Vec<Certificate>,
+    /// Whose SAML assertions contract B takes.
+    pub token_services: Vec<TokenService>,
     crls: ArcSwap<CrlSet>,
     crl_paths: Vec<PathBuf>,
 }
@@ -147,6 +150,7 @@ impl SenderTrust {
                     .requiring_policies(config.senders.certificate_policies.clone()),
             ),
             registered: read_certificates(&config.senders.certificates)?,
+            token_services: config.saml.iter().map(token_service).collect::<Result<_, _>>()?,
             crls: ArcSwap::from_pointee(CrlSet::with_responses(
                 read_crls(&config.senders.crls)?,
                 read_responses(&config.senders.crls)?,
@@ -199,6 +203,14 @@ pub(crate) fn snapshot(crls: &CrlSet, now: Timestamp) -> String {
         ),
         _ => format!("{} lists, none in use{answers}", crls.crls().len()),
     }
+}
+
+fn token_service(configured: &Saml) -> Result<TokenService, TrustError> {
+    Ok(TokenService {
+        issuer: configured.issuer.clone(),
+        certificates: read_certificates(&configured.certificates)?,
+        audience: configured.audience.clone(),
+    })
 }
 
 /// Whom a certificate claims to be of; its path is not judged here.

@@ -36,8 +36,11 @@ fn every_check_of_the_messages_security() {
     let listed: BTreeSet<String> =
         table("| check |").iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     let mut used = BTreeSet::new();
-    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wss")).expect("a folder") {
-        let source = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wss");
+    let files =
+        |folder: &Path| std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    for file in files(&folder).chain(files(&folder.join("saml"))).filter(|path| path.is_file()) {
+        let source = std::fs::read_to_string(file).expect("text");
         // Up to the tests; the client's own mistakes are no faults.
         let source = source.split("#[cfg(test)]").next().unwrap_or_default();
         let literals = source.split('"').filter(|text| text.starts_with("wss.") || text.starts_with("wsa."));

@@ -3,6 +3,7 @@
 
 mod content;
 mod http;
+mod saml;
 mod sender;
 mod service;
 mod tls;

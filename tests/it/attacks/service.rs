@@ -1,4 +1,4 @@
-//! Rows 85, 86, 88, 90: the log, the journal, tokens of another profile, and what unwinds.
+//! Rows 85, 86, 90: the log, the journal, and what unwinds.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -78,21 +78,6 @@ async fn row_86_a_journal_that_was_changed_is_not_opened() {
     println!("verdict: 20 flipped bits: the start refuses");
     let house = House::open(Plan { disk, ..Plan::default() }).await.unwrap();
     assert!(house.records().len() >= records, "as it was, it opens");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_88_a_saml_token_is_refused() {
-    let house = House::new().await;
-    for (namespace, name) in [
-        ("urn:oasis:names:tc:SAML:1.0:assertion", "AssertionID"),
-        ("urn:oasis:names:tc:SAML:2.0:assertion", "ID"),
-    ] {
-        let mut signed = Draft::submission("T").sign();
-        let assertion = format!("<saml:Assertion xmlns:saml=\"{namespace}\" {name}=\"A\"/></wsse:Security>");
-        signed.replace("</wsse:Security>", &assertion);
-        let verdict = house.verdict(&house.send(&signed).await);
-        assert_eq!(verdict, "SOA-01001 wss.header.content");
-    }
 }
 
 /// Unwinds at the first stamp, as a bug would.

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use journal::Stored;
 use pki::aead::Key256;
 use pki::certificate::Certificate;
+use soap::wss::saml::TokenService;
 use tokio::sync::watch;
 
 use super::draft::{Draft, Signed};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Certificates that a message may name without carrying them.
     pub registered: Vec<Certificate>,
+    /// Whose SAML assertions are taken.
+    pub token_services: Vec<TokenService>,
     /// Certificates of TLS peers that forward other senders' messages.
     pub gateways: Vec<Certificate>,
     /// Parts up to this size lie in the journal.
@@ -60,6 +63,7 @@ impl Default for Plan {
             read_poll_seconds: 0,
             clock: Arc::new(Timestamp::now),
             registered: Vec::new(),
+            token_services: Vec::new(),
             gateways: Vec::new(),
             inline_bytes_max: 64 * 1024,
         }
@@ -93,6 +97,7 @@ impl House {
         let counting = || vec![channel(ChannelName::EboxCitizen), channel(ChannelName::EboxEnterprise)];
         let mut senders = SenderTrust::read(config).unwrap();
         senders.registered = plan.registered;
+        senders.token_services = plan.token_services;
         let outside = Outside {
             disk: Arc::new(process.clone()),
             clock: plan.clock,

@@ -7,6 +7,7 @@ use pki::digest::sha256;
 use soap::envelope::{Envelope, SoapVersion};
 use soap::message::Request;
 use soap::wss::Authenticated;
+use soap::wss::saml::Person;
 use uam::Permitted;
 
 use super::Arrived;
@@ -21,6 +22,8 @@ pub struct SignedMessage {
     pub certificate: Certificate,
     /// The request's SOAP version: the answer's too.
     pub version: SoapVersion,
+    /// The person behind the application, where a token service says who (N4).
+    pub person: Option<Person>,
     /// The Content-IDs that the envelope itself took in (`xop:Include`): part of the SOAP message.
     pub included: Vec<String>,
     decision: uam::Decision,
@@ -40,6 +43,7 @@ impl SignedMessage {
             sender: authenticated.sender().clone(),
             certificate: authenticated.certificate().clone(),
             version: envelope.version(),
+            person: authenticated.proof().person.clone(),
             included: envelope.used_content_ids().to_vec(),
             operation: authenticated.request().operation(),
             submission_key: submission_key(authenticated),
@@ -47,6 +51,12 @@ impl SignedMessage {
             signature_value: authenticated.signature_value().to_vec(),
             signature_algorithm: authenticated.signature_algorithm().xmldsig_uri(),
         }
+    }
+
+    /// The key that an assertion for one use claims; none: it may come again.
+    pub fn assertion_key(&self) -> Option<[u8; 32]> {
+        let person = self.person.as_ref().filter(|person| person.once)?;
+        Some(keyed("assertion", &[person.issuer.as_bytes(), person.assertion_id.as_bytes()]))
     }
 
     /// The key of this signed message.

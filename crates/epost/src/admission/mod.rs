@@ -188,6 +188,7 @@ impl Service {
             environment: Some(self.settings().environment),
             candidates: &candidates,
             addresses: &self.settings().addresses,
+            saml: self.saml_rules(arrived),
             strictness: self.settings().strictness,
             today: crate::service::today(arrived.received_at),
             ..wss::Policy::new(&self.senders().anchors, Revocation::HardFail(&crls), arrived.received_at)
@@ -205,6 +206,13 @@ impl Service {
             operation: Some(authenticated.request().operation()),
         })?;
         Ok(authenticated)
+    }
+
+    /// Contract A knows X.509 tokens alone; contract B takes assertions of the configured token services too.
+    fn saml_rules<'a>(&'a self, arrived: &'a Arrived) -> Option<wss::saml::Rules<'a>> {
+        let services = self.senders().token_services.as_slice();
+        (arrived.head.contract == Contract::B && !services.is_empty())
+            .then_some(wss::saml::Rules { services, tls: &arrived.peer.certificate })
     }
 
     fn is_gateway(&self, tls: &Certificate) -> bool {

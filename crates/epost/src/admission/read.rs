@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use erds::record::Consulted;
-use erds::{Record, Refusal, Status, Ticket};
-use journal::Entry;
+use erds::{FaultCode, Record, Refusal, Status, Ticket};
+use journal::{Appended, Entry, UniqueKey};
 use soap::message::{ItemName, ProofAnswer, ProofKind};
 use store::index::Item;
 
@@ -76,10 +76,27 @@ impl Service {
         arrived: &Arc<Arrived>,
         message: &SignedMessage,
         ticket: Option<Ticket>,
-    ) -> Result<(), Failure> {
-        let record =
-            Record::Consulted(Consulted { request: message.facts(arrived), ticket, answer: "OK".to_owned() });
+    ) -> Result<(), Refusal> {
+        let request = message.facts(arrived);
+        let submission_key = request.submission_key;
+        let record = Record::Consulted(Consulted { request, ticket, answer: "OK".to_owned() });
         let frames = self.message_frames(arrived, message)?;
-        self.append(Entry { record, frames, unique_keys: Vec::new() }).await.map(|_| ())
+        let unique_keys: Vec<UniqueKey> = message.assertion_key().map(UniqueKey).into_iter().collect();
+        let entry = Entry { record: record.clone(), frames: frames.clone(), unique_keys };
+        let Appended::Existing(position) = self.append(entry).await? else { return Ok(()) };
+        // The same signed message again is the same use.
+        match self.journal().read(position).map_err(Failure::from)?.record {
+            Record::Consulted(earlier) if earlier.request.submission_key == submission_key => {
+                self.append(Entry { record, frames, unique_keys: Vec::new() }).await?;
+                Ok(())
+            }
+            _ => Err(Refusal::new(
+                FaultCode::Soa01001,
+                "wss.assertion.used",
+                "an assertion for one use, a second time",
+                "an assertion that was not used before",
+                "Get a new assertion from your token service for each message.",
+            )),
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use super::could_not_run;
 use super::serve::wait_for_signal;
 use crate::dev::pki::{Extent, Pki};
+use crate::dev::sts::{Asked, TokenServiceStandIn};
 use crate::dev::tsa::{self, TsaSetup};
 
 /// What to make or start.
@@ -19,6 +20,23 @@ pub enum Command {
     Pki {
         /// Where.
         dir: PathBuf,
+    },
+    /// Print a SAML assertion of the stand-in token service, about the person behind a test sender (the sandbox takes it).
+    Assertion {
+        /// The folder of a test PKI.
+        pki: PathBuf,
+        /// Whose key is confirmed: a name of the test PKI.
+        #[arg(long, default_value = "alice")]
+        holder: String,
+        /// The person's name.
+        #[arg(long, default_value = "person-1")]
+        name: String,
+        /// SAML 1.1 instead of 2.0.
+        #[arg(long)]
+        v1: bool,
+        /// For one use.
+        #[arg(long)]
+        once: bool,
     },
     /// Start the TSA stand-in alone (RFC 3161 over HTTP; PUT /fault, GET /issued).
     Tsa {
@@ -40,11 +58,44 @@ pub async fn run(command: Command) -> ExitCode {
             }
             Err(error) => could_not_run(&error),
         },
+        Command::Assertion { pki, holder, name, v1, once } => {
+            match assertion(&pki, &holder, &name, !v1, once) {
+                Ok(assertion) => {
+                    println!("{assertion}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => could_not_run(&error),
+            }
+        }
         Command::Tsa { pki, listen } => match tsa_alone(&pki, listen).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => could_not_run(&error),
         },
     }
+}
+
+fn assertion(
+    dir: &std::path::Path,
+    holder: &str,
+    name: &str,
+    v2: bool,
+    once: bool,
+) -> Result<String, String> {
+    let now = Timestamp::now();
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-.@ ".contains(c)) {
+        return Err("dev.assertion.name: letters, digits and -.@ alone".to_owned());
+    }
+    let sts = TokenServiceStandIn::open_or_create(dir, now).map_err(|error| text(&error))?;
+    let certificates = crate::trust::read_certificates(&[dir.join(format!("{holder}.crt"))]);
+    let certificates = certificates.map_err(|error| text(&error))?;
+    let holder = certificates.first().ok_or("dev.assertion.holder: no certificate")?;
+    let mut random = [0; 16];
+    pki::random::fill(&mut random).map_err(|error| text(&error))?;
+    let id = random.iter().fold(String::from("A-"), |id, byte| format!("{id}{byte:02x}"));
+    let until = now.checked_add(jiff::SignedDuration::from_hours(1)).map_err(|error| text(&error))?;
+    let asked = Asked { v2, id: &id, name, holder: holder.der(), from: now, until, once };
+    sts.assertion(&asked).map_err(|error| text(&error))
 }
 
 async fn tsa_alone(dir: &std::path::Path, listen: SocketAddr) -> Result<(), String> {

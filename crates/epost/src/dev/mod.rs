@@ -9,4 +9,5 @@ pub mod pki;
 pub mod sample;
 pub mod sandbox;
 pub mod start;
+pub mod sts;
 pub mod tsa;

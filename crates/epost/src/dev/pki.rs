@@ -371,11 +371,11 @@ fn rsa_keys(count: usize) -> Result<Vec<PKey<Private>>, PkiError> {
     })
 }
 
-fn days_after(now: Timestamp, days: i64) -> Timestamp {
+pub(super) fn days_after(now: Timestamp, days: i64) -> Timestamp {
     now.saturating_add(jiff::SignedDuration::from_secs(days.saturating_mul(DAY_SECONDS))).unwrap_or(now)
 }
 
-fn read_identity(directory: &Path, name: &str) -> Result<Identity, PkiError> {
+pub(super) fn read_identity(directory: &Path, name: &str) -> Result<Identity, PkiError> {
     let certificate = read_certificate(&directory.join(format!("{name}.crt")))?;
     let key = PKey::private_key_from_pem(&read_file(&directory.join(format!("{name}.key")))?)?;
     Ok(Identity { certificate, key })
@@ -394,7 +394,7 @@ fn make_folder(path: &Path) -> Result<(), PkiError> {
 }
 
 /// Writes beside and renames, so that a reader (the CRL reload) never sees half a file.
-fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
+pub(super) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PkiError> {
     use std::os::unix::fs::OpenOptionsExt;
     let written = || {
         let beside = path.with_added_extension("new");

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::ebox::{self, EboxRecipient, EboxSetup};
 use super::pki::{CONTROLLER_CBE, ENVIRONMENT, Extent};
 use super::sandbox::{self, Addresses, CITIZEN, ENTERPRISE, MANDATARY, SandboxLayout};
+use super::sts;
 use super::tsa::{self, TsaSetup};
 use crate::config::Config;
 use crate::run::{self, Running};
@@ -59,6 +60,9 @@ pub async fn start_tuned(
         .map_err(|error| error.to_string())?;
     write_config(&layout)
         .map_err(|error| format!("dev.sandbox.file: {}: {error}", layout.config.display()))?;
+
+    sts::TokenServiceStandIn::open_or_create(layout.pki.directory(), Timestamp::now())
+        .map_err(|error| error.to_string())?;
 
     let mut stand_ins = JoinSet::new();
     let tsa_setup = TsaSetup::from_pki(&layout.pki, Timestamp::now).map_err(|error| error.to_string())?;
@@ -122,6 +126,11 @@ anchors = ["pki/senders-root.crt"]
 intermediates = ["pki/senders-ca.crt"]
 crls = ["pki/crls"]
 
+[[saml]]
+issuer = "{sts_issuer}"
+certificates = ["pki/sts.crt"]
+audience = "{sts_audience}"
+
 [uam]
 policy = "policy.toml"
 
@@ -166,6 +175,8 @@ retry_first_seconds = 1
         public_url = layout.door_url(),
         tsa_url = layout.tsa_url(),
         policy = tsa::POLICIES[0],
+        sts_issuer = sts::ISSUER,
+        sts_audience = sts::AUDIENCE,
     )
 }
 

@@ -4,6 +4,7 @@
 
 use super::namespace::{DS, WSSE, WSU};
 use super::refuse::security;
+use super::saml::is_assertion;
 use crate::envelope::{Tree, is_for_us};
 use erds::refusal::Refusal;
 use xmlsec::Element;
@@ -13,19 +14,22 @@ pub(super) struct Header<'d> {
     pub(super) timestamp: Element<'d>,
     pub(super) signature: Element<'d>,
     pub(super) token: Option<Element<'d>>,
+    pub(super) assertion: Option<Element<'d>>,
 }
 
-pub(super) fn read(tree: &Tree) -> Result<Header<'_>, Refusal> {
+/// `assertions`: whether a SAML assertion may stand in it.
+pub(super) fn read(tree: &Tree, assertions: bool) -> Result<Header<'_>, Refusal> {
     let security_header = only_security(tree)?;
     if security_header.has_text_content() {
         return Err(form("wss.header.content", "text", "elements only"));
     }
-    let (mut timestamp, mut signature, mut token) = (None, None, None);
+    let (mut timestamp, mut signature, mut token, mut assertion) = (None, None, None, None);
     for child in security_header.children() {
         let slot = match (child.namespace(), child.local_name()) {
             (WSU, "Timestamp") => &mut timestamp,
             (DS, "Signature") => &mut signature,
             (WSSE, "BinarySecurityToken") => &mut token,
+            _ if assertions && is_assertion(child) => &mut assertion,
             (_, other) => {
                 return Err(form(
                     "wss.header.content",
@@ -42,7 +46,7 @@ pub(super) fn read(tree: &Tree) -> Result<Header<'_>, Refusal> {
         signature.ok_or_else(|| form("wss.signature.missing", "no ds:Signature", "one ds:Signature"))?;
     let timestamp = timestamp
         .ok_or_else(|| form("wss.timestamp.missing", "no wsu:Timestamp", "one signed wsu:Timestamp"))?;
-    Ok(Header { timestamp, signature, token })
+    Ok(Header { timestamp, signature, token, assertion })
 }
 
 fn only_security(tree: &Tree) -> Result<Element<'_>, Refusal> {

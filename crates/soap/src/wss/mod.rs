@@ -11,6 +11,7 @@ mod header;
 mod name;
 pub mod namespace;
 mod refuse;
+pub mod saml;
 mod thumbprint;
 mod timestamp;
 mod token;
@@ -56,6 +57,8 @@ pub struct Policy<'a> {
     pub addresses: &'a [String],
     /// Whether the BinarySecurityToken must be signed too (ProtectTokens).
     pub token_signed: bool,
+    /// Which SAML assertions are taken beside the certificate; `None`: none at all.
+    pub saml: Option<saml::Rules<'a>>,
     /// How identifiers in the request are judged.
     pub strictness: Strictness,
     /// The day at `now`: no date of birth lies after it.
@@ -77,6 +80,7 @@ impl<'a> Policy<'a> {
             candidates: &[],
             addresses: &[],
             token_signed: false,
+            saml: None,
             strictness: Strictness::Strict,
             today: now.to_zoned(TimeZone::UTC).date(),
         }
@@ -110,6 +114,8 @@ pub struct Proof {
     pub timestamp_id: String,
     /// Whether the token is covered by the signature as well.
     pub token_signed: bool,
+    /// The person behind the application, where a token service says who.
+    pub person: Option<saml::Person>,
 }
 
 /// A request whose sender is proven: the signature covers the Body that `request` was read from and a fresh Timestamp,

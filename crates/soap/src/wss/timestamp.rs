@@ -91,7 +91,7 @@ pub(super) fn judge(validity: Validity, window: Window) -> Result<(), Refusal> {
 }
 
 /// `yyyy-MM-ddTHH:mm:ss`, 0 to 9 fraction digits after a point, `Z`; nothing around it.
-fn instant(text: &str) -> Result<Timestamp, Refusal> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, Refusal> {
     let refused = || {
         security(
             "wss.timestamp.lexical",

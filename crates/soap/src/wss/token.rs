@@ -5,6 +5,7 @@
 use super::name;
 use super::namespace::{BASE64_BINARY, DS, THUMBPRINT_SHA1, WSSE, WSU, X509_PKI_PATH, X509_SKI, X509_V3};
 use super::refuse::security;
+use super::saml::{ASSERTION_ID_11, ASSERTION_ID_20, Assertion, SAML_20};
 use super::thumbprint::sha1;
 use erds::refusal::Refusal;
 use pki::certificate::Certificate;
@@ -23,6 +24,8 @@ pub(super) struct Token<'d> {
     pub(super) certificate: Certificate,
     /// What came along with it: help in finding a path, and trusted for nothing.
     pub(super) authorities: Vec<Certificate>,
+    /// The SAML assertion, where that is what KeyInfo names.
+    pub(super) assertion: Option<Element<'d>>,
     /// KeyInfo's own SecurityTokenReference: the only one that an STR-Transform may be on.
     pub(super) reference: Element<'d>,
 }
@@ -32,6 +35,7 @@ pub(super) struct Token<'d> {
 pub(super) fn resolve<'d>(
     key_info: Option<Element<'d>>,
     carried: Option<Element<'d>>,
+    assertion: Option<&Assertion<'d>>,
     candidates: &[Certificate],
 ) -> Result<Token<'d>, Refusal> {
     let reference = key_info
@@ -42,10 +46,15 @@ pub(super) fn resolve<'d>(
         })?;
     let named = only_child(reference)
         .ok_or_else(|| form("wss.key-info.reference", "none or several", "one reference to the token"))?;
+    if let Some(assertion) = assertion.filter(|assertion| names(named, assertion)) {
+        let (certificate, authorities) = (assertion.confirmed().clone(), Vec::new());
+        other_than(&certificate, carried)?;
+        return Ok(Token { certificate, authorities, assertion: Some(assertion.element()), reference });
+    }
     let certificate = match (named.namespace(), named.local_name()) {
         (WSSE, "Reference") => {
             let (certificate, authorities) = binary_token(by_reference(named, carried)?)?;
-            return Ok(Token { certificate, authorities, reference });
+            return Ok(Token { certificate, authorities, assertion: None, reference });
         }
         (WSSE, "KeyIdentifier") => by_key_identifier(named, candidates)?,
         (DS, "X509Data") => by_x509_data(named, candidates)?,
@@ -57,13 +66,40 @@ pub(super) fn resolve<'d>(
             ));
         }
     };
-    // A second token beside the one that is used would be one that nobody looks at.
+    other_than(&certificate, carried)?;
+    Ok(Token { certificate, authorities: Vec::new(), assertion: None, reference })
+}
+
+/// A second token beside the one that is used would be one that nobody looks at.
+fn other_than(certificate: &Certificate, carried: Option<Element<'_>>) -> Result<(), Refusal> {
     match carried {
         Some(token) if binary_token(token)?.0.der() != certificate.der() => {
             Err(form("wss.token.several", "a token that KeyInfo does not name", "one token"))
         }
-        _ => Ok(Token { certificate, authorities: Vec::new(), reference }),
+        _ => Ok(()),
     }
+}
+
+/// Whether a reference is to that assertion, by its id (SAML Token Profile 1.1 §3.4).
+fn names(named: Element<'_>, assertion: &Assertion<'_>) -> bool {
+    let kind = named.attribute(None, "ValueType");
+    let expected =
+        if assertion.element().is(SAML_20, "Assertion") { ASSERTION_ID_20 } else { ASSERTION_ID_11 };
+    match (named.namespace(), named.local_name()) {
+        (WSSE, "KeyIdentifier") => {
+            kind.as_deref() == Some(expected) && named.text().is_ok_and(|id| id.trim() == assertion.id())
+        }
+        (WSSE, "Reference") => {
+            let uri = named.attribute(None, "URI").unwrap_or_default();
+            uri.strip_prefix('#') == Some(assertion.id()) && kind.is_none_or(|kind| kind == expected)
+        }
+        _ => false,
+    }
+}
+
+/// The one certificate, in DER, that an element's base64 holds.
+pub(super) fn lone_certificate(element: Element<'_>) -> Result<Certificate, Refusal> {
+    certificate(&decoded(element)?)
 }
 
 fn by_reference<'d>(reference: Element<'d>, carried: Option<Element<'d>>) -> Result<Element<'d>, Refusal> {

@@ -3,6 +3,7 @@
 use super::header::{self, Header};
 use super::namespace::WSU;
 use super::refuse::{not_expanded, security, signature as refused_signature, value_invalid};
+use super::saml::Assertion;
 use super::timestamp::{self, Window};
 use super::token::{self, Token};
 use super::{Policy, Proof, SecurityRefusal, addressing};
@@ -19,13 +20,14 @@ use xmlsec::{Element, ids::Ids};
 /// Judges everything but who the sender is.
 pub(super) fn prove(envelope: &Envelope, policy: &Policy<'_>) -> Result<(ValidPath, Proof), SecurityRefusal> {
     let tree = envelope.tree();
-    let header = header::read(tree)?;
+    let header = header::read(tree, policy.saml.is_some())?;
     let signature = Signature::parse(header.signature).map_err(|error| refused_signature(&error))?;
     check_profile(&signature, &policy.profile).map_err(|error| refused_signature(&error))?;
     unique_ids(tree)?;
     let validity = timestamp::read(header.timestamp)?;
     timestamp::judge(validity, window(policy))?;
-    let token = token::resolve(signature.key_info(), header.token, policy.candidates)?;
+    let assertion = header.assertion.map(Assertion::read).transpose()?;
+    let token = token::resolve(signature.key_info(), header.token, assertion.as_ref(), policy.candidates)?;
     let path = policy
         .anchors
         .validate(
@@ -41,6 +43,13 @@ pub(super) fn prove(envelope: &Envelope, policy: &Policy<'_>) -> Result<(ValidPa
         .map_err(|error| told(&error, envelope, key, &policy.profile, &token.certificate))?;
     let token_signed = cover(tree, &header, &verified, policy)?;
     addressing::check(envelope, &verified, policy.addresses)?;
+    let person = match (&assertion, policy.saml) {
+        (Some(assertion), Some(rules)) => {
+            let signer = &token.certificate;
+            Some(assertion.judge(rules, signer, &policy.profile, policy.now, policy.skew_seconds)?)
+        }
+        _ => None,
+    };
     let algorithm = signature.method().known.ok_or_else(|| value_invalid("method"))?;
     let proof = Proof {
         signed_info: verified.signed_info().to_vec(),
@@ -52,6 +61,7 @@ pub(super) fn prove(envelope: &Envelope, policy: &Policy<'_>) -> Result<(ValidPa
         expires: validity.expires,
         timestamp_id: id(header.timestamp).unwrap_or_default(),
         token_signed,
+        person,
     };
     Ok((path, proof))
 }
@@ -75,7 +85,7 @@ fn verified<'d>(
     profile: &Profile,
 ) -> Result<Verified<'d>, SignatureError> {
     let resolver = |reference: Element<'d>| {
-        (reference == token.reference).then(|| match header.token {
+        (reference == token.reference).then(|| match token.assertion.or(header.token) {
             Some(carried) => StrTarget::Element(carried),
             None => StrTarget::Certificate(token.certificate.der().to_vec()),
         })
@@ -130,10 +140,11 @@ fn told(
     let mismatch = matches!(error, SignatureError::DigestMismatch { .. } | SignatureError::Value(_));
     let holds_as_sent = || {
         let tree = envelope.as_sent()?;
-        let header = header::read(tree).ok()?;
+        let header = header::read(tree, false).ok()?;
         let signature = Signature::parse(header.signature).ok()?;
         let reference = signature.key_info()?.children().next()?;
-        let token = Token { certificate: certificate.clone(), authorities: Vec::new(), reference };
+        let token =
+            Token { certificate: certificate.clone(), authorities: Vec::new(), assertion: None, reference };
         verified(tree, &signature, &header, &token, key, profile).ok()
     };
     if mismatch && holds_as_sent().is_some() { not_expanded() } else { refused_signature(error) }

@@ -9,6 +9,7 @@ mod keys;
 mod kit;
 mod one_reading;
 mod references;
+mod saml;
 mod text;
 mod time;
 mod wrapping;

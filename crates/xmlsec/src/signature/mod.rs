@@ -21,7 +21,7 @@ pub use parse::{Algorithm, Reference, Signature, Transform};
 pub use profile::{Enveloped, Profile};
 pub use verify::{
     Coverage, Covered, StrResolver, StrTarget, Verified, check_profile, digest_references, verify,
-    verify_with,
+    verify_enveloped, verify_with,
 };
 
 /// References in one SignedInfo (`security.md` rule 5).

@@ -123,6 +123,42 @@ pub fn verify_with<'d>(
     Ok(Verified { covered, elements, signed_info })
 }
 
+/// Verifies the signature within `element`, over that very element: one Reference, to `id`, with the enveloped-signature transform.
+///
+/// For elements whose identifier is no `wsu:Id` (an assertion's `ID`): nothing is looked up, so that the caller must have seen to
+/// it that `id` is the element's own and unique in the document.
+///
+/// # Errors
+/// As [`verify_with`]; `Enveloped` where the signature is not the element's own child, `ReferenceDangling` where it is over
+/// something else, or over more.
+pub fn verify_enveloped<'d>(
+    signature: &Signature<'d>,
+    element: Element<'d>,
+    id: &str,
+    key: &PublicKey,
+    profile: &Profile,
+) -> Result<(), SignatureError> {
+    check_profile(signature, profile)?;
+    let [reference] = signature.references() else {
+        return Err(SignatureError::TooMany { what: "references of an enveloped signature", max: 1 });
+    };
+    if reference_id(reference)? != id {
+        return Err(SignatureError::ReferenceDangling { uri: uri_of(reference) });
+    }
+    if !element.children().any(|child| child == signature.element()) {
+        return Err(SignatureError::Enveloped { uri: uri_of(reference) });
+    }
+    let signed_info = signature.canonical_signed_info()?;
+    let method = signature.method().known.ok_or_else(|| refused_method(signature))?;
+    key.verify(method, &signed_info, signature.value())
+        .map_err(|error| SignatureError::Value(error.code()))?;
+    let plan = Plan::of(reference, profile)?;
+    if !plan.enveloped {
+        return Err(SignatureError::Enveloped { uri: uri_of(reference) });
+    }
+    plan.digest(element, signature.element(), reference, profile, &|_| None).map(|_| ())
+}
+
 /// Judges by the profile alone: algorithms, shapes, lengths. No cryptography, no search.
 ///
 /// # Errors

@@ -91,7 +91,9 @@ fn judged(message: &[u8], setting: &Setting<'_>) -> String {
     match outcome {
         Ok(accepted) => {
             let sender = accepted.sender();
-            format!("accepted {} {} {}", sender.cbe, sender.application, accepted.request())
+            let person = accepted.proof().person.as_ref().map(|person| format!(" for {}", person.name));
+            let (request, person) = (accepted.request(), person.unwrap_or_default());
+            format!("accepted {} {} {request}{person}", sender.cbe, sender.application)
         }
         Err(SecurityRefusal { refusal, .. }) => refused(&refusal),
     }
