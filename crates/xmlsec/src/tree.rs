@@ -125,6 +125,25 @@ pub(crate) struct ElementData {
     pub(crate) declarations_count: u16,
     pub(crate) prefix: u16,
     pub(crate) uri: u16,
+    pub(crate) as_written: AsWritten,
+}
+
+/// How far an element is its own canonical form, whichever that is, namespace declarations aside: seen once, while reading.
+#[derive(Clone, Copy)]
+pub(crate) struct AsWritten {
+    /// The start tag: it declares nothing, its attributes stand in order, verbatim, spaced and quoted as the canonical form has them.
+    pub(crate) tag: bool,
+    /// The whole element: each start tag in it is so, each end tag is there and plain, text is verbatim, and there is nothing else.
+    pub(crate) whole: bool,
+    /// If `whole`: the prefixes that its names have, each a bit.
+    pub(crate) prefixes: u32,
+}
+
+impl AsWritten {
+    /// The bit of a prefix; none for one beyond those that there are bits for.
+    pub(crate) fn bit(prefix: u16) -> Option<u32> {
+        1u32.checked_shl(u32::from(prefix))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -171,10 +190,24 @@ impl Interned {
     }
 
     pub(crate) fn find(&self, wanted: &str) -> Option<u16> {
+        self.find_first(wanted.as_bytes(), wanted.len())
+    }
+
+    /// The one that is the first `length` bytes of `from`.
+    #[inline]
+    pub(crate) fn find_first(&self, from: &[u8], length: usize) -> Option<u16> {
+        if length <= KEY_BYTES {
+            // A key holds all of a short string.
+            let key = match from.first_chunk() {
+                Some(&first) => (u64::from_le_bytes(first) & ((1 << (8 * length)) - 1)) << 8 | length as u64,
+                None => key(from.get(..length)?),
+            };
+            return self.keys.iter().position(|&known| known == key).map(|id| id as u16);
+        }
+        let wanted = from.get(..length)?;
         let key = key(wanted);
         let mut alike = self.keys.iter().zip(0u16..).filter(|(known, _)| **known == key).map(|(_, id)| id);
-        // A key holds all of a short string.
-        alike.find(|&id| wanted.len() <= KEY_BYTES || self.at(id) == wanted)
+        alike.find(|&id| self.at(id).as_bytes() == wanted)
     }
 
     /// The caller has seen that `len()` is below its cap, which is below `u16::MAX`.
@@ -182,17 +215,17 @@ impl Interned {
         let id = self.ends.len() as u16;
         self.text.push_str(new);
         self.ends.push(self.text.len() as u32);
-        self.keys.push(key(new));
+        self.keys.push(key(new.as_bytes()));
         id
     }
 }
 
 /// The length of a string and its first seven bytes.
-fn key(text: &str) -> u64 {
+fn key(text: &[u8]) -> u64 {
     let mut key = [0; 1 + KEY_BYTES];
     key[0] = text.len().min(usize::from(u8::MAX)) as u8;
-    for (to, from) in key.iter_mut().skip(1).zip(text.bytes()) {
-        *to = from;
+    for (to, from) in key.iter_mut().skip(1).zip(text) {
+        *to = *from;
     }
     u64::from_le_bytes(key)
 }

@@ -36,6 +36,8 @@ pub(super) struct Blocks<'d, 's, S> {
 }
 
 const BLOCK_BYTES: usize = 4096;
+/// Up to here a run is copied whole, in one step.
+const SHORT_BYTES: usize = 32;
 
 impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
     pub(super) fn new(sink: &'s mut S, source: &'d [u8]) -> Self {
@@ -70,11 +72,24 @@ impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
 
     #[inline]
     fn end_run(&mut self) {
-        let (start, end) = std::mem::replace(&mut self.run, (u32::MAX, u32::MAX));
-        if start < end {
-            let source = self.source;
-            self.gather(source.get(start as usize..end as usize).unwrap_or_default());
+        let (start, end) = (self.run.0 as usize, self.run.1 as usize);
+        self.run = (u32::MAX, u32::MAX);
+        if start >= end {
+            return;
         }
+        let source = self.source;
+        let from = source.get(start..).unwrap_or_default();
+        // A few bytes too many, which the next piece overwrites, are copied quicker than exactly so many.
+        if end - start <= SHORT_BYTES
+            && let Some(from) = from.first_chunk::<SHORT_BYTES>()
+            && let Some(room) = self.block.get_mut(self.filled..)
+            && let Some(room) = room.first_chunk_mut::<SHORT_BYTES>()
+        {
+            *room = *from;
+            self.filled += end - start;
+            return;
+        }
+        self.gather(from.get(..end - start).unwrap_or_default());
     }
 
     #[inline]

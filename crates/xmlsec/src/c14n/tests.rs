@@ -162,3 +162,73 @@ fn methods_and_identifiers_match() {
     }
     assert_eq!(Method::from_uri("http://www.w3.org/2001/10/xml-exc-c14n"), None);
 }
+
+/// An element that is copied whole must be its own canonical form: each way not to be is told, deep inside too.
+#[test]
+fn one_step_from_canonical_is_not_taken_for_canonical() {
+    for (written, canonical) in [
+        ("<c a=\"1\" b=\"2\">t</c>", "<c a=\"1\" b=\"2\">t</c>"),
+        ("<c a='1' b=\"2\">t</c>", "<c a=\"1\" b=\"2\">t</c>"),
+        ("<c b=\"2\" a=\"1\">t</c>", "<c a=\"1\" b=\"2\">t</c>"),
+        ("<c  a=\"1\">t</c>", "<c a=\"1\">t</c>"),
+        ("<c\ta=\"1\">t</c>", "<c a=\"1\">t</c>"),
+        ("<c a =\"1\">t</c>", "<c a=\"1\">t</c>"),
+        ("<c a= \"1\">t</c>", "<c a=\"1\">t</c>"),
+        ("<c a=\"1\" >t</c>", "<c a=\"1\">t</c>"),
+        ("<c a=\"\t\">t</c>", "<c a=\" \">t</c>"),
+        ("<c a=\"&#65;\">t</c>", "<c a=\"A\">t</c>"),
+        ("<c a=\"&lt;\">t</c>", "<c a=\"&lt;\">t</c>"),
+        ("<c a=\"'/\">t</c>", "<c a=\"'/\">t</c>"),
+        ("<c >t</c>", "<c>t</c>"),
+        ("<c>t</c\n>", "<c>t</c>"),
+        ("<c/>", "<c></c>"),
+        ("<c />", "<c></c>"),
+        ("<c><![CDATA[t]]></c>", "<c>t</c>"),
+        ("<c>&#65;</c>", "<c>A</c>"),
+        ("<c>></c>", "<c>&gt;</c>"),
+        ("<c>\r\n</c>", "<c>\n</c>"),
+        ("<c><!--t--></c>", "<c></c>"),
+        ("<c><?p  t?></c>", "<c><?p t?></c>"),
+        ("<c xmlns:z=\"urn:z\">t</c>", "<c>t</c>"),
+        ("<c xmlns=\"\">t</c>", "<c>t</c>"),
+        ("<c xml:lang=\"e\">t</c>", "<c xml:lang=\"e\">t</c>"),
+        ("<p:c>t</p:c>", "<p:c xmlns:p=\"urn:p\">t</p:c>"),
+        ("<c p:a=\"1\">t</c>", "<c xmlns:p=\"urn:p\" p:a=\"1\">t</c>"),
+    ] {
+        let source = format!("<a xmlns:p=\"urn:p\"><b><d>{written}</d></b></a>");
+        let expected = format!("<a><b><d>{canonical}</d></b></a>");
+        check(&source, &[], &Method::exclusive(), &expected);
+    }
+}
+
+/// There are bits for the first prefixes alone; the others are looked at one by one.
+#[test]
+fn prefixes_beyond_the_bits_are_declared_where_they_are_used() {
+    let declared = |range: std::ops::Range<u32>| -> String {
+        range.map(|number| format!(" xmlns:p{number}=\"urn:n:{number}\"")).collect()
+    };
+    let used: String = (0..40).map(|number| format!("<p{number}:e>t</p{number}:e>")).collect();
+    let source = format!("<a{}><b{}><c>{used}</c></b></a>", declared(0..20), declared(20..40));
+    let rendered: String = (0..40).map(|n| format!("<p{n}:e xmlns:p{n}=\"urn:n:{n}\">t</p{n}:e>")).collect();
+    check(&source, &[], &Method::exclusive(), &format!("<a><b><c>{rendered}</c></b></a>"));
+}
+
+#[test]
+fn what_is_left_out_is_left_out_of_what_is_as_written() {
+    let document = parse("<a><b><c>t</c><d>t</d></b></a>");
+    let b = document.root().child("", "b").unwrap();
+    let mut canonical = Vec::new();
+    let excluded = b.child("", "c").unwrap();
+    canonicalize_without(document.root(), excluded, &Method::exclusive(), &mut canonical).unwrap();
+    assert_eq!(String::from_utf8(canonical).unwrap(), "<a><b><d>t</d></b></a>");
+}
+
+#[test]
+fn a_listed_prefix_stands_on_what_is_as_written() {
+    let source = "<a xmlns:p=\"urn:p\"><b><c>t</c></b></a>";
+    let method = Method::exclusive_with(["p"]);
+    check(source, &[], &method, source);
+    check(source, &["b"], &method, "<b xmlns:p=\"urn:p\"><c>t</c></b>");
+    let source = "<x><a xmlns:p=\"urn:p\"><b><c>t</c></b></a></x>";
+    check(source, &[], &method, source);
+}

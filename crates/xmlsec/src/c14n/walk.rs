@@ -152,6 +152,11 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 continue;
             }
             match data.kind {
+                Kind::Element(_) if node != first && self.is_as_written(node, data) => {
+                    self.out.copy(data.start, data.end);
+                    node = data.after.max(node + 1);
+                    continue;
+                }
                 Kind::Element(_) => self.start(node, data, node == first),
                 Kind::Text { verbatim: true } => self.out.copy(data.start, data.end),
                 Kind::Text { verbatim: false } => self.text(data),
@@ -199,18 +204,44 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         for declaration in document.declarations_of(element) {
             set(&mut self.scope, &mut self.scope_undo, declaration.prefix, declaration.uri);
         }
-        // With its `<`.
-        self.out.copy(data.start, element.name_end);
-        if !self.nothing_to_render(element, apex) {
+        if self.nothing_to_render(element, apex) {
+            if element.as_written.tag {
+                return self.out.copy(data.start, element.content_start);
+            }
+            self.out.copy(data.start, element.name_end);
+        } else {
+            // With its `<`.
+            self.out.copy(data.start, element.name_end);
             self.namespaces(element, apex);
         }
         self.attributes(node, element, apex);
         self.out.copy_or_put(element.content_start - 1, b">");
     }
 
+    /// Whether the element, which is not the apex, and everything in it is its own canonical form here.
+    fn is_as_written(&self, node: u32, data: NodeData) -> bool {
+        let Some(&ElementData { as_written, .. }) = self.document.element_data(node) else { return false };
+        if !as_written.whole || self.excluded.is_some_and(|excluded| (node..data.after).contains(&excluded)) {
+            return false;
+        }
+        // Nothing in it declares a namespace, so what is rendered here is rendered all through it.
+        let mut prefixes = as_written.prefixes;
+        while prefixes != 0 && self.algorithm == Algorithm::Exclusive {
+            if !self.is_rendered(prefixes.trailing_zeros() as u16) {
+                return false;
+            }
+            prefixes &= prefixes - 1;
+        }
+        self.listed.iter().all(|&prefix| self.is_rendered(prefix))
+    }
+
+    fn is_rendered(&self, prefix: u16) -> bool {
+        prefix == XML_PREFIX || at(&self.scope, prefix) == at(&self.rendered, prefix)
+    }
+
     /// What most elements are: within the apex, in namespaces that the output has.
     fn nothing_to_render(&self, element: &ElementData, apex: bool) -> bool {
-        let rendered = |prefix| prefix == XML_PREFIX || at(&self.scope, prefix) == at(&self.rendered, prefix);
+        let rendered = |prefix| self.is_rendered(prefix);
         let attributes = self.document.attributes_of(element);
         self.algorithm == Algorithm::Exclusive
             && !apex

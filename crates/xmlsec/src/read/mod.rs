@@ -64,6 +64,8 @@ struct Reader<'s> {
     open: Vec<Open>,
     /// Reused by each start tag to find attributes that stand twice.
     sorted: Vec<u32>,
+    /// Of each start tag while it is read: it is as its canonical form would have it.
+    plain: bool,
 }
 
 /// An element whose end tag is still to come.
@@ -71,6 +73,9 @@ struct Open {
     node: u32,
     name: (u32, u32),
     bound_undo: usize,
+    /// So far: [`crate::tree::AsWritten`].
+    whole: bool,
+    prefixes: u32,
 }
 
 impl<'s> Reader<'s> {
@@ -95,6 +100,7 @@ impl<'s> Reader<'s> {
             bound_undo: Vec::new(),
             open: Vec::new(),
             sorted: Vec::new(),
+            plain: false,
         }
     }
 
@@ -258,7 +264,13 @@ impl<'s> Reader<'s> {
         if number >= self.limits.nodes_max.min(NO_NODE as usize - 1) {
             return Err(ReadError { kind: Wrong::Nodes, offset: start });
         }
-        let parent = self.open.last().map_or(NO_NODE, |open| open.node);
+        let parent = match self.open.last_mut() {
+            Some(open) => {
+                open.whole &= matches!(kind, Kind::Element(_) | Kind::Text { verbatim: true });
+                open.node
+            }
+            None => NO_NODE,
+        };
         let after = number as u32 + 1;
         self.tree.arena.nodes.push(NodeData {
             kind,

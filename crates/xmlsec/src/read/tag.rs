@@ -3,10 +3,10 @@
 //! Sources: XML 1.0 §3.1; Namespaces in XML 1.0 §3, §5, §6; Canonical XML 1.0 §1.3 (relative namespace names).
 
 use super::{NEAR_BYTES, Open, ReadError, Reader, Wrong};
-use crate::chars::is_ncname_start;
+use crate::chars::{self, VALUE_SPECIAL, is_ncname_start};
 use crate::namespace;
 use crate::text::{self, Place};
-use crate::tree::{AttributeData, DeclarationData, ElementData, Interned, Kind};
+use crate::tree::{AsWritten, AttributeData, DeclarationData, ElementData, Interned, Kind};
 
 /// A name as written: where it begins, where its local part does, where it ends.
 #[derive(Clone, Copy)]
@@ -25,13 +25,27 @@ impl<'s> Reader<'s> {
             return Err(self.wrong(Wrong::Depth));
         }
         self.at += 1;
-        let name = self.qualified_name(Wrong::Name)?;
+        let name = match self.ascii_name() {
+            Some(name) => name,
+            None => self.unusual_name(Wrong::Name)?,
+        };
         let attributes_start = self.tree.arena.attributes.len();
         let declarations_start = self.tree.arena.declarations.len();
         let bound_undo = self.bound_undo.len();
-        let closed = self.tag_inside(attributes_start, declarations_start)?;
-        let (prefix, uri) = self.resolve(name, true)?;
+        self.tag_inside(attributes_start, declarations_start)?;
+        let closed = self.at.checked_sub(2).and_then(|at| self.bytes.get(at)) == Some(&b'/');
+        let resolved = self.resolve(name.start, name.prefix.len());
+        let offset = name.start;
+        let (uri, prefix) = match resolved {
+            Ok((prefix, uri)) => {
+                (if prefix == 0 { self.bound.first().copied().unwrap_or(0) } else { uri }, prefix)
+            }
+            Err(kind) => return Err(ReadError { kind, offset }),
+        };
         self.resolve_attributes(attributes_start)?;
+        let prefixes = if self.plain { self.prefix_bits(prefix, attributes_start) } else { None };
+        let whole = prefixes.is_some();
+        let prefixes = prefixes.unwrap_or_default();
 
         let parts = &mut *self.tree.arena;
         let element = parts.elements.len() as u32;
@@ -47,12 +61,15 @@ impl<'s> Reader<'s> {
             declarations_count: (parts.declarations.len() - declarations_start) as u16,
             prefix,
             uri,
+            as_written: AsWritten { tag: whole, whole: false, prefixes },
         });
         let node = self.push_node(Kind::Element(element), start)?;
         if closed {
             self.unbind(bound_undo);
+            self.end_within_parent(false, 0);
         } else {
-            self.open.push(Open { node, name: (name.start as u32, name.end as u32), bound_undo });
+            let name = (name.start as u32, name.end as u32);
+            self.open.push(Open { node, name, bound_undo, whole, prefixes });
         }
         Ok(())
     }
@@ -74,6 +91,7 @@ impl<'s> Reader<'s> {
             // The name goes on, or something that is no name follows: another element's, either way.
             Some(_) => return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start }),
         }
+        let whole = open.whole && self.at - start == expected.len() + 3;
         let after = self.tree.arena.nodes.len() as u32;
         if let Some(node) = self.tree.arena.nodes.get_mut(open.node as usize) {
             node.after = after;
@@ -82,36 +100,85 @@ impl<'s> Reader<'s> {
                 && let Some(element) = self.tree.arena.elements.get_mut(element as usize)
             {
                 element.content_end = start as u32;
+                (element.as_written.whole, element.as_written.prefixes) = (whole, open.prefixes);
             }
         }
         self.unbind(open.bound_undo);
+        self.end_within_parent(whole, open.prefixes);
         Ok(())
     }
 
-    /// Reads attributes and declarations up to and with `>` or `/>`; tells whether it was the latter.
-    fn tag_inside(&mut self, attributes_start: usize, declarations_start: usize) -> Result<bool, ReadError> {
+    /// What an element that has ended makes of the one around it.
+    fn end_within_parent(&mut self, whole: bool, prefixes: u32) {
+        if let Some(parent) = self.open.last_mut() {
+            parent.whole &= whole;
+            parent.prefixes |= prefixes;
+        }
+    }
+
+    /// The bits of the prefixes of the element being read; none if one has none.
+    fn prefix_bits(&self, prefix: u16, attributes_start: usize) -> Option<u32> {
+        let mut bits = AsWritten::bit(prefix)?;
+        let attributes = self.tree.arena.attributes.get(attributes_start..).unwrap_or_default();
+        // An attribute without prefix is in no namespace: it uses none.
+        for attribute in attributes.iter().filter(|attribute| attribute.prefix != 0) {
+            bits |= AsWritten::bit(attribute.prefix)?;
+        }
+        Some(bits)
+    }
+
+    /// Whether the attributes of the element being read stand in canonical order (Canonical XML 1.0 §2.2), none equal to another.
+    fn in_order(&self, attributes_start: usize) -> bool {
+        let attributes = self.tree.arena.attributes.get(attributes_start..).unwrap_or_default();
+        let local = |a: &AttributeData| self.bytes.get(a.local_start as usize..a.name_end as usize);
+        attributes.is_sorted_by(|a, b| {
+            if a.uri == b.uri {
+                local(a) < local(b)
+            } else {
+                self.tree.uris.at(a.uri) < self.tree.uris.at(b.uri)
+            }
+        })
+    }
+
+    /// Reads attributes and declarations up to and with `>` or `/>`; notes whether all is `plain`.
+    fn tag_inside(&mut self, attributes_start: usize, declarations_start: usize) -> Result<(), ReadError> {
         // `xmlns:xml` counts as a declaration though none is kept of it.
         let mut declarations = 0;
+        self.plain = true;
         loop {
+            let before = self.at;
             let spaced = self.skip_space();
             match (self.peek(0), self.peek(1)) {
                 (Some(b'>'), _) => {
                     self.at += 1;
-                    return Ok(false);
+                    self.plain &= !spaced;
+                    return Ok(());
                 }
                 (Some(b'/'), Some(b'>')) => {
                     self.at += 2;
-                    return Ok(true);
+                    self.plain = false;
+                    return Ok(());
                 }
                 (None, _) | (Some(b'/'), None) => return Err(self.wrong(Wrong::TagUnterminated)),
                 _ => {}
             }
             let start = self.at;
-            let name = self.qualified_name(Wrong::Tag)?;
+            let name = match self.ascii_name() {
+                Some(name) => name,
+                None => self.unusual_name(Wrong::Tag)?,
+            };
             if !spaced {
                 return Err(ReadError { kind: Wrong::AttributeSpace, offset: start });
             }
-            let (value_start, value_end, verbatim) = self.attribute_value()?;
+            let (value_start, value_end, verbatim) = match self.short_value() {
+                Some((value_start, value_end)) => (value_start, value_end, true),
+                None => self.attribute_value()?,
+            };
+            self.plain &= verbatim
+                && start == before + 1
+                && value_start == name.end + 2
+                && self.bytes.get(before) == Some(&b' ')
+                && self.bytes.get(value_end) == Some(&b'"');
             let total = self.tree.arena.attributes.len() + self.tree.arena.declarations.len();
             if total >= self.limits.attributes_total_max {
                 return Err(ReadError { kind: Wrong::AttributesTotal, offset: start });
@@ -124,6 +191,7 @@ impl<'s> Reader<'s> {
                 let prefix = if name.prefix.is_empty() { "" } else { name.local };
                 let value = self.source.get(value_start..value_end).unwrap_or_default();
                 self.declare(prefix, value, start, declarations_start)?;
+                self.plain = false;
                 continue;
             }
             let own = self.tree.arena.attributes.len() - attributes_start;
@@ -143,6 +211,24 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Reads `="value"` if it is so, short, and without anything that an escape could be of; gives where the value stands.
+    #[inline(always)]
+    fn short_value(&mut self) -> Option<(usize, usize)> {
+        let [b'=', quote @ (b'"' | b'\''), value @ ..] = self.rest() else { return None };
+        let start = self.at + 2;
+        for (length, &byte) in value.iter().take(NEAR_BYTES.min(self.limits.attribute_bytes_max)).enumerate()
+        {
+            if byte == *quote {
+                self.at = start + length + 1;
+                return Some((start, start + length));
+            }
+            if VALUE_SPECIAL[usize::from(byte)] {
+                return None;
+            }
+        }
+        None
+    }
+
     /// Reads `= "value"`; gives where the value stands and whether it is canonical as it stands.
     fn attribute_value(&mut self) -> Result<(usize, usize, bool), ReadError> {
         self.skip_space();
@@ -155,11 +241,7 @@ impl<'s> Reader<'s> {
         let quote = quote.ok_or_else(|| self.wrong(Wrong::AttributeQuote))?;
         self.at += 1;
         let start = self.at;
-        let near = self.rest().get(..NEAR_BYTES).unwrap_or_default();
-        let length = match near.iter().position(|&byte| byte == quote) {
-            Some(length) => length,
-            None => memchr::memchr(quote, self.rest()).ok_or_else(|| self.wrong(Wrong::AttributeQuote))?,
-        };
+        let length = memchr::memchr(quote, self.rest()).ok_or_else(|| self.wrong(Wrong::AttributeQuote))?;
         if length > self.limits.attribute_bytes_max {
             return Err(self.wrong(Wrong::AttributeBytes));
         }
@@ -227,50 +309,52 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// The prefix and the namespace of a name; an attribute without prefix is in none.
-    fn resolve(&self, name: Name<'_>, element: bool) -> Result<(u16, u16), ReadError> {
-        if name.prefix.is_empty() {
-            let default = self.bound.first().copied().unwrap_or(0);
-            return Ok((0, if element { default } else { 0 }));
+    /// The prefix that stands at `start`, if any, and the namespace that it is bound to; none has the namespace 0.
+    #[inline]
+    fn resolve(&self, start: usize, prefix_bytes: usize) -> Result<(u16, u16), Wrong> {
+        if prefix_bytes == 0 {
+            return Ok((0, 0));
         }
-        let wrong = |kind| ReadError { kind, offset: name.start };
-        if name.prefix == "xmlns" {
-            return Err(wrong(Wrong::PrefixReserved));
+        let from = self.bytes.get(start..).unwrap_or_default();
+        if prefix_bytes == 5 && from.starts_with(b"xmlns") {
+            return Err(Wrong::PrefixReserved);
         }
-        let prefix = self.tree.prefixes.find(name.prefix).ok_or(wrong(Wrong::PrefixUnbound))?;
+        let prefix = self.tree.prefixes.find_first(from, prefix_bytes).ok_or(Wrong::PrefixUnbound)?;
         match self.bound.get(usize::from(prefix)) {
             Some(&uri) if uri != 0 => Ok((prefix, uri)),
-            _ => Err(wrong(Wrong::PrefixUnbound)),
+            _ => Err(Wrong::PrefixUnbound),
         }
     }
 
-    /// Resolves the attributes of the element being read, once all its declarations are known.
+    /// Resolves the attributes of the element being read, once all its declarations are known; `plain` is over if they are not in order.
     fn resolve_attributes(&mut self, attributes_start: usize) -> Result<(), ReadError> {
         for index in attributes_start..self.tree.arena.attributes.len() {
-            let Some(&AttributeData { name_start, local_start, name_end, .. }) =
-                self.tree.arena.attributes.get(index)
+            let Some(&AttributeData { name_start, local_start, .. }) = self.tree.arena.attributes.get(index)
             else {
                 break;
             };
             if local_start == name_start {
                 continue;
             }
-            let (start, local_start) = (name_start as usize, local_start as usize);
-            let prefix = self.source.get(start..local_start - 1).unwrap_or_default();
-            let name = Name { start, local_start, end: name_end as usize, prefix, local: "" };
-            let (prefix, uri) = self.resolve(name, false)?;
+            let offset = name_start as usize;
+            let (prefix, uri) = match self.resolve(offset, (local_start - name_start) as usize - 1) {
+                Ok(resolved) => resolved,
+                Err(kind) => return Err(ReadError { kind, offset }),
+            };
             if let Some(attribute) = self.tree.arena.attributes.get_mut(index) {
                 (attribute.prefix, attribute.uri) = (prefix, uri);
             }
         }
-        self.refuse_duplicates(attributes_start)
+        // What is in order, each after the other, has nothing twice.
+        if !self.in_order(attributes_start) {
+            self.plain = false;
+            self.refuse_duplicates(attributes_start)?;
+        }
+        Ok(())
     }
 
     fn refuse_duplicates(&mut self, attributes_start: usize) -> Result<(), ReadError> {
         let count = self.tree.arena.attributes.len() - attributes_start;
-        if count < 2 {
-            return Ok(());
-        }
         if count <= PAIRWISE_MAX {
             return self.refuse_equal_pairs(attributes_start);
         }
@@ -317,23 +401,23 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Reads a name; `none` is what is wrong if there is none.
-    fn qualified_name(&mut self, none: Wrong) -> Result<Name<'s>, ReadError> {
+    /// Reads a name, if it is one in ASCII.
+    #[inline(always)]
+    fn ascii_name(&mut self) -> Option<Name<'s>> {
         let start = self.at;
-        if let Some((length, colon)) =
-            ascii_name(self.rest()).filter(|(length, _)| *length <= self.limits.name_bytes_max)
-        {
-            let end = start + length;
-            let local_start = colon.map_or(start, |colon| start + colon + 1);
-            let prefix = colon.map_or("", |colon| self.source.get(start..start + colon).unwrap_or_default());
-            let local = self.source.get(local_start..end).unwrap_or_default();
-            self.at = end;
-            return Ok(Name { start, local_start, end, prefix, local });
+        let (length, colon) = chars::ascii_name(self.rest())?;
+        if length > self.limits.name_bytes_max {
+            return None;
         }
-        self.unusual_name(none)
+        let end = start + length;
+        let local_start = colon.map_or(start, |colon| start + colon + 1);
+        let prefix = colon.map_or("", |colon| self.source.get(start..start + colon).unwrap_or_default());
+        let local = self.source.get(local_start..end).unwrap_or_default();
+        self.at = end;
+        Some(Name { start, local_start, end, prefix, local })
     }
 
-    /// A name with letters beyond ASCII, or something that is none.
+    /// Reads a name with letters beyond ASCII, or says what is wrong: `none` if there is none.
     #[cold]
     fn unusual_name(&mut self, none: Wrong) -> Result<Name<'s>, ReadError> {
         let start = self.at;
@@ -354,48 +438,6 @@ impl<'s> Reader<'s> {
         Ok(Name { start, local_start: start + name.len() - local.len(), end: self.at, prefix, local })
     }
 }
-
-/// The length of the qualified name that `bytes` begins with, and where its colon is; none if it is not that simple.
-#[inline]
-fn ascii_name(bytes: &[u8]) -> Option<(usize, Option<usize>)> {
-    let (mut colon, mut part_start) = (None, 0);
-    for (index, &byte) in bytes.iter().enumerate() {
-        match NAME_CLASS[usize::from(byte)] {
-            NAME_START => {}
-            NAME_MORE if index > part_start => {}
-            COLON if colon.is_none() && index > 0 => (colon, part_start) = (Some(index), index + 1),
-            NAME_END if index > part_start => return Some((index, colon)),
-            _ => return None,
-        }
-    }
-    None
-}
-
-const NAME_END: u8 = 0;
-const NAME_START: u8 = 1;
-const NAME_MORE: u8 = 2;
-const COLON: u8 = 3;
-const NOT_ASCII: u8 = 4;
-
-/// What each byte is to a name.
-const NAME_CLASS: [u8; 256] = {
-    let mut table = [NOT_ASCII; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let b = byte as u8;
-        table[byte] = if b.is_ascii_alphabetic() || b == b'_' {
-            NAME_START
-        } else if b.is_ascii_digit() || b == b'-' || b == b'.' {
-            NAME_MORE
-        } else if b == b':' {
-            COLON
-        } else {
-            NAME_END
-        };
-        byte += 1;
-    }
-    table
-};
 
 /// Up to so many attributes are compared each with each.
 const PAIRWISE_MAX: usize = 8;
