@@ -12,7 +12,7 @@ fn main() {
         whole(name, &repeated(unit, 1 << 20));
     }
     section("Shapes, growing: MB/s is to stay", "SHA-256 of the canonical form");
-    let shapes: [(&str, fn(usize) -> String); 4] =
+    let shapes: [(&str, Shape); 4] =
         [("deep", deep), ("wide", wide), ("many attributes", attributes), ("many namespaces", namespaces)];
     for (name, shape) in shapes {
         for kilobytes in [16, 128, 1024, 8192] {
@@ -25,6 +25,9 @@ fn main() {
 fn hash(bytes: &[u8]) {
     std::hint::black_box(openssl::sha::sha256(std::hint::black_box(bytes)));
 }
+
+/// A document of about so many bytes.
+type Shape = fn(usize) -> String;
 
 /// The reader, the canonical form, and both with the digest.
 fn whole(name: &str, text: &str) {
