@@ -2,9 +2,11 @@
 
 use epost::dev::tsa::Lie;
 use erds::{Record, Status};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::house::{Draft, Sandbox};
+use crate::house::inside::Plan;
+use crate::house::{Draft, House, Sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_79_no_lying_token_ends_in_a_receipt() {
@@ -85,4 +87,22 @@ async fn a_slow_time_stamp_and_a_slow_ebox_stall_no_status() {
         assert_eq!(slow.await.unwrap().unwrap().status(), 200);
     }
     sandbox.stop().await;
+}
+
+/// seal.lag_seconds_max is 60 here; the stamp's own second and the test's own time lie between the two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_stamp_that_comes_too_late_after_reception_is_on_no_receipt() {
+    let told = async |late_seconds: i64| {
+        let clock = move || Timestamp::now() - SignedDuration::from_secs(late_seconds);
+        let house = House::open(Plan { clock: std::sync::Arc::new(clock), ..Plan::default() }).await.unwrap();
+        let mut draft = Draft::submission("T");
+        draft.signed_at = clock();
+        let answer = house.ask(&draft).await;
+        (answer.fault().map(|fault| (fault.code, fault.retry)), house.accepted_and_withdrawn())
+    };
+    let (fault, (accepted, withdrawn)) = told(40).await;
+    assert_eq!((fault, accepted.len(), withdrawn.len()), (None, 1, 0));
+    let (fault, (accepted, withdrawn)) = told(62).await;
+    assert_eq!(fault, Some(("SOA-02002".to_owned(), Some(true))));
+    assert_eq!((accepted.len(), withdrawn.len()), (0, 1));
 }

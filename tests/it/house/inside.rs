@@ -253,7 +253,7 @@ fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
 }
 
 /// alice and bob are granted everything.
-fn policy() -> String {
+pub fn policy() -> String {
     let issuer = certificate("senders-ca")
         .spki_sha256()
         .iter()
