@@ -24,27 +24,41 @@ struct Honest {
     records: Vec<Stored>,
 }
 
-static HONEST: LazyLock<Honest> = LazyLock::new(|| {
+/// The segments that the generator wrote.
+pub(crate) fn honest_files() -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(fixed("journal")).into_iter().flatten().flatten() {
         let bytes = std::fs::read(entry.path()).expect("a segment");
         files.push((journal_dir().join(entry.file_name()), bytes));
     }
     files.sort();
+    files
+}
+
+static HONEST: LazyLock<Honest> = LazyLock::new(|| {
+    let files = honest_files();
     let records = open(&files).expect("the honest journal opens");
     assert!(!records.is_empty());
     Honest { files, records }
 });
 
-fn open(files: &[(PathBuf, Vec<u8>)]) -> Result<Vec<Stored>, &'static str> {
+/// A disk with these files.
+pub(crate) fn on_disk(files: &[(PathBuf, Vec<u8>)]) -> ForgetfulDisk {
     let disk = ForgetfulDisk::new();
-    disk.create_dir_all(journal_dir()).expect("a folder");
     for (path, bytes) in files {
+        let folder = path.parent().expect("a folder");
+        disk.create_dir_all(folder).expect("a folder");
         let mut file = disk.open(path, OpenMode::CreateNew).expect("a file");
         file.write_at(0, bytes).expect("written");
         file.sync_data().expect("synced");
+        disk.sync_dir(folder).expect("synced");
     }
-    disk.sync_dir(journal_dir()).expect("synced");
+    disk
+}
+
+fn open(files: &[(PathBuf, Vec<u8>)]) -> Result<Vec<Stored>, &'static str> {
+    let disk = on_disk(files);
+    disk.create_dir_all(journal_dir()).expect("a folder");
     let (journal, report) =
         Journal::open(Arc::new(disk.clone()), journal_dir(), options()).map_err(|error| error.code())?;
     let mut shown = Vec::new();
@@ -93,7 +107,8 @@ pub fn journal_segment(data: &[u8]) -> Codes {
     }
 }
 
-fn apply(files: &mut Vec<(PathBuf, Vec<u8>)>, change: &[u8]) {
+/// One change: a kind and a file's number, a place, a value.
+pub(crate) fn apply(files: &mut Vec<(PathBuf, Vec<u8>)>, change: &[u8]) {
     let &[kind, high, low, value] = change else { return };
     let number = usize::from(kind >> 4) % files.len().max(1);
     let Some((_, bytes)) = files.get_mut(number) else { return };

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use pki::certificate::Certificate;
 use pki::crl::{Crl, CrlSet};
 use pki::digest::Digest;
+use pki::ocsp::OcspResponse;
 use pki::path::{Purpose, Revocation, TrustAnchors};
 use pki::tsp::{self, TimeStampToken, TokenChecks};
 
@@ -20,6 +21,8 @@ use crate::xml::split_line;
 pub const STAMPED_AT: i64 = 1_800_000_000;
 /// The nonce that was sent.
 pub const NONCE: [u8; 8] = [0x41, 2, 3, 4, 5, 6, 7, 8];
+/// The nonce that an OCSP responder was sent.
+pub const OCSP_NONCE: [u8; 32] = [9; 32];
 /// The authority's policy.
 pub const POLICY: &str = "1.3.6.1.4.1.99999.1";
 const DAY: i64 = 86_400;
@@ -34,6 +37,8 @@ struct Proof {
     revoking_later: Vec<Crl>,
     seal_anchors: TrustAnchors,
     tsa_anchors: TrustAnchors,
+    /// The seal's certificate, of the second list's authority.
+    seal: Certificate,
     /// What the authority stated, certificates and lists that were issued: nothing else may pass.
     stated: HashSet<String>,
 }
@@ -51,8 +56,9 @@ static PROOF: LazyLock<Proof> = LazyLock::new(|| {
         current: lists("current"),
         revoking: lists("revoking"),
         revoking_later: lists("later"),
-        seal_anchors: anchors("proof/seal-root.der", &[]),
+        seal_anchors: anchors("proof/seal-root.der", &["proof/seal-ca.der"]),
         tsa_anchors: anchors("proof/tsa-root.der", &[]),
+        seal: crate::files::certificate("proof/seal.der"),
         stated: known("proof/stated.txt"),
     }
 });
@@ -97,8 +103,8 @@ impl<'a> Setting<'a> {
 }
 
 /// Letters, a line's end, bytes. The first letter says what the bytes are: a response (`r`), a token (`t`), a seal of the
-/// proof (`s`), a proof under the seal (`x`), a certificate (`c`), the same in PEM (`p`), a revocation list (`l`); the
-/// others how it is judged. No token passes but with what the authority stated, and no seal or proof but the very one.
+/// proof (`s`), a proof under the seal (`x`), a certificate (`c`), the same in PEM (`p`), a revocation list (`l`), an OCSP response
+/// (`o`); the others how it is judged. No token passes but with what the authority stated, and no seal or proof but the very one.
 pub fn cms_tsp(data: &[u8]) -> Codes {
     let (letters, bytes) = split_line(data);
     let Some((kind, letters)) = letters.split_first() else { return Codes::new() };
@@ -124,6 +130,7 @@ pub fn cms_tsp(data: &[u8]) -> Codes {
             Err(error) => vec![error.code()],
         },
         b'l' => list(proof, bytes),
+        b'o' => answer(proof, &setting, bytes),
         _ => Codes::new(),
     }
 }
@@ -188,6 +195,29 @@ fn list(proof: &Proof, bytes: &[u8]) -> Codes {
         "a list that was never issued answered for the authority's certificate"
     );
     codes
+}
+
+/// An OCSP response in the place of the list for the seal's certificate.
+fn answer(proof: &Proof, setting: &Setting<'_>, bytes: &[u8]) -> Codes {
+    let response = match OcspResponse::from_der(bytes) {
+        Ok(response) => response,
+        Err(error) => return vec![error.code()],
+    };
+    if let Err(error) = response.check_nonce(&OCSP_NONCE) {
+        return vec![error.code()];
+    }
+    let known = proof.stated.contains(&crate::files::sha256_hex(response.der()));
+    let mut lists = setting.lists.clone();
+    lists.drain(1..2.min(lists.len())); // the seal's authority's
+    let data = CrlSet::with_responses(lists, vec![response]);
+    let revocation = Revocation::HardFail(&data);
+    match proof.seal_anchors.validate(&proof.seal, &[], revocation, Purpose::Sealing, setting.at) {
+        Ok(_) => {
+            assert!(known, "an answer that was never given answered for the seal's certificate");
+            Codes::new()
+        }
+        Err(error) => vec![error.code()],
+    }
 }
 
 fn seal(proof: &Proof, setting: &Setting<'_>, xml: &[u8], p7s: &[u8]) -> Codes {

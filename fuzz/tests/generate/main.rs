@@ -7,6 +7,7 @@ mod kit;
 mod proofs;
 mod requests;
 mod seeds;
+mod tlog;
 
 #[path = "../../../crates/soap/tests/security/acceptance.rs"]
 mod acceptance;

@@ -15,7 +15,7 @@ use ::pki::path::{Revocation, TrustAnchors};
 use ::pki::signer::FileSigner;
 use ::pki::tsp::{self, TimeStampToken, TokenChecks};
 use asn1::{List, Wanted, at, eku, extension, int, octets, oid, seq, set, sha256, sign, tlv, usage};
-use epost_fuzz::{NONCE, POLICY, STAMPED_AT as NOW};
+use epost_fuzz::{NONCE, OCSP_NONCE, POLICY, STAMPED_AT as NOW};
 use erds::record::{Consigned, Hex32};
 use erds::{ChannelName, Environment, Record, Ticket};
 use evidence::description::{
@@ -24,7 +24,7 @@ use evidence::description::{
 use evidence::dispatch::DispatchDescription;
 use evidence::{ProofOfDispatchContent, ReceiptContent};
 use journal::{Appended, Entry, Journal};
-use openssl::hash::MessageDigest;
+use openssl::hash::{MessageDigest, hash};
 use support::{DAY, House, Party, SEAL_SERIAL, TSA_SERIAL};
 
 use crate::kit::{append, place, write};
@@ -174,7 +174,7 @@ impl Inputs {
             Some(b't') => {
                 drop(TimeStampToken::from_der(&bytes).map(|token| state(&epost_fuzz::statement(&token))))
             }
-            Some(b'c' | b'l') => state(&hex(&sha256(&bytes))),
+            Some(b'c' | b'l' | b'o') => state(&hex(&sha256(&bytes))),
             _ => {}
         }
         self.0.push((letters, bytes));
@@ -196,6 +196,8 @@ fn proofs_and_tokens() {
     let house = House::build(NOW);
     write("fixed/proof/seal-root.der", &house.seal_root.der());
     write("fixed/proof/tsa-root.der", &house.tsa_root.der());
+    write("fixed/proof/seal-ca.der", &house.seal_ca.der());
+    write("fixed/proof/seal.der", &house.seal.der());
     let revoked = |since| [(SEAL_SERIAL, since), (TSA_SERIAL, since)];
     let later: Vec<_> = [&house.seal_root, &house.seal_ca, &house.tsa_root, &house.tsa_ca]
         .map(|issuer| support::crl(issuer, NOW + 40, NOW + DAY, &revoked(NOW + 30)))
@@ -217,6 +219,7 @@ fn proofs_and_tokens() {
     sealed(&mut inputs, &house, &xml, &p7s);
     tokens(&mut inputs, &house, &token);
     certificates_and_lists(&mut inputs, &house, &sets[1].1);
+    let answer = answers(&mut inputs, &house);
 
     let mut keeper = Keeper::new("cms_tsp", epost_fuzz::cms_tsp);
     let body = |letters: &str, bytes: &[u8]| [letters.as_bytes(), b"\n", bytes].concat();
@@ -225,10 +228,12 @@ fn proofs_and_tokens() {
         ("seal", "s", &p7s),
         ("proof", "x", &xml),
         ("response", "r", &granted(&token)),
+        ("ocsp", "o", &answer),
     ] {
         keeper.seed(name, &body(letters, bytes));
     }
     keeper.seed("receipt", &body("x", &receipt().to_xml()));
+    assert_eq!(epost_fuzz::cms_tsp(&body("o", &answer)), epost_fuzz::Codes::new(), "an honest answer counts");
     for (letters, bytes) in &inputs.0 {
         keeper.change(&body(letters, bytes));
     }
@@ -331,6 +336,9 @@ fn certificates_and_lists(inputs: &mut Inputs, house: &House, revoking: &[Vec<u8
     }
     inputs.add("c", Wanted::leaf("Weak", 1017).issue(asn1::rsa(1024), Some(&root)).der);
     inputs.add("c", Wanted::leaf("Fit", 1016).by(&root).der);
+    let demanding =
+        Wanted::leaf("Demanding", 1018).with(extension("2.5.29.36", true, &seq(&[&[0x80, 1, 0]])));
+    inputs.add("c", demanding.by(&root).der);
     let revoked = revoking.last().unwrap();
     inputs.add("l", revoked.clone());
     inputs.add("l", revoked[..100].to_vec());
@@ -339,6 +347,42 @@ fn certificates_and_lists(inputs: &mut Inputs, house: &House, revoking: &[Vec<u8
     inputs.add("l", List { next_update: Some(NOW - 1), ..List::default() }.der(&ca));
     inputs.add("l", List { digest: MessageDigest::sha1(), ..List::default() }.der(&ca));
     inputs.add("l", List::with(extension("2.5.29.27", true, &int(1))).der(&ca));
+}
+
+/// OCSP responses about the seal's certificate, by its authority (RFC 6960 §4.2.1); gives the honest one.
+fn answers(inputs: &mut Inputs, house: &House) -> Vec<u8> {
+    const NONCE_ID: &str = "1.3.6.1.5.5.7.48.1.2";
+    let (ca, leaf) = (party(&house.seal_ca), party(&house.seal));
+    let key = house.seal_ca.certificate.public_key().unwrap().ec_key().unwrap();
+    let mut context = openssl::bn::BigNumContext::new().unwrap();
+    let form = openssl::ec::PointConversionForm::UNCOMPRESSED;
+    let bits = key.public_key().to_bytes(key.group(), form, &mut context).unwrap();
+    let sha1 = |bytes: &[u8]| octets(&hash(MessageDigest::sha1(), bytes).unwrap());
+    let time = |second: i64| tlv(0x18, &[generalized(second).as_bytes()]);
+    let id = seq(&[&seq(&[&oid(SHA1), &[5, 0]]), &sha1(&ca.name), &sha1(&bits), &leaf.serial]);
+    let response = |status: &[u8], until: i64, extensions: &[u8]| {
+        let single = seq(&[&id, status, &time(NOW - 60), &tlv(0xa0, &[&time(until)])]);
+        let extensions = if extensions.is_empty() { Vec::new() } else { tlv(0xa1, &[&seq(&[extensions])]) };
+        let data = seq(&[&tlv(0xa1, &[&ca.name]), &time(NOW - 60), &seq(&[&single]), &extensions]);
+        let signature = asn1::bits(&sign(&ca.key, MessageDigest::sha256(), &data));
+        let basic = seq(&[&data, &asn1::algorithm(&ca.key, MessageDigest::sha256()), &signature]);
+        let typed = seq(&[&oid("1.3.6.1.5.5.7.48.1.1"), &octets(&basic)]);
+        seq(&[&[0x0a, 1, 0], &tlv(0xa0, &[&typed])])
+    };
+    let nonce = |nonce: &[u8]| extension(NONCE_ID, false, &octets(nonce));
+    let revoked = tlv(0xa1, &[&time(NOW - DAY), &tlv(0xa0, &[&[0x0a, 1, 1]])]);
+    let good = response(&[0x80, 0], NOW + DAY, &nonce(&OCSP_NONCE));
+    inputs.add("o", flipped(&good, good.len() - 9));
+    inputs.add("o", good[..good.len() - 1].to_vec());
+    inputs.add("o", response(&[0x80, 0], NOW + DAY, &nonce(&[8; 32])));
+    inputs.add("o", response(&[0x80, 0], NOW - 30, &[]));
+    inputs.add("o", response(&[0x80, 0], NOW + DAY, &extension("1.3.6.1.4.1.99999.9", true, &[5, 0])));
+    inputs.add("o", response(&[0x82, 0], NOW + DAY, &[]));
+    inputs.add("o", response(&revoked, NOW + DAY, &[]));
+    inputs.add("o", seq(&[&[0x0a, 1, 6]]));
+    inputs.add("o", vec![0; ::pki::ocsp::RESPONSE_BYTES_MAX + 1]);
+    inputs.add("o", good.clone());
+    good
 }
 
 /// The real way: recorded, sealed, stamped. The seal and its token.

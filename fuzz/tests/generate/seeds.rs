@@ -258,4 +258,5 @@ fn journals() {
             }
         }
     }
+    crate::tlog::published();
 }
