@@ -8,7 +8,7 @@ use openssl::ecdsa::EcdsaSig;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Public};
-use openssl::rsa::Padding;
+use openssl::rsa::{Padding, Rsa, RsaRef};
 use openssl::sign::{RsaPssSaltlen, Verifier};
 
 use crate::algorithm::SignatureAlgorithm;
@@ -56,6 +56,7 @@ impl VerifyError {
 /// A public key, decoded once.
 pub struct PublicKey {
     key: PKey<Public>,
+    rsa: Option<Rsa<Public>>,
     curve: Option<Curve>,
     kind: KeyKind,
     weakness: Option<&'static str>,
@@ -70,17 +71,18 @@ struct Curve {
 impl PublicKey {
     /// Decodes a key that OpenSSL read; an unknown kind can be held, but nothing verifies with it.
     pub(crate) fn new(key: PKey<Public>) -> Self {
+        let rsa = key.rsa().ok();
         let (kind, curve) = match key.id() {
             Id::RSA => (KeyKind::Rsa, None),
             Id::EC => curve(&key).map_or((KeyKind::Other, None), |(kind, curve)| (kind, Some(curve))),
             _ => (KeyKind::Other, None),
         };
         let weakness = match kind {
-            KeyKind::Rsa => rsa_weakness(&key),
+            KeyKind::Rsa => rsa_weakness(rsa.as_deref()),
             KeyKind::P256 | KeyKind::P384 => None,
             KeyKind::Other => Some("expected RSA, P-256 or P-384"),
         };
-        Self { key, curve, kind, weakness }
+        Self { key, rsa, curve, kind, weakness }
     }
 
     /// Its kind.
@@ -116,41 +118,49 @@ impl PublicKey {
             return Err(VerifyError::Invalid);
         }
         match (algorithm, self.kind) {
-            (A::RsaSha256, KeyKind::Rsa) => {
-                self.verify_rsa(MessageDigest::sha256(), Padding::PKCS1, message, value)
-            }
-            (A::RsaSha384, KeyKind::Rsa) => {
-                self.verify_rsa(MessageDigest::sha384(), Padding::PKCS1, message, value)
-            }
-            (A::RsaSha512, KeyKind::Rsa) => {
-                self.verify_rsa(MessageDigest::sha512(), Padding::PKCS1, message, value)
-            }
-            (A::RsaPssSha256, KeyKind::Rsa) => {
-                self.verify_rsa(MessageDigest::sha256(), Padding::PKCS1_PSS, message, value)
-            }
+            (A::RsaSha256, KeyKind::Rsa) => self.verify_rsa(DigestAlgorithm::Sha256, message, value),
+            (A::RsaSha384, KeyKind::Rsa) => self.verify_rsa(DigestAlgorithm::Sha384, message, value),
+            (A::RsaSha512, KeyKind::Rsa) => self.verify_rsa(DigestAlgorithm::Sha512, message, value),
+            (A::RsaPssSha256, KeyKind::Rsa) => self.verify_pss(MessageDigest::sha256(), message, value),
             (A::EcdsaSha256, KeyKind::P256) => self.verify_ecdsa(DigestAlgorithm::Sha256, message, value),
             (A::EcdsaSha384, KeyKind::P384) => self.verify_ecdsa(DigestAlgorithm::Sha384, message, value),
             _ => Err(VerifyError::OtherKind),
         }
     }
 
-    fn verify_rsa(
-        &self,
-        digest: MessageDigest,
-        padding: Padding,
-        message: &[u8],
-        value: &[u8],
-    ) -> Result<(), VerifyError> {
+    /// RFC 8017 §8.2.2 to the letter: what the value comes to is the message's one encoding. Through the bare operation, as OpenSSL's
+    /// general way to it costs a tenth of it.
+    fn verify_rsa(&self, digest: DigestAlgorithm, message: &[u8], value: &[u8]) -> Result<(), VerifyError> {
+        let rsa = self.rsa.as_ref().ok_or(VerifyError::OtherKind)?;
+        let mut encoded = vec![0; self.key.size()];
+        if value.len() != encoded.len() {
+            return Err(VerifyError::Invalid);
+        }
+        let written = rsa.public_decrypt(value, &mut encoded, Padding::NONE);
+        let padding = encoded
+            .strip_suffix(Digest::of(digest, message).as_bytes())
+            .and_then(|rest| rest.strip_suffix(digest_info(digest).as_slice()))
+            .and_then(|rest| rest.strip_suffix(&[0]))
+            .and_then(|rest| rest.strip_prefix(&[0, 1]));
+        match (written, padding) {
+            (Ok(bytes), Some(padding))
+                if bytes == value.len() && padding.iter().all(|&byte| byte == 0xff) =>
+            {
+                Ok(())
+            }
+            _ => Err(VerifyError::Invalid),
+        }
+    }
+
+    fn verify_pss(&self, digest: MessageDigest, message: &[u8], value: &[u8]) -> Result<(), VerifyError> {
         let invalid = |_| VerifyError::Invalid;
         if value.len() != self.key.size() {
             return Err(VerifyError::Invalid);
         }
         let mut verifier = Verifier::new(digest, &self.key).map_err(invalid)?;
-        verifier.set_rsa_padding(padding).map_err(invalid)?;
-        if padding == Padding::PKCS1_PSS {
-            verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(32)).map_err(invalid)?;
-            verifier.set_rsa_mgf1_md(digest).map_err(invalid)?;
-        }
+        verifier.set_rsa_padding(Padding::PKCS1_PSS).map_err(invalid)?;
+        verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(32)).map_err(invalid)?;
+        verifier.set_rsa_mgf1_md(digest).map_err(invalid)?;
         match verifier.verify_oneshot(value, message) {
             Ok(true) => Ok(()),
             _ => Err(VerifyError::Invalid),
@@ -177,6 +187,16 @@ impl PublicKey {
     }
 }
 
+/// What stands before the digest in RFC 8017 §9.2 (note 1): the DER of a DigestInfo up to it.
+fn digest_info(digest: DigestAlgorithm) -> [u8; 19] {
+    let (kind, length_bytes) = match digest {
+        DigestAlgorithm::Sha256 => (1, 32),
+        DigestAlgorithm::Sha384 => (2, 48),
+        DigestAlgorithm::Sha512 => (3, 64),
+    };
+    [0x30, 17 + length_bytes, 0x30, 13, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, kind, 5, 0, 4, length_bytes]
+}
+
 impl std::fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PublicKey({:?}, {} bits)", self.kind, self.bits())
@@ -196,9 +216,9 @@ fn curve(key: &PKey<Public>) -> Option<(KeyKind, Curve)> {
     Some((kind, Curve { key, order, half_bytes }))
 }
 
-fn rsa_weakness(key: &PKey<Public>) -> Option<&'static str> {
+fn rsa_weakness(rsa: Option<&RsaRef<Public>>) -> Option<&'static str> {
     const EXPECTED: &str = "expected RSA of at least 2048 bits with an odd exponent of at least 65537";
-    let Ok(rsa) = key.rsa() else { return Some(EXPECTED) };
+    let Some(rsa) = rsa else { return Some(EXPECTED) };
     let Ok(least) = BigNum::from_u32(65537) else { return Some(EXPECTED) };
     let strong =
         rsa.n().num_bits() >= 2048 && rsa.e() >= &*least && rsa.e().is_bit_set(0) && rsa.e().num_bits() <= 64;
