@@ -21,6 +21,21 @@ pub(crate) fn blocks(bytes: &[u8]) -> Vec<u8> {
     flags
 }
 
+/// The first block from `from` on that holds something of `wanted`.
+#[inline]
+pub(crate) fn next(blocks: &[u8], from: usize, wanted: u8) -> Option<usize> {
+    let rest = blocks.get(from..)?;
+    if rest.first()? & wanted != 0 {
+        return Some(from);
+    }
+    // Eight at a time: most of a long message is nothing.
+    let (eights, _) = rest.as_chunks::<8>();
+    let wanted_of_eight = u64::from_ne_bytes([wanted; 8]);
+    let of_eight = |eight: &[u8; 8]| u64::from_ne_bytes(*eight) & wanted_of_eight != 0;
+    let passed = 8 * eights.iter().position(of_eight).unwrap_or(eights.len());
+    rest.get(passed..)?.iter().position(|flags| flags & wanted != 0).map(|index| from + passed + index)
+}
+
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
@@ -93,6 +108,22 @@ mod tests {
             assert!(is_unlike_base64(byte) || class(byte) == 0, "{byte}");
         }
         assert!(!(b'A'..=b'z').chain(b'0'..=b'9').chain(*b"+/=").any(is_unlike_base64));
+    }
+
+    #[test]
+    fn the_next_block_is_found_wherever_it_is() {
+        for length in 0..30 {
+            for place in 0..length {
+                let mut blocks = vec![SPECIAL; length];
+                blocks[place] |= MARKUP;
+                for from in 0..=length {
+                    let expected = (from <= place).then_some(place);
+                    assert_eq!(next(&blocks, from, MARKUP), expected, "{place} of {length} from {from}");
+                }
+                assert_eq!(next(&blocks, 0, SUSPECT), None);
+                assert_eq!(next(&blocks, place, MARKUP | SPECIAL), Some(place));
+            }
+        }
     }
 
     #[test]

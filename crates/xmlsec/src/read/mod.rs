@@ -10,7 +10,7 @@ mod tag;
 pub use error::{ReadError, ReadErrorKind};
 
 use crate::chars::{is_ncname, is_space, name_run_bytes};
-use crate::scan::{BLOCK_BYTES, MARKUP, SPECIAL};
+use crate::scan::{self, BLOCK_BYTES, MARKUP, SPECIAL};
 use crate::text::{self, CDATA_START, Place};
 use crate::tree::{Arena, Interned, Kind, NO_NODE, NodeData};
 use crate::{Document, Limits, namespace};
@@ -31,8 +31,11 @@ pub(crate) fn read(source: Vec<u8>, limits: &Limits) -> Result<Document, ReadErr
 
 /// How many `<` there are.
 fn tags(bytes: &[u8], blocks: &[u8]) -> usize {
-    let with_markup = bytes.chunks(BLOCK_BYTES).zip(blocks).filter(|(_, flags)| **flags & MARKUP != 0);
-    with_markup.map(|(block, _)| block.iter().map(|&byte| u8::from(byte == b'<')).sum::<u8>() as usize).sum()
+    let with_markup = |from| scan::next(blocks, from, MARKUP);
+    std::iter::successors(with_markup(0), |block| with_markup(block + 1))
+        .filter_map(|block| bytes.get(block * BLOCK_BYTES..)?.chunks(BLOCK_BYTES).next())
+        .map(|block| block.iter().map(|&byte| u8::from(byte == b'<')).sum::<u8>() as usize)
+        .sum()
 }
 
 /// The place of the first `<`: near, mostly.
@@ -170,7 +173,13 @@ impl<'s> Reader<'s> {
         let start = self.at;
         let mut special = false;
         loop {
-            let block = self.at / BLOCK_BYTES;
+            let here = self.at / BLOCK_BYTES;
+            let wanted = if special { MARKUP } else { MARKUP | SPECIAL };
+            let Some(block) = scan::next(self.blocks, here, wanted) else {
+                self.at = self.bytes.len();
+                break;
+            };
+            self.at = self.at.max(block * BLOCK_BYTES);
             let flags = self.blocks.get(block).copied().unwrap_or(MARKUP);
             let end = ((block + 1) * BLOCK_BYTES).min(self.bytes.len());
             let within = self.bytes.get(self.at..end).unwrap_or_default();

@@ -24,14 +24,15 @@ pub(super) fn decode(source: Vec<u8>) -> Result<(String, Vec<u8>), ReadError> {
         _ => {}
     }
     let blocks = scan::blocks(&source);
-    let suspects = || blocks.iter().enumerate().filter(|(_, flags)| **flags & SUSPECT != 0);
-    let source = if suspects().next().is_none() {
+    let suspect = |from| scan::next(&blocks, from, SUSPECT);
+    let source = if suspect(0).is_none() {
         ascii(source)
     } else {
         let wrong = |error: std::string::FromUtf8Error| error.utf8_error().valid_up_to();
         String::from_utf8(source).map_err(|error| ReadError { kind: Wrong::Utf8, offset: wrong(error) })?
     };
-    match suspects().find_map(|(block, _)| forbidden(source.as_bytes(), block * BLOCK_BYTES)) {
+    let mut suspects = std::iter::successors(suspect(0), |block| suspect(block + 1));
+    match suspects.find_map(|block| forbidden(source.as_bytes(), block * BLOCK_BYTES)) {
         Some(offset) => Err(ReadError { kind: Wrong::Character, offset }),
         None => Ok((source, blocks)),
     }
