@@ -1,0 +1,55 @@
+//! How often a verification asks for memory does not depend on how large the document is.
+
+use allocation_counter::measure;
+use pki::digest::DigestAlgorithm;
+use pki::signer::{FileSigner, Signer};
+use xmlsec::signature::{Profile, Signature, SigningReference, sign, verify};
+use xmlsec::{Document, Limits, namespace};
+
+fn alice() -> FileSigner {
+    FileSigner::from_pem(
+        include_bytes!("../../../certs-test/alice.key"),
+        include_bytes!("../../../certs-test/alice.crt"),
+    )
+    .unwrap()
+}
+
+/// A header with the signature beside the signed body.
+fn signed(body: &str, signer: &dyn Signer) -> Vec<u8> {
+    let wsu = namespace::WSU;
+    let body = format!("<body xmlns:wsu=\"{wsu}\" wsu:Id=\"b\">{body}</body>");
+    let document = Document::parse(body.as_str(), &Limits::default()).unwrap();
+    let reference = SigningReference::over(document.root(), "b", &[], DigestAlgorithm::Sha256).unwrap();
+    let signature = sign(&[reference], None, signer).unwrap();
+    format!("<message>{}{body}</message>", signature.xml).into_bytes()
+}
+
+fn allocations_of_verifying(message: Vec<u8>, signer: &dyn Signer) -> u64 {
+    let verified = || {
+        let document = Document::parse(message, &Limits::default()).unwrap();
+        let signature = Signature::parse(document.root().children().next().unwrap()).unwrap();
+        let key = signer.certificate().public_key();
+        let verified = verify(&document, &signature, key, &Profile::service()).unwrap();
+        assert_eq!(verified.references().len(), 1);
+    };
+    measure(verified).count_total
+}
+
+#[test]
+fn a_verification_allocates_as_often_for_a_large_document_as_for_a_small_one() {
+    let signer = alice();
+    let base64 = |bytes: usize| signed(&"QUJD".repeat(bytes / 4), &signer);
+    let markup = |bytes: usize| signed(&"<e a='1'>text</e>".repeat(bytes / 17), &signer);
+    // What is kept from document to document is there after the first of a size.
+    for (name, large) in [("base64", base64(1 << 20)), ("markup", markup(1 << 20))] {
+        allocations_of_verifying(large.clone(), &signer);
+        let small = if name == "base64" { base64(4 << 10) } else { markup(4 << 10) };
+        let of_small = allocations_of_verifying(small, &signer);
+        let of_large = allocations_of_verifying(large, &signer);
+        assert_eq!(of_large, of_small, "{name}");
+        assert!((1..ALLOCATIONS_MAX).contains(&of_large), "{name}: {of_large}");
+    }
+}
+
+/// About what the parts of a signature need that are kept by themselves; the document adds a handful.
+const ALLOCATIONS_MAX: u64 = 60;
