@@ -5,6 +5,8 @@
 use openssl::bn::BigNum;
 use openssl::ecdsa::EcdsaSig;
 
+use crate::digest::DigestAlgorithm;
+
 /// A signature algorithm of the allow-list (security rule 2).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SignatureAlgorithm {
@@ -42,6 +44,15 @@ impl SignatureAlgorithm {
             Self::RsaPssSha256 => "http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1",
             Self::EcdsaSha256 => "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256",
             Self::EcdsaSha384 => "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384",
+        }
+    }
+
+    /// The digest of the message that it signs.
+    pub fn digest(self) -> DigestAlgorithm {
+        match self {
+            Self::RsaSha256 | Self::RsaPssSha256 | Self::EcdsaSha256 => DigestAlgorithm::Sha256,
+            Self::RsaSha384 | Self::EcdsaSha384 => DigestAlgorithm::Sha384,
+            Self::RsaSha512 => DigestAlgorithm::Sha512,
         }
     }
 

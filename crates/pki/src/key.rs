@@ -5,11 +5,12 @@
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::ec::EcKey;
 use openssl::ecdsa::EcdsaSig;
-use openssl::hash::MessageDigest;
+use openssl::md::Md;
 use openssl::nid::Nid;
 use openssl::pkey::{Id, PKey, Public};
+use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::{Padding, Rsa, RsaRef};
-use openssl::sign::{RsaPssSaltlen, Verifier};
+use openssl::sign::RsaPssSaltlen;
 
 use crate::algorithm::SignatureAlgorithm;
 use crate::digest::{Digest, DigestAlgorithm};
@@ -113,24 +114,36 @@ impl PublicKey {
         message: &[u8],
         value: &[u8],
     ) -> Result<(), VerifyError> {
+        self.verify_digest(algorithm, &Digest::of(algorithm.digest(), message), value)
+    }
+
+    /// As [`Self::verify`], of a message whose digest is known.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]; a digest by another algorithm is the signature's of nothing.
+    pub fn verify_digest(
+        &self,
+        algorithm: SignatureAlgorithm,
+        digest: &Digest,
+        value: &[u8],
+    ) -> Result<(), VerifyError> {
         use SignatureAlgorithm as A;
-        if self.weakness.is_some() {
+        if self.weakness.is_some() || digest.algorithm() != algorithm.digest() {
             return Err(VerifyError::Invalid);
         }
         match (algorithm, self.kind) {
-            (A::RsaSha256, KeyKind::Rsa) => self.verify_rsa(DigestAlgorithm::Sha256, message, value),
-            (A::RsaSha384, KeyKind::Rsa) => self.verify_rsa(DigestAlgorithm::Sha384, message, value),
-            (A::RsaSha512, KeyKind::Rsa) => self.verify_rsa(DigestAlgorithm::Sha512, message, value),
-            (A::RsaPssSha256, KeyKind::Rsa) => self.verify_pss(MessageDigest::sha256(), message, value),
-            (A::EcdsaSha256, KeyKind::P256) => self.verify_ecdsa(DigestAlgorithm::Sha256, message, value),
-            (A::EcdsaSha384, KeyKind::P384) => self.verify_ecdsa(DigestAlgorithm::Sha384, message, value),
+            (A::RsaSha256 | A::RsaSha384 | A::RsaSha512, KeyKind::Rsa) => self.verify_rsa(digest, value),
+            (A::RsaPssSha256, KeyKind::Rsa) => self.verify_pss(digest, value),
+            (A::EcdsaSha256, KeyKind::P256) | (A::EcdsaSha384, KeyKind::P384) => {
+                self.verify_ecdsa(digest, value)
+            }
             _ => Err(VerifyError::OtherKind),
         }
     }
 
     /// RFC 8017 §8.2.2 to the letter: what the value comes to is the message's one encoding. Through the bare operation, as OpenSSL's
     /// general way to it costs a tenth of it.
-    fn verify_rsa(&self, digest: DigestAlgorithm, message: &[u8], value: &[u8]) -> Result<(), VerifyError> {
+    fn verify_rsa(&self, digest: &Digest, value: &[u8]) -> Result<(), VerifyError> {
         let rsa = self.rsa.as_ref().ok_or(VerifyError::OtherKind)?;
         let mut encoded = vec![0; self.key.size()];
         if value.len() != encoded.len() {
@@ -138,8 +151,8 @@ impl PublicKey {
         }
         let written = rsa.public_decrypt(value, &mut encoded, Padding::NONE);
         let padding = encoded
-            .strip_suffix(Digest::of(digest, message).as_bytes())
-            .and_then(|rest| rest.strip_suffix(digest_info(digest).as_slice()))
+            .strip_suffix(digest.as_bytes())
+            .and_then(|rest| rest.strip_suffix(digest_info(digest.algorithm()).as_slice()))
             .and_then(|rest| rest.strip_suffix(&[0]))
             .and_then(|rest| rest.strip_prefix(&[0, 1]));
         match (written, padding) {
@@ -152,22 +165,25 @@ impl PublicKey {
         }
     }
 
-    fn verify_pss(&self, digest: MessageDigest, message: &[u8], value: &[u8]) -> Result<(), VerifyError> {
+    /// With MGF1 over the same digest and a salt of 32 bytes.
+    fn verify_pss(&self, digest: &Digest, value: &[u8]) -> Result<(), VerifyError> {
         let invalid = |_| VerifyError::Invalid;
         if value.len() != self.key.size() {
             return Err(VerifyError::Invalid);
         }
-        let mut verifier = Verifier::new(digest, &self.key).map_err(invalid)?;
-        verifier.set_rsa_padding(Padding::PKCS1_PSS).map_err(invalid)?;
-        verifier.set_rsa_pss_saltlen(RsaPssSaltlen::custom(32)).map_err(invalid)?;
-        verifier.set_rsa_mgf1_md(digest).map_err(invalid)?;
-        match verifier.verify_oneshot(value, message) {
+        let mut context = PkeyCtx::new(&self.key).map_err(invalid)?;
+        context.verify_init().map_err(invalid)?;
+        context.set_rsa_padding(Padding::PKCS1_PSS).map_err(invalid)?;
+        context.set_signature_md(Md::sha256()).map_err(invalid)?;
+        context.set_rsa_pss_saltlen(RsaPssSaltlen::custom(32)).map_err(invalid)?;
+        context.set_rsa_mgf1_md(Md::sha256()).map_err(invalid)?;
+        match context.verify(digest.as_bytes(), value) {
             Ok(true) => Ok(()),
             _ => Err(VerifyError::Invalid),
         }
     }
 
-    fn verify_ecdsa(&self, digest: DigestAlgorithm, message: &[u8], value: &[u8]) -> Result<(), VerifyError> {
+    fn verify_ecdsa(&self, digest: &Digest, value: &[u8]) -> Result<(), VerifyError> {
         let invalid = |_| VerifyError::Invalid;
         let curve = self.curve.as_ref().ok_or(VerifyError::OtherKind)?;
         if value.len() != 2 * curve.half_bytes {
@@ -180,7 +196,7 @@ impl PublicKey {
             return Err(VerifyError::Invalid);
         }
         let signature = EcdsaSig::from_private_components(r, s).map_err(invalid)?;
-        match signature.verify(Digest::of(digest, message).as_bytes(), &curve.key) {
+        match signature.verify(digest.as_bytes(), &curve.key) {
             Ok(true) => Ok(()),
             _ => Err(VerifyError::Invalid),
         }

@@ -53,7 +53,7 @@ pub(super) fn prove(envelope: &Envelope, policy: &Policy<'_>) -> Result<(ValidPa
     let algorithm = signature.method().known.ok_or_else(|| value_invalid("method"))?;
     let proof = Proof {
         signed_info: verified.signed_info().to_vec(),
-        signed_info_sha256: pki::digest::sha256(verified.signed_info()),
+        signed_info_sha256: signed_info_sha256(&verified),
         signature_value: signature.value().to_vec(),
         algorithm,
         canonicalization: signature.canonicalization().uri.clone(),
@@ -64,6 +64,14 @@ pub(super) fn prove(envelope: &Envelope, policy: &Policy<'_>) -> Result<(ValidPa
         person,
     };
     Ok((path, proof))
+}
+
+fn signed_info_sha256(verified: &Verified<'_>) -> [u8; 32] {
+    match <[u8; 32]>::try_from(verified.signed_info_digest().as_bytes()) {
+        // Of the digests taken, SHA-256 alone has that length.
+        Ok(verified_with) => verified_with,
+        Err(_) => pki::digest::sha256(verified.signed_info()),
+    }
 }
 
 fn window(policy: &Policy<'_>) -> Window {

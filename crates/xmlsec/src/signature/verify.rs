@@ -20,6 +20,7 @@ pub struct Verified<'d> {
     covered: Vec<Covered<'d>>,
     elements: Vec<Element<'d>>,
     signed_info: Vec<u8>,
+    signed_info_digest: Digest,
 }
 
 impl<'d> Verified<'d> {
@@ -42,6 +43,11 @@ impl<'d> Verified<'d> {
     /// The canonical SignedInfo that the value is over.
     pub fn signed_info(&self) -> &[u8] {
         &self.signed_info
+    }
+
+    /// Its digest, by the algorithm of the signature method: what the value was verified with.
+    pub fn signed_info_digest(&self) -> &Digest {
+        &self.signed_info_digest
     }
 }
 
@@ -109,7 +115,8 @@ pub fn verify_with<'d>(
     check_profile(signature, profile)?;
     let signed_info = signature.canonical_signed_info()?;
     let method = signature.method().known.ok_or_else(|| refused_method(signature))?;
-    key.verify(method, &signed_info, signature.value())
+    let signed_info_digest = Digest::of(method.digest(), &signed_info);
+    key.verify_digest(method, &signed_info_digest, signature.value())
         .map_err(|error| SignatureError::Value(error.code()))?;
     let covered = digest_references(document, signature, profile, resolver)?;
     let elements = covered
@@ -120,7 +127,7 @@ pub fn verify_with<'d>(
             Coverage::Token(StrTarget::Certificate(_)) => None,
         })
         .collect();
-    Ok(Verified { covered, elements, signed_info })
+    Ok(Verified { covered, elements, signed_info, signed_info_digest })
 }
 
 /// Verifies the signature within `element`, over that very element: one Reference, to `id`, with the enveloped-signature transform.
