@@ -317,7 +317,12 @@ impl<'d> Attribute<'d> {
 
     /// The value, normalised (XML 1.0 §3.3.3, as for CDATA).
     pub fn value(&self) -> Cow<'d, str> {
-        text::decoded(self.document.slice(self.data.value_start, self.data.value_end), Place::Attribute)
+        let value = self.document.slice(self.data.value_start, self.data.value_end);
+        // What is canonical as written has nothing to decode but references.
+        if self.data.verbatim && memchr::memchr(b'&', value.as_bytes()).is_none() {
+            return Cow::Borrowed(value);
+        }
+        text::decoded(value, Place::Attribute)
     }
 
     /// Where its name begins in the source.

@@ -42,16 +42,16 @@ thread_local! {
 }
 
 /// A thread keeps no more than this.
-const SPARE_BYTES_MAX: usize = 8 << 20;
+const SPARE_BYTES_MAX: usize = 16 << 20;
 
 impl Arena {
-    /// Empty, with room for a document of so many tags.
-    pub(crate) fn with_room(tags: usize) -> Self {
+    /// Empty, with room for a document of so many tags, and so many of them that begin elements.
+    pub(crate) fn with_room(tags: usize, starts: usize) -> Self {
         let mut parts = SPARE.take().unwrap_or_default();
-        // Half the tags end elements; each may have text before it.
-        parts.nodes.reserve(tags + tags / 2 + 1);
-        parts.elements.reserve(tags / 2 + 1);
-        parts.attributes.reserve(tags / 2);
+        // Half the tags have text before them, mostly; what has more grows, once.
+        parts.nodes.reserve(starts + tags / 2 + 1);
+        parts.elements.reserve(starts + 1);
+        parts.attributes.reserve(starts);
         Self(parts)
     }
 }
@@ -169,7 +169,6 @@ pub(crate) struct DeclarationData {
 pub(crate) const NO_NODE: u32 = u32::MAX;
 
 /// A few strings, each held once, known by number.
-#[derive(Default)]
 pub(crate) struct Interned {
     text: String,
     ends: Vec<u32>,
@@ -178,6 +177,15 @@ pub(crate) struct Interned {
 }
 
 impl Interned {
+    /// Empty, with room for what a SOAP message has.
+    pub(crate) fn with_room() -> Self {
+        Self {
+            text: String::with_capacity(1 << 10),
+            ends: Vec::with_capacity(16),
+            keys: Vec::with_capacity(16),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }

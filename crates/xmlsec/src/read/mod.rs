@@ -29,13 +29,20 @@ pub(crate) fn read(source: Vec<u8>, limits: &Limits) -> Result<Document, ReadErr
     Ok(Document { source, root, ..tree })
 }
 
-/// How many `<` there are.
-fn tags(bytes: &[u8], blocks: &[u8]) -> usize {
+/// How many `<` there are, and how many of them begin no end tag.
+fn tags(bytes: &[u8], blocks: &[u8]) -> (usize, usize) {
     let with_markup = |from| scan::next(blocks, from, MARKUP);
-    std::iter::successors(with_markup(0), |block| with_markup(block + 1))
-        .filter_map(|block| bytes.get(block * BLOCK_BYTES..)?.chunks(BLOCK_BYTES).next())
-        .map(|block| block.iter().map(|&byte| u8::from(byte == b'<')).sum::<u8>() as usize)
-        .sum()
+    let (mut tags, mut starts) = (0, 0);
+    for block in std::iter::successors(with_markup(0), |block| with_markup(block + 1)) {
+        let block = bytes.get(block * BLOCK_BYTES..).unwrap_or_default();
+        let next = block.get(1..).unwrap_or_default();
+        let pairs = block.iter().zip(next).take(BLOCK_BYTES);
+        let of_tags: u8 = pairs.clone().map(|(&byte, _)| u8::from(byte == b'<')).sum();
+        let of_starts: u8 = pairs.map(|(&byte, &next)| u8::from((byte == b'<') & (next != b'/'))).sum();
+        tags += usize::from(of_tags);
+        starts += usize::from(of_starts);
+    }
+    (tags, starts)
 }
 
 /// The place of the first `<`: near, mostly.
@@ -83,15 +90,15 @@ struct Open {
 
 impl<'s> Reader<'s> {
     fn new(source: &'s str, blocks: &'s [u8], limits: &'s Limits) -> Self {
-        let mut prefixes = Interned::default();
+        let mut prefixes = Interned::with_room();
         prefixes.push("");
         prefixes.push("xml");
-        let mut uris = Interned::default();
+        let mut uris = Interned::with_room();
         uris.push("");
         let xml = uris.push(namespace::XML);
-        let tags = tags(source.as_bytes(), blocks).min(limits.nodes_max);
-        let tree =
-            Document { source: String::new(), arena: Arena::with_room(tags), prefixes, uris, root: NO_NODE };
+        let (tags, starts) = tags(source.as_bytes(), blocks);
+        let arena = Arena::with_room(tags.min(limits.nodes_max), starts.min(limits.nodes_max));
+        let tree = Document { source: String::new(), arena, prefixes, uris, root: NO_NODE };
         Self {
             source,
             bytes: source.as_bytes(),
@@ -101,7 +108,7 @@ impl<'s> Reader<'s> {
             tree,
             bound: vec![0, xml],
             bound_undo: Vec::new(),
-            open: Vec::new(),
+            open: Vec::with_capacity(16),
             sorted: Vec::new(),
             plain: false,
         }

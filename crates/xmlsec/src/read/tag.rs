@@ -10,15 +10,20 @@ use crate::tree::{AsWritten, AttributeData, DeclarationData, ElementData, Intern
 
 /// A name as written: where it begins, where its local part does, where it ends.
 #[derive(Clone, Copy)]
-struct Name<'s> {
+struct Name {
     start: usize,
     local_start: usize,
     end: usize,
-    prefix: &'s str,
-    local: &'s str,
 }
 
-impl<'s> Reader<'s> {
+impl Name {
+    /// How long its prefix is; 0 if it has none.
+    fn prefix_bytes(self) -> usize {
+        (self.local_start - self.start).saturating_sub(1)
+    }
+}
+
+impl Reader<'_> {
     pub(super) fn start_tag(&mut self) -> Result<(), ReadError> {
         let start = self.at;
         if self.open.len() >= self.limits.depth_max {
@@ -34,7 +39,7 @@ impl<'s> Reader<'s> {
         let bound_undo = self.bound_undo.len();
         self.tag_inside(attributes_start, declarations_start)?;
         let closed = self.at.checked_sub(2).and_then(|at| self.bytes.get(at)) == Some(&b'/');
-        let resolved = self.resolve(name.start, name.prefix.len());
+        let resolved = self.resolve(name.start, name.prefix_bytes());
         let offset = name.start;
         let (uri, prefix) = match resolved {
             Ok((prefix, uri)) => {
@@ -130,6 +135,9 @@ impl<'s> Reader<'s> {
     /// Whether the attributes of the element being read stand in canonical order (Canonical XML 1.0 §2.2), none equal to another.
     fn in_order(&self, attributes_start: usize) -> bool {
         let attributes = self.tree.arena.attributes.get(attributes_start..).unwrap_or_default();
+        if attributes.len() < 2 {
+            return true;
+        }
         let local = |a: &AttributeData| self.bytes.get(a.local_start as usize..a.name_end as usize);
         attributes.is_sorted_by(|a, b| {
             if a.uri == b.uri {
@@ -183,12 +191,13 @@ impl<'s> Reader<'s> {
             if total >= self.limits.attributes_total_max {
                 return Err(ReadError { kind: Wrong::AttributesTotal, offset: start });
             }
-            if name.prefix == "xmlns" || (name.prefix.is_empty() && name.local == "xmlns") {
+            let first = if name.local_start == name.start { name.end } else { name.local_start - 1 };
+            if self.bytes.get(start..first) == Some(b"xmlns") {
                 declarations += 1;
                 if declarations > self.limits.namespaces_max.min(usize::from(u16::MAX)) {
                     return Err(ReadError { kind: Wrong::Namespaces, offset: start });
                 }
-                let prefix = if name.prefix.is_empty() { "" } else { name.local };
+                let prefix = self.source.get(name.local_start.max(first)..name.end).unwrap_or_default();
                 let value = self.source.get(value_start..value_end).unwrap_or_default();
                 self.declare(prefix, value, start, declarations_start)?;
                 self.plain = false;
@@ -272,21 +281,23 @@ impl<'s> Reader<'s> {
         if prefix == "xml" {
             return Ok(());
         }
-        if uri.is_empty() {
-            if !prefix.is_empty() {
-                return wrong(Wrong::PrefixUndeclared);
-            }
-        } else if !is_absolute(&uri) {
-            return wrong(Wrong::NamespaceRelative);
+        if uri.is_empty() && !prefix.is_empty() {
+            return wrong(Wrong::PrefixUndeclared);
         }
         let distinct_max = self.limits.distinct_namespaces_max.min(usize::from(u16::MAX) - 1);
-        let intern = |table: &mut Interned, new: &str| match table.find(new) {
-            Some(id) => Ok(id),
-            None if table.len() < distinct_max => Ok(table.push(new)),
-            None => Err(ReadError { kind: Wrong::DistinctNamespaces, offset }),
+        let distinct = |table: &mut Interned, new: &str| {
+            let room = table.len() < distinct_max;
+            room.then(|| table.push(new)).ok_or(ReadError { kind: Wrong::DistinctNamespaces, offset })
         };
-        let uri = intern(&mut self.tree.uris, &uri)?;
-        let prefix = intern(&mut self.tree.prefixes, prefix)?;
+        let uri = match self.tree.uris.find(&uri) {
+            Some(known) => known,
+            None if !is_absolute(&uri) => return wrong(Wrong::NamespaceRelative),
+            None => distinct(&mut self.tree.uris, &uri)?,
+        };
+        let prefix = match self.tree.prefixes.find(prefix) {
+            Some(known) => known,
+            None => distinct(&mut self.tree.prefixes, prefix)?,
+        };
         self.bound.resize(self.tree.prefixes.len(), 0);
         let own = self.tree.arena.declarations.get(declarations_start..).unwrap_or_default();
         if own.iter().any(|before| before.prefix == prefix) {
@@ -403,23 +414,19 @@ impl<'s> Reader<'s> {
 
     /// Reads a name, if it is one in ASCII.
     #[inline(always)]
-    fn ascii_name(&mut self) -> Option<Name<'s>> {
+    fn ascii_name(&mut self) -> Option<Name> {
         let start = self.at;
         let (length, colon) = chars::ascii_name(self.rest())?;
         if length > self.limits.name_bytes_max {
             return None;
         }
-        let end = start + length;
-        let local_start = colon.map_or(start, |colon| start + colon + 1);
-        let prefix = colon.map_or("", |colon| self.source.get(start..start + colon).unwrap_or_default());
-        let local = self.source.get(local_start..end).unwrap_or_default();
-        self.at = end;
-        Some(Name { start, local_start, end, prefix, local })
+        self.at += length;
+        Some(Name { start, local_start: colon.map_or(start, |colon| start + colon + 1), end: self.at })
     }
 
     /// Reads a name with letters beyond ASCII, or says what is wrong: `none` if there is none.
     #[cold]
-    fn unusual_name(&mut self, none: Wrong) -> Result<Name<'s>, ReadError> {
+    fn unusual_name(&mut self, none: Wrong) -> Result<Name, ReadError> {
         let start = self.at;
         let name = self.name()?;
         let wrong = |kind| Err(ReadError { kind, offset: start });
@@ -435,7 +442,7 @@ impl<'s> Reader<'s> {
         if !begins(local) || (two_parts && !begins(prefix)) {
             return wrong(Wrong::Name);
         }
-        Ok(Name { start, local_start: start + name.len() - local.len(), end: self.at, prefix, local })
+        Ok(Name { start, local_start: self.at - local.len(), end: self.at })
     }
 }
 
