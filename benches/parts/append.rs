@@ -1,8 +1,9 @@
 //! Appended records, 1 KB of frame each, by how many wait at once. Wall-clock time: what costs here is the disk.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use benches::{Figure, line, section};
 use disk::RealDisk;
@@ -10,11 +11,12 @@ use erds::Record;
 use erds::record::Control;
 use jiff::Timestamp;
 use journal::{Entry, Frame, Journal, Options};
+use rusqlite::Connection;
 
 pub(crate) fn run() {
     section(
         "Append: records that wait together (wall-clock time)",
-        "one write of as many bytes + one fdatasync",
+        "one write of as many bytes + one fdatasync; SQLite: one transaction, WAL, synchronous FULL",
     );
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -25,24 +27,62 @@ pub(crate) fn run() {
     };
     let (journal, _) = Journal::open(Arc::new(RealDisk), &folder.path().join("journal"), options).unwrap();
     let mut plain = std::fs::File::create(folder.path().join("plain")).unwrap();
+    let mut sqlite = sqlite(&folder.path().join("sqlite"));
     for batch in [1, 16, 256] {
         let bytes = vec![7; RECORD_BYTES * batch as usize];
-        let mut figures: Vec<Figure> = (0..ROUNDS)
-            .map(|_| {
-                let begun = Instant::now();
-                runtime.block_on(append_together(&journal, batch));
-                let ours = begun.elapsed();
-                let begun = Instant::now();
+        // In turns, so that what disturbs one disturbs the others.
+        let mut times: [Vec<Duration>; 3] = Default::default();
+        for _ in 0..ROUNDS {
+            let [ours, loops, theirs] = &mut times;
+            ours.push(timed(|| runtime.block_on(append_together(&journal, batch))));
+            loops.push(timed(|| {
                 plain.write_all(&bytes).unwrap();
                 plain.sync_data().unwrap();
-                Figure { ours, floor: begun.elapsed() }
-            })
-            .collect();
-        figures.sort_by(|one, other| one.reached().total_cmp(&other.reached()));
-        let figure = figures[ROUNDS / 2];
-        line(&format!("batch of {batch}"), figure);
-        println!("  {:<44} {:>23.0} records/s", "", f64::from(batch) / figure.ours.as_secs_f64());
+            }));
+            theirs.push(timed(|| insert_together(&mut sqlite, batch)));
+        }
+        let [ours, floor, theirs] = times.map(median);
+        line(&format!("batch of {batch}"), Figure { ours, floor });
+        let a_second = |time: Duration| f64::from(batch) / time.as_secs_f64();
+        println!(
+            "  {:<44} {:>8.0} records/s, SQLite {:.0}: {:.2} times as many",
+            "",
+            a_second(ours),
+            a_second(theirs),
+            a_second(ours) / a_second(theirs)
+        );
     }
+}
+
+fn timed(call: impl FnOnce()) -> Duration {
+    let begun = Instant::now();
+    call();
+    begun.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn sqlite(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    connection.pragma_update(None, "synchronous", "full").unwrap();
+    connection
+        .execute("create table record (position integer primary key, bytes blob not null)", ())
+        .unwrap();
+    connection
+}
+
+fn insert_together(connection: &mut Connection, batch: u32) {
+    let bytes = [7; RECORD_BYTES];
+    let transaction = connection.transaction().unwrap();
+    {
+        let mut insert = transaction.prepare_cached("insert into record (bytes) values (?1)").unwrap();
+        (0..batch).for_each(|_| assert_eq!(insert.execute((&bytes[..],)), Ok(1)));
+    }
+    transaction.commit().unwrap();
 }
 
 async fn append_together(journal: &Journal, batch: u32) {

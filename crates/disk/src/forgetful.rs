@@ -21,7 +21,7 @@ pub enum Fault {
 /// One operation that changes something, for asserting their order.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Operation {
-    /// `create`, `write`, `truncate`, `sync_data`, `remove`, `rename`, `sync_dir`, or a test's own mark.
+    /// `create`, `write`, `truncate`, `allocate`, `sync_data`, `remove`, `rename`, `sync_dir`, or a test's own mark.
     pub kind: &'static str,
     /// The file or folder; what a mark says.
     pub path: PathBuf,
@@ -331,6 +331,17 @@ impl DiskFile for ForgetfulFile {
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.change("truncate", Change::Truncate(length))
+    }
+
+    fn allocate(&mut self, length: u64) -> io::Result<()> {
+        let more = length.saturating_sub(self.length()?);
+        if more == 0 {
+            return Ok(());
+        }
+        if more > self.disk.free_bytes(&self.path)? {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.change("allocate", Change::Truncate(length))
     }
 
     fn sync_data(&mut self) -> io::Result<()> {

@@ -94,6 +94,11 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// The system's.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
+    /// Lengthens it with zeros that have their place on the disk, so that writing over them changes no length; no shorter than it is.
+    ///
+    /// # Errors
+    /// The system's: no room, or a file system that cannot. Its contents are what they were, whatever its length.
+    fn allocate(&mut self, length: u64) -> io::Result<()>;
     /// Makes its data durable.
     ///
     /// # Errors

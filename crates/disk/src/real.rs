@@ -100,6 +100,10 @@ impl DiskFile for RealFile {
         self.0.set_len(length)
     }
 
+    fn allocate(&mut self, length: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, length)?)
+    }
+
     fn sync_data(&mut self) -> io::Result<()> {
         self.0.sync_data()
     }

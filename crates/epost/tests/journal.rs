@@ -66,7 +66,7 @@ fn a_whole_journal_verifies_with_its_senders_signatures() {
 #[test]
 fn a_changed_byte_is_found_and_its_record_named() {
     let house = HOUSE.copy();
-    let (segment, groups) = house.segment(0);
+    let (segment, groups, _) = house.segment(0);
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes[groups[1] + 100] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
@@ -76,10 +76,9 @@ fn a_changed_byte_is_found_and_its_record_named() {
 #[test]
 fn a_cut_tail_is_found() {
     let house = HOUSE.copy();
-    let (segment, groups) = house.segment(2);
+    let (segment, groups, end) = house.segment(2);
     let last = *groups.last().unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(&segment).unwrap();
-    file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(end as u64 - 1).unwrap();
     house.check_refused(2, last, house.records() - 1, "the file ends inside a frame");
 }
 
@@ -87,7 +86,7 @@ fn a_cut_tail_is_found() {
 #[test]
 fn records_cut_off_the_end_are_found_by_the_checkpoint() {
     let house = HOUSE.copy();
-    let (segment, groups) = house.segment(2);
+    let (segment, groups, _) = house.segment(2);
     let last = *groups.last().unwrap() as u64;
     std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(last).unwrap();
     let output = journal(&house, &["verify", "--json"]);
@@ -116,7 +115,7 @@ fn records_cut_off_the_end_are_found_by_the_checkpoint() {
 #[test]
 fn swapped_records_are_found() {
     let house = HOUSE.copy();
-    let (segment, groups) = house.segment(0);
+    let (segment, groups, _) = house.segment(0);
     let bytes = std::fs::read(&segment).unwrap();
     let (head, one, two, rest) = (
         &bytes[..groups[1]],
@@ -132,7 +131,7 @@ fn swapped_records_are_found() {
 fn a_missing_segment_is_found() {
     for missing in 0..2 {
         let house = HOUSE.copy();
-        let (segment, _) = house.segment(missing);
+        let (segment, ..) = house.segment(missing);
         let [first, next] = [missing, missing + 1].map(|number| house.first_of(number));
         std::fs::remove_file(segment).unwrap();
         house.check_refused(
@@ -150,7 +149,7 @@ fn a_record_written_anew_is_not_the_published_one_and_does_not_have_the_senders_
     let house = HOUSE.copy();
     let shown = json_lines(&journal(&house, &["show", "--json"]));
     let received = shown.iter().position(|line| line["record"]["kind"] == "received").unwrap();
-    let (segment, groups) = house.segment(0);
+    let (segment, groups, _) = house.segment(0);
     let mut bytes = std::fs::read(&segment).unwrap();
     let leaf = groups[received];
     let length = u32::from_le_bytes(bytes[leaf + 1..leaf + 5].try_into().unwrap()) as usize;
@@ -226,7 +225,7 @@ fn a_log_that_goes_on_otherwise_than_it_was_signed_is_found() {
     for later in [2, 1] {
         std::fs::remove_file(house.segment(later).0).unwrap();
     }
-    let (segment, groups) = house.segment(0);
+    let (segment, groups, _) = house.segment(0);
     let cut = *groups.last().unwrap() as u64;
     std::fs::OpenOptions::new().write(true).open(segment).unwrap().set_len(cut).unwrap();
     for derived in ["data/tlog", "data/index.sqlite"] {
@@ -314,21 +313,21 @@ impl House {
         paths
     }
 
-    /// A segment's file, and where its records begin.
-    fn segment(&self, number: usize) -> (PathBuf, Vec<usize>) {
+    /// A segment's file, where its records begin, and where the last one ends.
+    fn segment(&self, number: usize) -> (PathBuf, Vec<usize>, usize) {
         let path = self.segments().swap_remove(number);
         let bytes = std::fs::read(&path).unwrap();
         let number_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
         // magic, version, first position, the origin with its length, checksum
         let mut at = 8 + 4 + 8 + 2 + usize::from(u16::from_le_bytes([bytes[20], bytes[21]])) + 4;
         let mut groups = Vec::new();
-        while at < bytes.len() {
+        while bytes.get(at).is_some_and(|kind| *kind != 0) {
             if bytes[at] == b'L' {
                 groups.push(at);
             }
             at += 9 + number_at(at + 1);
         }
-        (path, groups)
+        (path, groups, at)
     }
 
     fn first_of(&self, number: usize) -> u64 {

@@ -127,6 +127,8 @@ impl ReadError {
 pub(crate) struct Tail {
     pub(crate) file: Box<dyn DiskFile>,
     pub(crate) offset: u64,
+    /// Where the zeros after it end, which have their place on the disk.
+    pub(crate) room_end: u64,
 }
 
 /// The durable part of the journal, shared by the writer and all readers.
@@ -201,7 +203,9 @@ impl Log {
                 if let Some(forked) = forked(&state) {
                     return Err(forked);
                 }
-                torn_bytes = file.length().map_err(on(path))? - end;
+                let torn_end =
+                    if end == 0 { file.length() } else { segment::written_end(file.as_ref(), end) };
+                torn_bytes = torn_end.map_err(on(path))? - end;
                 if end == 0 {
                     let header = segment::encode_header(position, &options.origin);
                     file.truncate(0).map_err(on(path))?;
@@ -215,7 +219,8 @@ impl Log {
                 // Whatever the crash left unsynced but readable is made durable before anybody is told of it.
                 file.sync_data().map_err(on(path))?;
                 disk.sync_dir(dir).map_err(on(dir))?;
-                tail = Some(Tail { file, offset: end });
+                let room_end = file.length().map_err(on(path))?;
+                tail = Some(Tail { file, offset: end, room_end });
             }
             state.segments.push(Arc::from(disk.open(path, OpenMode::Read).map_err(on(path))?));
         }
@@ -245,7 +250,8 @@ impl Log {
         self.disk.sync_dir(&self.dir)?;
         let reader = Arc::from(self.disk.open(&path, OpenMode::Read)?);
         self.state.write().unwrap_or_else(PoisonError::into_inner).segments.push(reader);
-        Ok(Tail { file, offset: header.len() as u64 })
+        let offset = header.len() as u64;
+        Ok(Tail { file, offset, room_end: offset })
     }
 
     /// Removes a segment that could not be begun.

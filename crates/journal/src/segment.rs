@@ -1,7 +1,7 @@
 //! The segments' bytes.
 //!
 //! ```text
-//! segment  = "EPOSTJ01" version:u32 first_position:u64 origin_length:u16 origin crc32c:u32  group*
+//! segment  = "EPOSTJ01" version:u32 first_position:u64 origin_length:u16 origin crc32c:u32  group* zero*
 //! group    = leaf erasable*                               written together, read together or not at all
 //! leaf     = 'L' length:u32 crc32c:u32 batch:u64 salt:32 record
 //! erasable = 'E' length:u32 crc32c:u32 ciphertext
@@ -11,7 +11,7 @@
 //! Numbers are little-endian. The entry is SHA-256(salt ‖ record): it covers the record's own position, so that a copy of it is
 //! no record anywhere else, and the digests of the erasable frames, not their bytes, so that these can be erased while the chain
 //! still verifies. `batch` is the position of the first record written by the same write: it tells a torn tail (nothing of a
-//! later batch follows) from damage.
+//! later batch follows) from damage. The zeros are room for records to come: a sync that changes no length is cheaper.
 
 use std::io;
 
@@ -246,10 +246,10 @@ pub(crate) fn read_body(salted: &[u8]) -> Result<Body, String> {
 
 /// Reads the group at `offset`, which must be that of record `position`.
 pub(crate) fn read_group(file: &dyn DiskFile, offset: u64, position: Position) -> Result<Group, GroupError> {
-    if file.length()? == offset {
-        return Err(GroupError::End);
-    }
-    let leaf = read_leaf(file, offset, position)?;
+    let leaf = match read_leaf(file, offset, position) {
+        Err(GroupError::Broken(_)) if written_end(file, offset)? == offset => return Err(GroupError::End),
+        leaf => leaf?,
+    };
     let body = read_body(leaf.salted()).map_err(GroupError::Wrong)?;
     let mut end = leaf.end;
     let mut frames = Vec::with_capacity(body.frames.len());
@@ -292,6 +292,23 @@ pub(crate) fn batch_fits(
         false => {
             Err(format!("record {position} says that the write of record {batch} made it, which did not"))
         }
+    }
+}
+
+/// Where the last byte before the zeros at the file's end stands; `from` where there are only zeros from there on.
+pub(crate) fn written_end(file: &dyn DiskFile, from: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; 64 * 1024];
+    let (mut offset, mut end) = (from, from);
+    loop {
+        let count = file.read_at(offset, &mut buffer)?;
+        if count == 0 {
+            return Ok(end);
+        }
+        let last = buffer.get(..count).and_then(|bytes| bytes.iter().rposition(|byte| *byte != 0));
+        if let Some(last) = last {
+            end = offset + last as u64 + 1;
+        }
+        offset += count as u64;
     }
 }
 

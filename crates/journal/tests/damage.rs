@@ -74,18 +74,26 @@ fn one_process_at_a_time_and_free_again_after_the_last_drop() {
 
 #[test]
 fn each_failing_operation_loses_nothing_answered() {
+    for segment_bytes_max in [SMALL, ROOMY] {
+        fail_each_operation(segment_bytes_max);
+    }
+}
+
+fn fail_each_operation(segment_bytes_max: u64) {
     let clean = ForgetfulDisk::new();
-    load(&clean);
+    load(&clean, segment_bytes_max);
+    let allocates = clean.log().iter().any(|operation| operation.kind == "allocate");
+    assert_eq!(allocates, segment_bytes_max == ROOMY);
     for operation in 1..=clean.operations() {
         for fault in
             [disk::Fault::PowerCut, disk::Fault::NotPersisted, disk::Fault::PersistedButReportedFailed]
         {
             let disk = ForgetfulDisk::new();
             disk.fail_at(operation, fault);
-            let answered = load(&disk);
+            let answered = load(&disk, segment_bytes_max);
             for seed in 0..4 {
                 let found = disk.after_power_cut(seed);
-                let (journal, _) = open_small(&found).unwrap();
+                let (journal, _) = open_with(&found, segment_bytes_max).unwrap();
                 for (position, number) in &answered {
                     let stored = journal.read(*position).unwrap();
                     assert_eq!(
@@ -116,6 +124,40 @@ fn a_full_disk_refuses_and_goes_on_once_there_is_room() {
     assert_eq!(verify(&disk, Path::new(DIR), ORIGIN, &mut |_| Ok(())).unwrap().records, 2);
 }
 
+#[test]
+fn room_is_taken_ahead_is_no_damage_and_may_be_missing() {
+    let disk = ForgetfulDisk::new();
+    let (journal, _) = open_with(&disk, ROOMY).unwrap();
+    for number in 0..3 {
+        journal.append_blocking(entry(number)).unwrap();
+    }
+    drop(journal);
+    let taken = disk.log().iter().filter(|operation| operation.kind == "allocate").count();
+    let length = file(&disk).length().unwrap();
+    assert_eq!(taken, 1, "for many records at once");
+    assert!(length > ROOMY / 16 && length < ROOMY / 8, "{length}");
+
+    let (journal, report) = open_with(&disk, ROOMY).unwrap();
+    assert_eq!((report.records, report.torn_bytes), (3, 0));
+    journal.append_blocking(entry(3)).unwrap();
+    drop(journal);
+    assert_eq!(file(&disk).length().unwrap(), length, "written into the room");
+    assert_eq!(verify(&disk, Path::new(DIR), ORIGIN, &mut |_| Ok(())).unwrap().records, 4);
+
+    disk.flip(Path::new(SEGMENT), length as usize - 1);
+    assert!(verify(&disk, Path::new(DIR), ORIGIN, &mut |_| Ok(())).is_err(), "a byte in the room");
+    let (journal, report) = open_with(&disk, ROOMY).unwrap();
+    assert_eq!(report.records, 4);
+    assert!(report.torn_bytes > 0);
+
+    disk.set_capacity_bytes(file(&disk).length().unwrap() + 2000);
+    journal.append_blocking(entry(4)).unwrap();
+    assert!(file(&disk).length().unwrap() < ROOMY / 16, "no room for more than the record");
+    let refused = (5..50).find_map(|number| journal.append_blocking(entry(number)).err());
+    assert_eq!(refused.unwrap().code(), "journal.full");
+    assert_eq!(journal.read(4).unwrap().record, entry(4).record, "reads go on");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_at_once_each_have_their_place() {
     let disk = Arc::new(ForgetfulDisk::new());
@@ -141,8 +183,8 @@ async fn ten_thousand_at_once_each_have_their_place() {
 }
 
 /// Appends until the disk fails; what was answered.
-fn load(disk: &ForgetfulDisk) -> Vec<(u64, u32)> {
-    let Ok((journal, _)) = open_small(disk) else { return Vec::new() };
+fn load(disk: &ForgetfulDisk, segment_bytes_max: u64) -> Vec<(u64, u32)> {
+    let Ok((journal, _)) = open_with(disk, segment_bytes_max) else { return Vec::new() };
     let mut answered = Vec::new();
     for number in 0..12 {
         if let Ok(Appended::Recorded(recorded)) = journal.append_blocking(entry(number)) {
@@ -169,9 +211,16 @@ fn open(disk: &ForgetfulDisk, origin: &str) -> Result<(Journal, journal::OpenRep
     Journal::open(Arc::new(disk.clone()), Path::new(DIR), options(origin, 1 << 20))
 }
 
-fn open_small(disk: &ForgetfulDisk) -> Result<(Journal, journal::OpenReport), OpenError> {
-    Journal::open(Arc::new(disk.clone()), Path::new(DIR), options(ORIGIN, 1200))
+fn open_with(
+    disk: &ForgetfulDisk,
+    segment_bytes_max: u64,
+) -> Result<(Journal, journal::OpenReport), OpenError> {
+    Journal::open(Arc::new(disk.clone()), Path::new(DIR), options(ORIGIN, segment_bytes_max))
 }
+
+/// Segments of a few records; segments that take room for their records before.
+const SMALL: u64 = 1200;
+const ROOMY: u64 = 2 << 20;
 
 fn options(origin: &str, segment_bytes_max: u64) -> Options {
     Options { origin: origin.to_owned(), segment_bytes_max, on_fatal: Arc::new(|_| {}) }

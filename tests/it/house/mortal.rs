@@ -98,6 +98,11 @@ impl DiskFile for MortalFile {
         self.file.truncate(length)
     }
 
+    fn allocate(&mut self, length: u64) -> io::Result<()> {
+        self.process.alive()?;
+        self.file.allocate(length)
+    }
+
     fn sync_data(&mut self) -> io::Result<()> {
         self.process.alive()?;
         self.file.sync_data()
