@@ -152,6 +152,9 @@ pub struct Senders {
     pub certificates: Vec<PathBuf>,
     /// CRL files (DER or PEM), or folders of them, of every CA in those paths.
     pub crls: Vec<PathBuf>,
+    /// OCSP responders of CAs in those paths.
+    #[serde(default)]
+    pub ocsp: Vec<Ocsp>,
     /// Certificate policies, dotted, one of which every sender's path must be under. Empty: any or none.
     #[serde(default)]
     pub certificate_policies: Vec<String>,
@@ -166,6 +169,28 @@ pub struct Senders {
     pub clock_skew_seconds_max: u64,
 }
 
+/// One OCSP responder (RFC 6960 over HTTP POST).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ocsp {
+    /// PEM: the authority that it answers for.
+    pub issuer: PathBuf,
+    /// Where questions are posted.
+    pub url: String,
+    /// Age of an answer at which it is asked again.
+    #[serde(default = "default_ocsp_refresh")]
+    pub refresh_seconds: u64,
+    /// Seconds to wait for an answer.
+    #[serde(default = "default_ocsp_timeout")]
+    pub timeout_seconds: u64,
+}
+
+fn default_ocsp_refresh() -> u64 {
+    600
+}
+fn default_ocsp_timeout() -> u64 {
+    5
+}
 fn default_crl_reload() -> u64 {
     60
 }

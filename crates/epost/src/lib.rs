@@ -12,6 +12,7 @@ pub mod courier;
 pub mod dev;
 pub mod door;
 pub mod metrics;
+pub mod ocsp;
 pub mod run;
 pub mod service;
 pub mod signing;

@@ -122,7 +122,9 @@ pub fn prepare(
     if let Some(bad) = config.senders.certificate_policies.iter().find(|dotted| encode_oid(dotted).is_err()) {
         return Err(value("senders.certificate_policies", bad, "dotted identifiers, as 1.2.3.4"));
     }
-    let senders = SenderTrust::read(config)?;
+    let http = transport::client(&[], None, Duration::from_secs(5))
+        .map_err(|error| value("tsa", error, "a TLS setup"))?;
+    let senders = SenderTrust::read(config, http.clone())?;
     let issuers = Default::default();
     let policy_text = String::from_utf8_lossy(&trust::read(&config.uam.policy)?).into_owned();
     let policy = uam::PolicyFile::parse_with_issuers(&policy_text, &issuers)
@@ -134,8 +136,6 @@ pub fn prepare(
         door::tls::server_config(&certificate_pem, &key_pem, senders.anchors.clone(), &senders.authorities)?;
     let answer_signer = FileSigner::from_pem(&key_pem, &certificate_pem)
         .map_err(|error| value("listen.key", error, "the key of listen.certificate"))?;
-    let http = transport::client(&[], None, Duration::from_secs(5))
-        .map_err(|error| value("tsa", error, "a TLS setup"))?;
     let tsas = Arc::new(TsaClient::read(config, http, Timestamp::now)?);
     let ebox = ebox(config)?;
     let channels: Vec<Arc<dyn Channel>> = vec![Arc::new(ebox.citizen()), Arc::new(ebox.enterprise())];
@@ -269,6 +269,7 @@ async fn reload(
             _ = stop.changed() => return,
             () = tokio::time::sleep(every) => {}
         }
+        service.senders().refresh().await;
         let seal = tokio::task::block_in_place(|| judge_seal(&config, service.signer()));
         if let Err(error) = &seal {
             tracing::error!(event = "alarm.seal-not-in-force", %error);

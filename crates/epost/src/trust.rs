@@ -18,6 +18,7 @@ use soap::wss::saml::TokenService;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Saml, Tsa};
+use crate::ocsp::OcspClient;
 use crate::transport::chain;
 
 /// Why files of certificates or CRLs cannot be used; the operator's to mend.
@@ -133,6 +134,7 @@ pub struct SenderTrust {
     pub token_services: Vec<TokenService>,
     crls: ArcSwap<CrlSet>,
     crl_paths: Vec<PathBuf>,
+    ocsp: OcspClient,
 }
 
 impl SenderTrust {
@@ -140,7 +142,7 @@ impl SenderTrust {
     ///
     /// # Errors
     /// As [`read_certificates`] and [`read_crls`].
-    pub fn read(config: &Config) -> Result<Self, TrustError> {
+    pub fn read(config: &Config, http: reqwest::Client) -> Result<Self, TrustError> {
         let anchors = read_certificates(&config.senders.anchors)?;
         let intermediates = read_certificates(&config.senders.intermediates)?;
         Ok(Self {
@@ -156,6 +158,7 @@ impl SenderTrust {
                 read_responses(&config.senders.crls)?,
             )),
             crl_paths: config.senders.crls.clone(),
+            ocsp: OcspClient::read(&config.senders.ocsp, http, Timestamp::now)?,
         })
     }
 
@@ -179,8 +182,36 @@ impl SenderTrust {
     /// # Errors
     /// As [`read_crls`] and [`read_responses`].
     pub fn reload(&self) -> Result<(), TrustError> {
-        put_if_new(&self.crls, read_crls(&self.crl_paths)?, read_responses(&self.crl_paths)?);
+        let mut responses = read_responses(&self.crl_paths)?;
+        responses.extend(self.ocsp.responses());
+        put_if_new(&self.crls, read_crls(&self.crl_paths)?, responses);
         Ok(())
+    }
+}
+
+impl SenderTrust {
+    /// Sees to it that a certificate that was not seen yet is asked about, if a responder answers for its authority.
+    pub async fn meet(&self, certificate: &Certificate) {
+        if self.ocsp.meet(certificate).await {
+            self.reload_or_alarm();
+        }
+    }
+
+    /// Asks again about every certificate whose answer has its age, and about those that are registered.
+    pub async fn refresh(&self) {
+        let mut new = self.ocsp.refresh().await;
+        for certificate in &self.registered {
+            new |= self.ocsp.meet(certificate).await;
+        }
+        if new {
+            self.reload_or_alarm();
+        }
+    }
+
+    fn reload_or_alarm(&self) {
+        if let Err(error) = tokio::task::block_in_place(|| self.reload()) {
+            tracing::error!(event = "alarm.crls-unreadable", %error);
+        }
     }
 }
 

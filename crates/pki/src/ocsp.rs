@@ -103,6 +103,12 @@ pub enum OcspError {
     /// The answer to another question.
     #[error("the nonce is not the one sent")]
     Nonce,
+    /// Of another certificate, or signed by nobody who may answer for its authority.
+    #[error("not an answer of the certificate's authority about it")]
+    NotOfAuthority,
+    /// Made in the future, past its end, or without one.
+    #[error("an answer that is not current")]
+    NotCurrent,
     /// The crypto library failed.
     #[error("the crypto library failed")]
     Library,
@@ -117,6 +123,8 @@ impl OcspError {
             Self::Extension => "ocsp.extension",
             Self::Size => "ocsp.size",
             Self::Nonce => "ocsp.nonce",
+            Self::NotOfAuthority => "ocsp.not-of-authority",
+            Self::NotCurrent => "ocsp.not-current",
             Self::Library => "ocsp.library",
         }
     }
@@ -192,13 +200,29 @@ impl OcspResponse {
 
     /// Checks that it answers the question with this nonce. A response without one was made ahead, for everybody: it is as good
     /// as it is fresh (RFC 5019 §4), and that is judged in any case.
-    ///
-    /// # Errors
-    /// `Nonce`: another one.
-    pub fn check_nonce(&self, sent: &[u8; 32]) -> Result<(), OcspError> {
+    fn check_nonce(&self, sent: &[u8; 32]) -> Result<(), OcspError> {
         match &self.0.nonce {
             Some(nonce) if nonce != sent => Err(OcspError::Nonce),
             _ => Ok(()),
+        }
+    }
+
+    /// Checks that it is the answer to this question, of that authority, and current at `at`; what it says is not looked at.
+    ///
+    /// # Errors
+    /// `Nonce`, `NotOfAuthority`, `NotCurrent`: the responder's fault, or of who is in between.
+    pub fn check(
+        &self,
+        certificate: &Certificate,
+        issuer: &Certificate,
+        nonce: &[u8; 32],
+        at: Timestamp,
+    ) -> Result<(), OcspError> {
+        self.check_nonce(nonce)?;
+        match judge(std::slice::from_ref(self), certificate, issuer, at) {
+            OcspAnswer::Missing => Err(OcspError::NotOfAuthority),
+            OcspAnswer::Stale => Err(OcspError::NotCurrent),
+            OcspAnswer::Good | OcspAnswer::Revoked(_) | OcspAnswer::Unknown => Ok(()),
         }
     }
 

@@ -34,7 +34,7 @@ impl Door {
         let house = House::open(plan).await.unwrap();
         let mut listen = config().listen.clone();
         change(&mut listen);
-        let trust = SenderTrust::read(config()).unwrap();
+        let trust = SenderTrust::read(config(), crate::house::no_responder()).unwrap();
         let pem = |name| std::fs::read(certs_test(name)).unwrap();
         let tls = epost::door::tls::server_config(
             &pem("server.crt"),

@@ -95,7 +95,7 @@ impl House {
         let crls = super::reply::committed_crls();
         let channel = |name| Arc::new(Counting { name, boxes: plan.boxes.clone() }) as Arc<dyn Channel>;
         let counting = || vec![channel(ChannelName::EboxCitizen), channel(ChannelName::EboxEnterprise)];
-        let mut senders = SenderTrust::read(config).unwrap();
+        let mut senders = SenderTrust::read(config, crate::house::no_responder()).unwrap();
         senders.registered = plan.registered;
         senders.token_services = plan.token_services;
         let outside = Outside {

@@ -63,3 +63,8 @@ pub fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> im
         panic!("nothing came within a minute: {caller}");
     }
 }
+
+/// A client for responders that no configuration here names.
+pub(crate) fn no_responder() -> reqwest::Client {
+    epost::transport::client(&[], None, std::time::Duration::from_secs(1)).unwrap()
+}

@@ -5,6 +5,7 @@
 mod authority;
 mod der;
 pub mod ebox;
+pub mod ocsp;
 pub mod pki;
 pub mod sample;
 pub mod sandbox;

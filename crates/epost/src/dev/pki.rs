@@ -189,6 +189,14 @@ impl Pki {
         self.directory.join(format!("{name}.p12"))
     }
 
+    /// An authority with its key.
+    ///
+    /// # Errors
+    /// `File`, `OpenSsl`: no such authority in the folder.
+    pub fn authority(&self, name: &str) -> Result<Identity, PkiError> {
+        read_identity(&self.directory, name)
+    }
+
     /// The folder of the CRLs (DER, `.crl`).
     pub fn crls(&self) -> PathBuf {
         self.directory.join("crls")

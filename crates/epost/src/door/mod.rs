@@ -110,6 +110,7 @@ async fn connection(
     let Some(certificate) = leaf.and_then(|der| Certificate::from_der(der).ok()) else {
         return tracing::info!(event = "door.no-certificate", %address);
     };
+    service.senders().meet(&certificate).await;
     let peer = Peer { address, certificate };
     let header_deadline = Duration::from_secs(listen.header_seconds_max);
     let limits = (listen.headers_max, listen.head_bytes_max);

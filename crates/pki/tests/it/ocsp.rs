@@ -306,7 +306,9 @@ fn the_question_is_one_that_openssl_reads_and_the_nonce_binds_the_answer() {
     }
     let answer = |nonce: Option<&[u8]>| {
         let said = Said { nonce: nonce.map(<[u8]>::to_vec), ..Said::new(good()) };
-        OcspResponse::from_der(&world.own(said)).unwrap().check_nonce(&[7; 32]).map_err(|error| error.code())
+        let response = OcspResponse::from_der(&world.own(said)).unwrap();
+        let (leaf, ca) = (world.leaf.certificate(), world.ca.certificate());
+        response.check(&leaf, &ca, &[7; 32], at(NOW)).map_err(|error| error.code())
     };
     assert_eq!(answer(Some(&nonce)), Ok(()));
     assert_eq!(answer(Some(&[8; 32])), Err("ocsp.nonce"));
