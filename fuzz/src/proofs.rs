@@ -14,7 +14,7 @@ use pki::path::{Purpose, Revocation, TrustAnchors};
 use pki::tsp::{self, TimeStampToken, TokenChecks};
 
 use crate::Codes;
-use crate::files::{anchors, known, read};
+use crate::files::{anchors, certificate, known, read};
 use crate::xml::split_line;
 
 /// When the proof was stamped, seconds since 1970.
@@ -39,6 +39,7 @@ struct Proof {
     tsa_anchors: TrustAnchors,
     /// The seal's certificate, of the second list's authority.
     seal: Certificate,
+    seal_ca: Certificate,
     /// What the authority stated, certificates and lists that were issued: nothing else may pass.
     stated: HashSet<String>,
 }
@@ -58,7 +59,8 @@ static PROOF: LazyLock<Proof> = LazyLock::new(|| {
         revoking_later: lists("later"),
         seal_anchors: anchors("proof/seal-root.der", &["proof/seal-ca.der"]),
         tsa_anchors: anchors("proof/tsa-root.der", &[]),
-        seal: crate::files::certificate("proof/seal.der"),
+        seal: certificate("proof/seal.der"),
+        seal_ca: certificate("proof/seal-ca.der"),
         stated: known("proof/stated.txt"),
     }
 });
@@ -203,7 +205,7 @@ fn answer(proof: &Proof, setting: &Setting<'_>, bytes: &[u8]) -> Codes {
         Ok(response) => response,
         Err(error) => return vec![error.code()],
     };
-    if let Err(error) = response.check_nonce(&OCSP_NONCE) {
+    if let Err(error) = response.check(&proof.seal, &proof.seal_ca, &OCSP_NONCE, setting.at) {
         return vec![error.code()];
     }
     let known = proof.stated.contains(&crate::files::sha256_hex(response.der()));
