@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::chars::is_space;
 use crate::text::{self, Place};
-use crate::tree::{AsWritten, AttributeData, ElementData, Kind, NO_NODE, NodeData};
+use crate::tree::{AttributeData, ElementData, Kind, NO_NODE, NodeData, Plain};
 use crate::{Document, namespace};
 
 /// The number of a node in its document, in document order.
@@ -69,7 +69,7 @@ impl<'d> Element<'d> {
             declarations_count: 0,
             prefix: 0,
             uri: 0,
-            as_written: AsWritten { tag: false, whole: false, prefixes: 0 },
+            plain: Plain { tag: false, content: false, prefixes: 0 },
         };
         self.document.element_data(self.node).copied().unwrap_or(NONE)
     }

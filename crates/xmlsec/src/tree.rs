@@ -31,6 +31,8 @@ pub(crate) struct Parts {
     pub(crate) elements: Vec<ElementData>,
     pub(crate) attributes: Vec<AttributeData>,
     pub(crate) declarations: Vec<DeclarationData>,
+    /// In the order of their places.
+    pub(crate) edits: Vec<Edit>,
 }
 
 /// The parts of one document. Their memory is that of a document before, on this thread: asking the system for it anew, page by page,
@@ -49,9 +51,9 @@ impl Arena {
     pub(crate) fn with_room(tags: usize, starts: usize) -> Self {
         let mut parts = SPARE.take().unwrap_or_default();
         // Half the tags have text before them, mostly; what has more grows, once.
-        parts.nodes.reserve(starts + tags / 2 + 1);
-        parts.elements.reserve(starts + 1);
-        parts.attributes.reserve(starts);
+        parts.nodes.reserve_exact(starts + tags / 2 + 1);
+        parts.elements.reserve_exact(starts + 1);
+        parts.attributes.reserve_exact(starts);
         Self(parts)
     }
 }
@@ -64,6 +66,7 @@ impl Drop for Arena {
             parts.elements.clear();
             parts.attributes.clear();
             parts.declarations.clear();
+            parts.edits.clear();
             // A thread that ends has no spare any more.
             let _ = SPARE.try_with(|spare| spare.set(Some(parts)));
         }
@@ -76,6 +79,7 @@ impl Parts {
             + self.elements.capacity() * size_of::<ElementData>()
             + self.attributes.capacity() * size_of::<AttributeData>()
             + self.declarations.capacity() * size_of::<DeclarationData>()
+            + self.edits.capacity() * size_of::<Edit>()
     }
 }
 
@@ -125,25 +129,48 @@ pub(crate) struct ElementData {
     pub(crate) declarations_count: u16,
     pub(crate) prefix: u16,
     pub(crate) uri: u16,
-    pub(crate) as_written: AsWritten,
+    pub(crate) plain: Plain,
 }
 
-/// How far an element is its own canonical form, whichever that is, namespace declarations aside: seen once, while reading.
+/// Of an element: what of it is canonical as written, whichever the canonical form, but for the document's [`Edit`]s and for the
+/// namespaces that come to be rendered. Seen once, while reading.
 #[derive(Clone, Copy)]
-pub(crate) struct AsWritten {
-    /// The start tag: it declares nothing, its attributes stand in order, verbatim, spaced and quoted as the canonical form has them.
+pub(crate) struct Plain {
+    /// The start tag: it declares nothing, its attributes stand in order.
     pub(crate) tag: bool,
-    /// The whole element: each start tag in it is so, each end tag is there and plain, text is verbatim, and there is nothing else.
-    pub(crate) whole: bool,
-    /// If `whole`: the prefixes that its names have, each a bit.
+    /// What stands between the tags: elements that are plain, tag and content, and text.
+    pub(crate) content: bool,
+    /// If `content`: the prefixes that the names in it have, its own too, each a bit.
     pub(crate) prefixes: u32,
 }
 
-impl AsWritten {
+impl Plain {
     /// The bit of a prefix; none for one beyond those that there are bits for.
     pub(crate) fn bit(prefix: u16) -> Option<u32> {
         1u32.checked_shl(u32::from(prefix))
     }
+}
+
+/// A place where the canonical form of what is plain differs from what is written.
+#[derive(Clone, Copy)]
+pub(crate) struct Edit {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) canonical: Canonical,
+}
+
+/// What the canonical form has in a place.
+#[derive(Clone, Copy)]
+pub(crate) enum Canonical {
+    Nothing,
+    Space,
+    Quote,
+    /// Instead of `/>`: `>` and the end tag of the name that stands from here to there.
+    EndTag(u32, u32),
+    /// The text that is written, decoded, with the escapes that are canonical.
+    Content,
+    /// The same of an attribute's value.
+    Value,
 }
 
 #[derive(Clone, Copy)]

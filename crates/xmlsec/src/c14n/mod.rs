@@ -2,6 +2,7 @@
 //!
 //! Sources: W3C `xml-c14n` (2001), `xml-c14n11` (2008), `xml-exc-c14n` (2002).
 
+mod attribute;
 mod base;
 mod sink;
 mod walk;

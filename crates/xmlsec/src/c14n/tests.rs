@@ -201,6 +201,33 @@ fn one_step_from_canonical_is_not_taken_for_canonical() {
     }
 }
 
+/// What is plain is copied with its edits; those of what is not, or lies outside, are passed over.
+#[test]
+fn every_edit_is_made_in_its_place() {
+    let source = "<r q='0' ><a  xmlns:p='urn:p' ><b y='2' x='1'><c\n x='1'\ty=\"&#65;\" /><d >a\r\nb</d\n></b ><e/>&#x3c;<f z = '1'\
+                  ><g/></f></a ><h i='1' /></r >";
+    let a =
+        "<a><b x=\"1\" y=\"2\"><c x=\"1\" y=\"A\"></c><d>a\nb</d></b><e></e>&lt;<f z=\"1\"><g></g></f></a>";
+    let inclusive = a.replacen("<a>", "<a xmlns:p=\"urn:p\">", 1);
+    let h = "<h i=\"1\"></h>";
+    check(source, &[], &Method::exclusive(), &format!("<r q=\"0\">{a}{h}</r>"));
+    check(source, &[], &Method::inclusive(), &format!("<r q=\"0\">{inclusive}{h}</r>"));
+    check(source, &["a"], &Method::exclusive(), a);
+    check(
+        source,
+        &["a", "b"],
+        &Method::exclusive(),
+        "<b x=\"1\" y=\"2\"><c x=\"1\" y=\"A\"></c><d>a\nb</d></b>",
+    );
+    check(source, &["h"], &Method::exclusive(), h);
+    let document = parse(source);
+    let mut canonical = Vec::new();
+    let excluded = document.root().child("", "a").unwrap().child("", "f").unwrap();
+    canonicalize_without(document.root(), excluded, &Method::exclusive(), &mut canonical).unwrap();
+    let without = a.replace("<f z=\"1\"><g></g></f>", "");
+    assert_eq!(String::from_utf8(canonical).unwrap(), format!("<r q=\"0\">{without}{h}</r>"));
+}
+
 /// There are bits for the first prefixes alone; the others are looked at one by one.
 #[test]
 fn prefixes_beyond_the_bits_are_declared_where_they_are_used() {

@@ -3,11 +3,12 @@
 //! Prefixes and namespace names are numbers here: "what is in scope" and "what the output already says" are two
 //! arrays by prefix, each with a list of what to undo when an element ends. Depth costs a frame, never a call.
 
+use super::attribute::{self, local_name};
 use super::sink::{Blocks, Sink, attribute_escape, text_escape};
 use super::{Algorithm, Method, base};
 use crate::text::{self, Place};
-use crate::tree::{AttributeData, ElementData, Kind, NO_NODE, NodeData, instruction};
-use crate::{Document, Element, namespace};
+use crate::tree::{AttributeData, Canonical, Edit, ElementData, Kind, NO_NODE, NodeData, instruction};
+use crate::{Document, Element};
 
 /// What becomes of the default namespace at the apex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,9 @@ pub(super) fn subtree(
     let mut walk = Walk::new(element.document, method, default_at_apex, sink);
     walk.excluded = excluded.filter(|&excluded| element.contains(excluded)).map(|excluded| excluded.node);
     walk.enter_scope_of(element);
+    let before = element.source_range().start as u32;
+    let edits = &element.document.arena.edits;
+    walk.edits = edits.get(edits.partition_point(|edit| edit.start < before)..).unwrap_or_default().iter();
     walk.run(element.node, element.document.node(element.node).after);
     walk.out.flush();
 }
@@ -67,6 +71,8 @@ struct Walk<'d, 's, S> {
     listed: Vec<u16>,
     excluded: Option<u32>,
     out: Blocks<'d, 's, S>,
+    /// The document's, from where the walk is.
+    edits: std::slice::Iter<'d, Edit>,
     /// By prefix: the namespace in scope.
     scope: Vec<u16>,
     /// By prefix: the namespace that the output has in scope.
@@ -113,6 +119,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             listed,
             excluded: None,
             out: Blocks::new(sink, document.source()),
+            edits: document.arena.edits.iter(),
             scope: vec![NO_URI; document.prefixes.len()],
             rendered: vec![NO_URI; document.prefixes.len()],
             scope_undo: Vec::new(),
@@ -152,14 +159,24 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 continue;
             }
             match data.kind {
-                Kind::Element(_) if node != first && self.is_as_written(node, data) => {
-                    self.out.copy(data.start, data.end);
-                    node = data.after.max(node + 1);
-                    continue;
+                Kind::Element(element) => {
+                    let Some(element) = self.document.arena.elements.get(element as usize) else { break };
+                    if node != first && element.plain.tag && self.is_plain_within(node, data, element) {
+                        self.copy_edited(data.start, data.end);
+                        node = data.after.max(node + 1);
+                        continue;
+                    }
+                    self.start(node, data, element, node == first);
+                    if self.is_plain_within(node, data, element) {
+                        self.copy_edited(element.content_start, element.content_end);
+                        node = data.after.max(node + 1);
+                        continue;
+                    }
                 }
-                Kind::Element(_) => self.start(node, data, node == first),
                 Kind::Text { verbatim: true } => self.out.copy(data.start, data.end),
-                Kind::Text { verbatim: false } => self.text(data),
+                Kind::Text { verbatim: false } => {
+                    self.decoded(data.start, data.end, Place::Content, text_escape);
+                }
                 Kind::Comment if self.comments => {
                     self.out.put(b"<!--");
                     self.raw(self.document.slice(data.start + 4, data.end.saturating_sub(3)));
@@ -190,9 +207,8 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         }
     }
 
-    fn start(&mut self, node: u32, data: NodeData, apex: bool) {
+    fn start(&mut self, node: u32, data: NodeData, element: &ElementData, apex: bool) {
         let document = self.document;
-        let Some(element) = document.element_data(node) else { return };
         let empty_tag = element.content_end == element.content_start && data.end == element.content_end;
         self.open.push(Frame {
             after: data.after,
@@ -204,28 +220,29 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         for declaration in document.declarations_of(element) {
             set(&mut self.scope, &mut self.scope_undo, declaration.prefix, declaration.uri);
         }
-        if self.nothing_to_render(element, apex) {
-            if element.as_written.tag {
-                return self.out.copy(data.start, element.content_start);
-            }
-            self.out.copy(data.start, element.name_end);
-        } else {
-            // With its `<`.
-            self.out.copy(data.start, element.name_end);
+        // With its `<`.
+        self.out.copy(data.start, element.name_end);
+        if !self.nothing_to_render(element, apex) {
             self.namespaces(element, apex);
         }
-        self.attributes(node, element, apex);
+        let inherits =
+            apex && self.algorithm != Algorithm::Exclusive && document.node(node).parent != NO_NODE;
+        if element.plain.tag && !empty_tag && !inherits {
+            return self.copy_edited(element.name_end, element.content_start);
+        }
+        self.attributes(node, element, inherits);
         self.out.copy_or_put(element.content_start - 1, b">");
     }
 
-    /// Whether the element, which is not the apex, and everything in it is its own canonical form here.
-    fn is_as_written(&self, node: u32, data: NodeData) -> bool {
-        let Some(&ElementData { as_written, .. }) = self.document.element_data(node) else { return false };
-        if !as_written.whole || self.excluded.is_some_and(|excluded| (node..data.after).contains(&excluded)) {
+    /// Whether what stands between the element's tags is canonical here but for edits.
+    fn is_plain_within(&self, node: u32, data: NodeData, element: &ElementData) -> bool {
+        if !element.plain.content
+            || self.excluded.is_some_and(|excluded| (node..data.after).contains(&excluded))
+        {
             return false;
         }
         // Nothing in it declares a namespace, so what is rendered here is rendered all through it.
-        let mut prefixes = as_written.prefixes;
+        let mut prefixes = element.plain.prefixes;
         while prefixes != 0 && self.algorithm == Algorithm::Exclusive {
             if !self.is_rendered(prefixes.trailing_zeros() as u16) {
                 return false;
@@ -233,6 +250,37 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             prefixes &= prefixes - 1;
         }
         self.listed.iter().all(|&prefix| self.is_rendered(prefix))
+    }
+
+    /// Puts a piece of the source with its edits.
+    fn copy_edited(&mut self, start: u32, end: u32) {
+        let mut at = start;
+        // The walk goes forward: what was passed before is behind for good.
+        while let Some(&edit) = self.edits.as_slice().first().filter(|edit| edit.start < end) {
+            self.edits.next();
+            if edit.start < start {
+                continue;
+            }
+            self.out.copy(at, edit.start);
+            at = edit.end;
+            match edit.canonical {
+                Canonical::Nothing => {}
+                Canonical::Space => self.out.put(b" "),
+                Canonical::Quote => self.out.put(b"\""),
+                Canonical::EndTag(name_start, name_end) => {
+                    self.out.put(b"></");
+                    self.out.copy(name_start, name_end);
+                    self.out.put(b">");
+                }
+                Canonical::Content => {
+                    self.decoded(edit.start, edit.end, Place::Content, text_escape);
+                }
+                Canonical::Value => {
+                    self.decoded(edit.start, edit.end, Place::Attribute, attribute_escape);
+                }
+            }
+        }
+        self.out.copy(at, end);
     }
 
     fn is_rendered(&self, prefix: u16) -> bool {
@@ -303,30 +351,28 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         }
     }
 
-    fn attributes(&mut self, node: u32, element: &ElementData, apex: bool) {
+    fn attributes(&mut self, node: u32, element: &ElementData, inherits: bool) {
         let document = self.document;
         let own = document.attributes_of(element);
-        let inherits =
-            apex && self.algorithm != Algorithm::Exclusive && document.node(node).parent != NO_NODE;
-        if !inherits && in_order(document, own) {
-            own.iter().for_each(|attribute| write_attribute(&mut self.out, document, attribute));
+        if !inherits && attribute::in_order(document, own) {
+            own.iter().for_each(|attribute| attribute::write(&mut self.out, document, attribute));
             return;
         }
         self.sorted.clear();
         self.sorted.extend_from_slice(own);
         let base = if inherits { self.inherit(node) } else { None };
-        self.sorted.sort_by(|a, b| order(document, a, b));
+        self.sorted.sort_by(|a, b| attribute::order(document, a, b));
         let mut base_due = base.is_some();
         for attribute in &self.sorted {
             // The joined xml:base stands where its name sorts: first of its namespace.
-            if base_due && sorts_after_base(document, attribute) {
+            if base_due && attribute::sorts_after_base(document, attribute) {
                 base_due = false;
-                write_base(&mut self.out, base.as_deref());
+                attribute::write_base(&mut self.out, base.as_deref());
             }
-            write_attribute(&mut self.out, document, attribute);
+            attribute::write(&mut self.out, document, attribute);
         }
         if base_due {
-            write_base(&mut self.out, base.as_deref());
+            attribute::write_base(&mut self.out, base.as_deref());
         }
     }
 
@@ -374,11 +420,11 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         Some(joined)
     }
 
-    fn text(&mut self, data: NodeData) {
-        let source = self.document.slice(data.start, data.end);
+    fn decoded(&mut self, start: u32, end: u32, place: Place, escape_of: fn(u8) -> Option<&'static [u8]>) {
+        let source = self.document.slice(start, end);
         let out = &mut self.out;
         // The reader has decoded this very slice before.
-        let _proved = text::decode(source, Place::Content, &mut |piece| out.put_escaped(piece, text_escape));
+        let _proved = text::decode(source, place, &mut |piece| out.put_escaped(piece, escape_of));
     }
 
     fn instruction(&mut self, data: NodeData) {
@@ -395,62 +441,6 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     fn raw(&mut self, source: &str) {
         let out = &mut self.out;
         let _proved = text::decode(source, Place::Raw, &mut |piece| out.put(piece.as_bytes()));
-    }
-}
-
-/// Canonical XML 1.0 §2.2: by namespace name, then by local name; no namespace comes first.
-fn order(document: &Document, a: &AttributeData, b: &AttributeData) -> std::cmp::Ordering {
-    let by_namespace = if a.uri == b.uri {
-        std::cmp::Ordering::Equal
-    } else {
-        document.uris.at(a.uri).cmp(document.uris.at(b.uri))
-    };
-    by_namespace.then_with(|| local_name(document, a).cmp(local_name(document, b)))
-}
-
-fn in_order(document: &Document, attributes: &[AttributeData]) -> bool {
-    attributes.is_sorted_by(|a, b| order(document, a, b).is_lt())
-}
-
-fn write_attribute<S: Sink>(out: &mut Blocks<'_, '_, S>, document: &Document, attribute: &AttributeData) {
-    let AttributeData { name_start, name_end, value_start, value_end, .. } = *attribute;
-    // ` name="value"`, as written if it is written so.
-    if attribute.verbatim && value_start == name_end + 2 {
-        out.copy_or_put(name_start - 1, b" ");
-        out.copy(name_start, name_end);
-        out.copy_or_put(name_end, b"=");
-        out.copy_or_put(name_end + 1, b"\"");
-        out.copy(value_start, value_end);
-        return out.copy_or_put(value_end, b"\"");
-    }
-    out.put(b" ");
-    out.copy(name_start, name_end);
-    out.put(b"=\"");
-    if attribute.verbatim {
-        out.copy(value_start, value_end);
-    } else {
-        // The reader has decoded this very slice before.
-        let _proved = text::decode(document.slice(value_start, value_end), Place::Attribute, &mut |piece| {
-            out.put_escaped(piece, attribute_escape);
-        });
-    }
-    out.put(b"\"");
-}
-
-fn local_name<'d>(document: &'d Document, attribute: &AttributeData) -> &'d str {
-    document.slice(attribute.local_start, attribute.name_end)
-}
-
-fn sorts_after_base(document: &Document, attribute: &AttributeData) -> bool {
-    (document.uris.at(attribute.uri), local_name(document, attribute)) > (namespace::XML, "base")
-}
-
-fn write_base<S: Sink>(out: &mut Blocks<'_, '_, S>, value: Option<&str>) {
-    // Canonical XML 1.1 §2.4: an empty result is not rendered.
-    if let Some(value) = value.filter(|value| !value.is_empty()) {
-        out.put(b" xml:base=\"");
-        out.put_escaped(value, attribute_escape);
-        out.put(b"\"");
     }
 }
 

@@ -6,13 +6,14 @@
 mod error;
 mod prolog;
 mod tag;
+mod uri;
 
 pub use error::{ReadError, ReadErrorKind};
 
 use crate::chars::{is_ncname, is_space, name_run_bytes};
 use crate::scan::{self, BLOCK_BYTES, MARKUP, SPECIAL};
 use crate::text::{self, CDATA_START, Place};
-use crate::tree::{Arena, Interned, Kind, NO_NODE, NodeData};
+use crate::tree::{Arena, Canonical, Edit, Interned, Kind, NO_NODE, NodeData, Plain};
 use crate::{Document, Limits, namespace};
 use ReadErrorKind as Wrong;
 
@@ -74,7 +75,7 @@ struct Reader<'s> {
     open: Vec<Open>,
     /// Reused by each start tag to find attributes that stand twice.
     sorted: Vec<u32>,
-    /// Of each start tag while it is read: it is as its canonical form would have it.
+    /// Of each start tag while it is read: [`Plain::tag`](crate::tree::Plain).
     plain: bool,
 }
 
@@ -83,9 +84,8 @@ struct Open {
     node: u32,
     name: (u32, u32),
     bound_undo: usize,
-    /// So far: [`crate::tree::AsWritten`].
-    whole: bool,
-    prefixes: u32,
+    /// As far as it is read.
+    plain: Plain,
 }
 
 impl<'s> Reader<'s> {
@@ -170,6 +170,9 @@ impl<'s> Reader<'s> {
             text::decode(run, Place::Content, &mut |_| {})
                 .map_err(|(kind, index)| ReadError { kind, offset: start + index })?;
             verbatim = text::is_canonical(run, Place::Content);
+        }
+        if !verbatim {
+            self.edit(start, self.at, Canonical::Content);
         }
         self.push_node(Kind::Text { verbatim }, start)?;
         Ok(())
@@ -282,7 +285,7 @@ impl<'s> Reader<'s> {
         }
         let parent = match self.open.last_mut() {
             Some(open) => {
-                open.whole &= matches!(kind, Kind::Element(_) | Kind::Text { verbatim: true });
+                open.plain.content &= matches!(kind, Kind::Element(_) | Kind::Text { .. });
                 open.node
             }
             None => NO_NODE,
@@ -296,6 +299,12 @@ impl<'s> Reader<'s> {
             end: self.at as u32,
         });
         Ok(number as u32)
+    }
+
+    /// Notes where the canonical form differs.
+    #[inline]
+    fn edit(&mut self, start: usize, end: usize, canonical: Canonical) {
+        self.tree.arena.edits.push(Edit { start: start as u32, end: end as u32, canonical });
     }
 
     #[inline]

@@ -2,11 +2,12 @@
 //!
 //! Sources: XML 1.0 §3.1; Namespaces in XML 1.0 §3, §5, §6; Canonical XML 1.0 §1.3 (relative namespace names).
 
+use super::uri::is_absolute;
 use super::{NEAR_BYTES, Open, ReadError, Reader, Wrong};
 use crate::chars::{self, VALUE_SPECIAL, is_ncname_start};
 use crate::namespace;
 use crate::text::{self, Place};
-use crate::tree::{AsWritten, AttributeData, DeclarationData, ElementData, Interned, Kind};
+use crate::tree::{AttributeData, Canonical, DeclarationData, ElementData, Interned, Kind, Plain};
 
 /// A name as written: where it begins, where its local part does, where it ends.
 #[derive(Clone, Copy)]
@@ -37,7 +38,7 @@ impl Reader<'_> {
         let attributes_start = self.tree.arena.attributes.len();
         let declarations_start = self.tree.arena.declarations.len();
         let bound_undo = self.bound_undo.len();
-        self.tag_inside(attributes_start, declarations_start)?;
+        self.tag_inside(name, attributes_start, declarations_start)?;
         let closed = self.at.checked_sub(2).and_then(|at| self.bytes.get(at)) == Some(&b'/');
         let resolved = self.resolve(name.start, name.prefix_bytes());
         let offset = name.start;
@@ -48,9 +49,9 @@ impl Reader<'_> {
             Err(kind) => return Err(ReadError { kind, offset }),
         };
         self.resolve_attributes(attributes_start)?;
-        let prefixes = if self.plain { self.prefix_bits(prefix, attributes_start) } else { None };
-        let whole = prefixes.is_some();
-        let prefixes = prefixes.unwrap_or_default();
+        let prefixes = self.prefix_bits(prefix, attributes_start);
+        let content = prefixes.is_some();
+        let plain = Plain { tag: self.plain && content, content, prefixes: prefixes.unwrap_or_default() };
 
         let parts = &mut *self.tree.arena;
         let element = parts.elements.len() as u32;
@@ -66,15 +67,15 @@ impl Reader<'_> {
             declarations_count: (parts.declarations.len() - declarations_start) as u16,
             prefix,
             uri,
-            as_written: AsWritten { tag: whole, whole: false, prefixes },
+            plain,
         });
         let node = self.push_node(Kind::Element(element), start)?;
         if closed {
             self.unbind(bound_undo);
-            self.end_within_parent(false, 0);
+            self.end_within_parent(plain);
         } else {
             let name = (name.start as u32, name.end as u32);
-            self.open.push(Open { node, name, bound_undo, whole, prefixes });
+            self.open.push(Open { node, name, bound_undo, plain });
         }
         Ok(())
     }
@@ -88,7 +89,11 @@ impl Reader<'_> {
             return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start });
         }
         self.at += expected.len();
+        let name_end = self.at;
         let spaced = self.skip_space();
+        if spaced {
+            self.edit(name_end, self.at, Canonical::Nothing);
+        }
         match self.peek(0) {
             Some(b'>') => self.at += 1,
             None => return Err(self.wrong(Wrong::TagUnterminated)),
@@ -96,7 +101,6 @@ impl Reader<'_> {
             // The name goes on, or something that is no name follows: another element's, either way.
             Some(_) => return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start }),
         }
-        let whole = open.whole && self.at - start == expected.len() + 3;
         let after = self.tree.arena.nodes.len() as u32;
         if let Some(node) = self.tree.arena.nodes.get_mut(open.node as usize) {
             node.after = after;
@@ -105,29 +109,29 @@ impl Reader<'_> {
                 && let Some(element) = self.tree.arena.elements.get_mut(element as usize)
             {
                 element.content_end = start as u32;
-                (element.as_written.whole, element.as_written.prefixes) = (whole, open.prefixes);
+                element.plain = open.plain;
             }
         }
         self.unbind(open.bound_undo);
-        self.end_within_parent(whole, open.prefixes);
+        self.end_within_parent(open.plain);
         Ok(())
     }
 
     /// What an element that has ended makes of the one around it.
-    fn end_within_parent(&mut self, whole: bool, prefixes: u32) {
+    fn end_within_parent(&mut self, plain: Plain) {
         if let Some(parent) = self.open.last_mut() {
-            parent.whole &= whole;
-            parent.prefixes |= prefixes;
+            parent.plain.content &= plain.tag && plain.content;
+            parent.plain.prefixes |= plain.prefixes;
         }
     }
 
     /// The bits of the prefixes of the element being read; none if one has none.
     fn prefix_bits(&self, prefix: u16, attributes_start: usize) -> Option<u32> {
-        let mut bits = AsWritten::bit(prefix)?;
+        let mut bits = Plain::bit(prefix)?;
         let attributes = self.tree.arena.attributes.get(attributes_start..).unwrap_or_default();
         // An attribute without prefix is in no namespace: it uses none.
         for attribute in attributes.iter().filter(|attribute| attribute.prefix != 0) {
-            bits |= AsWritten::bit(attribute.prefix)?;
+            bits |= Plain::bit(attribute.prefix)?;
         }
         Some(bits)
     }
@@ -148,8 +152,13 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads attributes and declarations up to and with `>` or `/>`; notes whether all is `plain`.
-    fn tag_inside(&mut self, attributes_start: usize, declarations_start: usize) -> Result<(), ReadError> {
+    /// Reads attributes and declarations up to and with `>` or `/>`; notes whether all is `plain`, and the edits.
+    fn tag_inside(
+        &mut self,
+        element: Name,
+        attributes_start: usize,
+        declarations_start: usize,
+    ) -> Result<(), ReadError> {
         // `xmlns:xml` counts as a declaration though none is kept of it.
         let mut declarations = 0;
         self.plain = true;
@@ -158,13 +167,15 @@ impl Reader<'_> {
             let spaced = self.skip_space();
             match (self.peek(0), self.peek(1)) {
                 (Some(b'>'), _) => {
+                    if spaced {
+                        self.edit(before, self.at, Canonical::Nothing);
+                    }
                     self.at += 1;
-                    self.plain &= !spaced;
                     return Ok(());
                 }
                 (Some(b'/'), Some(b'>')) => {
                     self.at += 2;
-                    self.plain = false;
+                    self.edit(before, self.at, Canonical::EndTag(element.start as u32, element.end as u32));
                     return Ok(());
                 }
                 (None, _) | (Some(b'/'), None) => return Err(self.wrong(Wrong::TagUnterminated)),
@@ -182,11 +193,20 @@ impl Reader<'_> {
                 Some((value_start, value_end)) => (value_start, value_end, true),
                 None => self.attribute_value()?,
             };
-            self.plain &= verbatim
-                && start == before + 1
-                && value_start == name.end + 2
-                && self.bytes.get(before) == Some(&b' ')
-                && self.bytes.get(value_end) == Some(&b'"');
+            if start != before + 1 || self.bytes.get(before) != Some(&b' ') {
+                self.edit(before, start, Canonical::Space);
+            }
+            self.plain &= value_start == name.end + 2;
+            let single = self.bytes.get(value_end) == Some(&b'\'');
+            if single {
+                self.edit(value_start - 1, value_start, Canonical::Quote);
+            }
+            if !verbatim {
+                self.edit(value_start, value_end, Canonical::Value);
+            }
+            if single {
+                self.edit(value_end, value_end + 1, Canonical::Quote);
+            }
             let total = self.tree.arena.attributes.len() + self.tree.arena.declarations.len();
             if total >= self.limits.attributes_total_max {
                 return Err(ReadError { kind: Wrong::AttributesTotal, offset: start });
@@ -448,46 +468,3 @@ impl Reader<'_> {
 
 /// Up to so many attributes are compared each with each.
 const PAIRWISE_MAX: usize = 8;
-
-/// Whether a namespace name is a URI of RFC 3986 with a scheme, without an IP literal (the one place of brackets) or an empty port.
-///
-/// libxml2 finds no canonical form for others, so that they could only divide readers.
-fn is_absolute(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once(':') else { return false };
-    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
-    scheme.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-        && [rest, fragment].into_iter().all(|part| {
-            part.bytes().all(|byte| URI_BYTE[usize::from(byte)])
-        })
-        && (!uri.contains('%')
-            || uri.split('%').skip(1).all(
-                |after| matches!(after.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit()),
-            ))
-        && rest.strip_prefix("//").is_none_or(|rest| {
-            let authority = rest.split(['/', '?']).next().unwrap_or_default();
-            let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            host_and_port.split_once(':').is_none_or(|(host, port)| {
-                let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-                !host.is_empty() && digits && (1..=5).contains(&port.len())
-            })
-        })
-}
-
-/// RFC 3986 §3: what may stand in an authority, path, query or fragment, the brackets of IPv6 addresses excepted.
-const URI_BYTE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = b'a';
-    while byte <= b'z' {
-        table[byte as usize] = true;
-        table[byte.to_ascii_uppercase() as usize] = true;
-        byte += 1;
-    }
-    let others = b"0123456789-._~:/?@!$&'()*+,;=%";
-    let mut index = 0;
-    while index < others.len() {
-        table[others[index] as usize] = true;
-        index += 1;
-    }
-    table
-};
