@@ -191,7 +191,7 @@ impl Journal {
     pub async fn append(&self, entry: Entry) -> Result<Appended, AppendError> {
         let (answer, answered) = oneshot::channel();
         let stopped = || AppendError::Stopped("the writer has ended".into());
-        self.queue.send(writer::Waiting { entry, answer }).await.map_err(|_| stopped())?;
+        self.queue.send(writer::Waiting::new(entry, answer)?).await.map_err(|_| stopped())?;
         answered.await.unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -202,7 +202,7 @@ impl Journal {
     pub fn append_blocking(&self, entry: Entry) -> Result<Appended, AppendError> {
         let (answer, answered) = oneshot::channel();
         let stopped = || AppendError::Stopped("the writer has ended".into());
-        self.queue.blocking_send(writer::Waiting { entry, answer }).map_err(|_| stopped())?;
+        self.queue.blocking_send(writer::Waiting::new(entry, answer)?).map_err(|_| stopped())?;
         answered.blocking_recv().unwrap_or_else(|_| Err(stopped()))
     }
 

@@ -17,7 +17,7 @@ use std::io;
 
 use disk::{DiskFile, read_exactly};
 use erds::Record;
-use erds::record::Hex32;
+use erds::record::{Hex32, RecordError};
 use pki::digest::sha256;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ const MAGIC: &[u8; 8] = b"EPOSTJ01";
 const VERSION: u32 = 2;
 const HEADER_FIXED_BYTES: usize = 8 + 4 + 8 + 2 + 4;
 const FRAME_HEADER_BYTES: u64 = 9;
-const SALT_BYTES: usize = 32;
+pub(crate) const SALT_BYTES: usize = 32;
 const BATCH_BYTES: usize = 8;
 const POSITION_BYTES: usize = 8;
 const LEAF: u8 = b'L';
@@ -140,43 +140,56 @@ fn decode_header(bytes: &[u8]) -> Option<Header<'_>> {
     whole.then_some(Header { version, first: u64::from_le_bytes(*first), origin })
 }
 
-/// One group's bytes, for `position` and no other, and its entry. Ours to keep within limits: a record too large is refused before.
-pub(crate) fn encode_group(
-    entry: &Entry,
-    batch: Position,
-    position: Position,
-    salt: [u8; SALT_BYTES],
-) -> Result<(Vec<u8>, Hash), serde_json::Error> {
+/// The facts of an entry, as its leaf has them: all of it that does not depend on its place. Whoever appends encodes them, so that the one
+/// writer need not.
+///
+/// # Errors
+/// A record larger than any may be.
+pub(crate) fn encode_body(entry: &Entry) -> Result<Vec<u8>, RecordError> {
     let frames = entry.frames.iter().map(|frame| FrameDigest {
         name: frame.name.clone(),
         bytes: frame.ciphertext.len() as u64,
         sha256: Hex32(sha256(&frame.ciphertext)),
     });
-    let body = Body {
-        record: entry.record.clone(),
-        frames: frames.collect(),
-        keys: entry.unique_keys.iter().map(|key| Hex32(key.0)).collect(),
-    };
-    let mut payload = batch.to_le_bytes().to_vec();
-    payload.extend(salt);
-    payload.extend(position.to_le_bytes());
-    serde_json::to_writer(&mut payload, &body)?;
-    let hash = sha256(payload.get(BATCH_BYTES..).unwrap_or_default());
-    let mut bytes = Vec::new();
-    push_frame(&mut bytes, LEAF, &payload);
-    for frame in &entry.frames {
-        push_frame(&mut bytes, ERASABLE, &frame.ciphertext);
-    }
-    Ok((bytes, hash))
+    let keys = entry.unique_keys.iter().map(|key| Hex32(key.0));
+    let json = |value: Result<Vec<u8>, _>| value.map_err(RecordError::Unknown);
+    // A `Body`, whose record is encoded once.
+    let mut body = b"{\"record\":".to_vec();
+    body.append(&mut entry.record.to_json()?);
+    body.extend_from_slice(b",\"frames\":");
+    body.append(&mut json(serde_json::to_vec(&frames.collect::<Vec<_>>()))?);
+    body.extend_from_slice(b",\"keys\":");
+    body.append(&mut json(serde_json::to_vec(&keys.collect::<Vec<_>>()))?);
+    body.push(b'}');
+    Ok(body)
 }
 
-fn push_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[u8]) {
-    let begin = bytes.len();
-    bytes.push(kind);
-    bytes.extend((payload.len() as u32).to_le_bytes());
-    let crc = crc32c::crc32c_append(crc32c::crc32c(bytes.get(begin..).unwrap_or_default()), payload);
-    bytes.extend(crc.to_le_bytes());
-    bytes.extend_from_slice(payload);
+/// Writes one group, for `position` and no other; gives its entry.
+pub(crate) fn push_group(
+    bytes: &mut Vec<u8>,
+    (body, frames): (&[u8], &[Frame]),
+    batch: Position,
+    position: Position,
+    salt: &[u8],
+) -> Hash {
+    let begin = bytes.len() + FRAME_HEADER_BYTES as usize + BATCH_BYTES;
+    push_frame(bytes, LEAF, &[&batch.to_le_bytes(), salt, &position.to_le_bytes(), body]);
+    let entry = sha256(bytes.get(begin..).unwrap_or_default());
+    for frame in frames {
+        push_frame(bytes, ERASABLE, &[&frame.ciphertext]);
+    }
+    entry
+}
+
+fn push_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[&[u8]]) {
+    let length: usize = payload.iter().map(|part| part.len()).sum();
+    let [a, b, c, d] = (length as u32).to_le_bytes();
+    let head = [kind, a, b, c, d];
+    let crc = payload.iter().fold(crc32c::crc32c(&head), |crc, part| crc32c::crc32c_append(crc, part));
+    bytes.reserve(FRAME_HEADER_BYTES as usize + length);
+    bytes.extend_from_slice(&head);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    payload.iter().for_each(|part| bytes.extend_from_slice(part));
 }
 
 fn read_frame(file: &dyn DiskFile, offset: u64, kind: u8) -> Result<(Vec<u8>, u64), GroupError> {

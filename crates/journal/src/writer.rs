@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use erds::Record;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::log::{Durable, Log, Tail};
-use crate::segment::{self, FRAME_BYTES_MAX};
+use crate::segment::{self, FRAME_BYTES_MAX, SALT_BYTES};
 use crate::{AppendError, Appended, Entry, Options, Position, Recorded, UniqueKey};
 
 /// Requests that wait for the writer; beyond it, senders wait to hand theirs over.
@@ -22,6 +23,9 @@ const UNIQUE_KEYS_MAX: usize = 16;
 /// Bytes of one commit, roughly.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// At least what a frame takes beyond its payload.
+const FRAMING_BYTES: usize = 64;
+
 /// Room is taken in parts of a segment, of at most so many bytes; in small segments there is none.
 const ROOM_PARTS: u64 = 16;
 const ROOM_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -31,8 +35,36 @@ type Answer = oneshot::Sender<Result<Appended, AppendError>>;
 
 /// An entry that waits to be durable, and who waits for it.
 pub(crate) struct Waiting {
-    pub(crate) entry: Entry,
-    pub(crate) answer: Answer,
+    entry: Entry,
+    /// Its facts, encoded.
+    body: Vec<u8>,
+    answer: Answer,
+}
+
+impl Waiting {
+    /// # Errors
+    /// `TooLarge`: nothing of it may be written.
+    pub(crate) fn new(entry: Entry, answer: Answer) -> Result<Self, AppendError> {
+        let too_large = |what: String| AppendError::TooLarge(what);
+        if let Some(frame) = entry.frames.iter().find(|frame| frame.ciphertext.len() > FRAME_BYTES_MAX) {
+            return Err(too_large(format!("frame {} of {} bytes", frame.name, frame.ciphertext.len())));
+        }
+        if entry.frames.len() > FRAMES_MAX
+            || entry.frames.iter().any(|frame| frame.name.len() > FRAME_NAME_BYTES_MAX)
+        {
+            return Err(too_large(format!("{} frames, or a frame with too long a name", entry.frames.len())));
+        }
+        if entry.unique_keys.len() > UNIQUE_KEYS_MAX {
+            return Err(too_large(format!("{} unique keys", entry.unique_keys.len())));
+        }
+        let body = segment::encode_body(&entry).map_err(|error| too_large(error.to_string()))?;
+        Ok(Self { entry, body, answer })
+    }
+
+    /// Of its facts and frames; framing comes on top.
+    fn bytes(&self) -> usize {
+        self.body.len() + self.entry.frames.iter().map(|frame| frame.ciphertext.len()).sum::<usize>()
+    }
 }
 
 pub(crate) fn start(
@@ -67,13 +99,11 @@ pub(crate) fn start(
 }
 
 fn collect(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
-    let weight =
-        |waiting: &Waiting| waiting.entry.frames.iter().map(|frame| frame.ciphertext.len()).sum::<usize>();
-    let mut bytes = weight(&first);
+    let mut bytes = first.bytes();
     let mut batch = vec![first];
     while batch.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
         let Ok(next) = waiting.try_recv() else { break };
-        bytes += weight(&next);
+        bytes += next.bytes();
         batch.push(next);
     }
     batch
@@ -87,7 +117,7 @@ struct Writer {
 
 /// What is to be answered once the batch is durable.
 enum Outcome {
-    Record(Box<Entry>),
+    Record(Box<Record>),
     Existing(Position),
 }
 
@@ -104,11 +134,19 @@ impl Writer {
                 }
             }
         }
-        let mut bytes = Vec::new();
-        let mut records = Vec::new();
+        let framing = batch.iter().map(|waiting| FRAMING_BYTES * (1 + waiting.entry.frames.len()));
+        let room = batch.iter().map(Waiting::bytes).chain(framing).sum();
+        let mut bytes = Vec::with_capacity(room);
+        let mut records = Vec::with_capacity(batch.len());
         let mut claimed: HashMap<UniqueKey, Position> = HashMap::new();
-        let mut outcomes: Vec<(Answer, Outcome)> = Vec::new();
-        for Waiting { entry, answer } in batch {
+        let mut outcomes: Vec<(Answer, Outcome)> = Vec::with_capacity(batch.len());
+        let mut salts = vec![0; batch.len() * SALT_BYTES];
+        if let Err(error) = pki::random::fill(&mut salts) {
+            let answers = batch.into_iter().map(|waiting| waiting.answer);
+            answers.for_each(|answer| drop(answer.send(Err(AppendError::Stopped(error.to_string())))));
+            return Ok(());
+        }
+        for (Waiting { entry, body, answer }, salt) in batch.into_iter().zip(salts.chunks_exact(SALT_BYTES)) {
             let holder = entry
                 .unique_keys
                 .iter()
@@ -118,18 +156,11 @@ impl Writer {
                 continue;
             }
             let position = first + records.len() as Position;
-            match encode(&entry, first, position) {
-                Err(error) => {
-                    let _ = answer.send(Err(error));
-                }
-                Ok((group, hash)) => {
-                    let offset = self.tail.offset + bytes.len() as u64;
-                    bytes.extend(group);
-                    claimed.extend(entry.unique_keys.iter().map(|key| (*key, position)));
-                    records.push(Durable { offset, entry: hash, keys: entry.unique_keys.clone() });
-                    outcomes.push((answer, Outcome::Record(Box::new(entry))));
-                }
-            }
+            let offset = self.tail.offset + bytes.len() as u64;
+            let hash = segment::push_group(&mut bytes, (&body, &entry.frames), first, position, salt);
+            claimed.extend(entry.unique_keys.iter().map(|key| (*key, position)));
+            records.push(Durable { offset, entry: hash, keys: entry.unique_keys });
+            outcomes.push((answer, Outcome::Record(Box::new(entry.record))));
         }
         if !bytes.is_empty() {
             self.make_room(bytes.len() as u64);
@@ -149,9 +180,9 @@ impl Writer {
         for (answer, outcome) in outcomes {
             let appended = match outcome {
                 Outcome::Existing(position) => Appended::Existing(position),
-                Outcome::Record(entry) => {
+                Outcome::Record(record) => {
                     let Some((position, leaf_hash)) = recorded.next() else { continue };
-                    Appended::Recorded(Recorded { position, leaf_hash, record: entry.record })
+                    Appended::Recorded(Recorded { position, leaf_hash, record: *record })
                 }
             };
             // Who no longer waits finds the record again by its keys.
@@ -206,31 +237,11 @@ fn answer_full(outcomes: Vec<(Answer, Outcome)>, first: Position) -> Result<(), 
     Ok(())
 }
 
-fn encode(entry: &Entry, batch: Position, position: Position) -> Result<(Vec<u8>, [u8; 32]), AppendError> {
-    let too_large = |what: String| AppendError::TooLarge(what);
-    entry.record.to_json().map_err(|error| too_large(error.to_string()))?;
-    if let Some(frame) = entry.frames.iter().find(|frame| frame.ciphertext.len() > FRAME_BYTES_MAX) {
-        return Err(too_large(format!("frame {} of {} bytes", frame.name, frame.ciphertext.len())));
-    }
-    if entry.frames.len() > FRAMES_MAX
-        || entry.frames.iter().any(|frame| frame.name.len() > FRAME_NAME_BYTES_MAX)
-    {
-        return Err(too_large(format!("{} frames, or a frame with too long a name", entry.frames.len())));
-    }
-    if entry.unique_keys.len() > UNIQUE_KEYS_MAX {
-        return Err(too_large(format!("{} unique keys", entry.unique_keys.len())));
-    }
-    let mut salt = [0; 32];
-    pki::random::fill(&mut salt).map_err(|error| AppendError::Stopped(error.to_string()))?;
-    segment::encode_group(entry, batch, position, salt).map_err(|error| too_large(error.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use disk::{Disk, ForgetfulDisk, OpenMode, read_exactly};
-    use erds::Record;
     use erds::record::Control;
 
     use super::*;
@@ -265,7 +276,7 @@ mod tests {
             let (answers, mut answered): (Vec<_>, Vec<_>) = (0..*records).map(|_| oneshot::channel()).unzip();
             let first = writer.log.root().0 as usize;
             let waiting = (first..).zip(answers);
-            let batch = waiting.map(|(at, answer)| Waiting { entry: entry(at as u8), answer });
+            let batch = waiting.map(|(at, answer)| Waiting::new(entry(at as u8), answer).unwrap());
             writer.commit(batch.collect()).map_err(|(_, error)| error).unwrap();
             assert!(
                 answered.iter_mut().all(|answer| matches!(answer.try_recv(), Ok(Ok(Appended::Recorded(_)))))
@@ -329,7 +340,7 @@ mod tests {
 
     #[test]
     fn the_entry_covers_the_position() {
-        let encoded = |position| segment::encode_group(&entry(0), 0, position, [7; 32]).unwrap().1;
+        let encoded = |position| segment::push_group(&mut Vec::new(), (b"{}", &[]), 0, position, &[7; 32]);
         assert_ne!(encoded(0), encoded(1));
     }
 }
