@@ -235,6 +235,10 @@ fn read_again(request: &Request, rules: &ReadRules) {
         Request::GetStatus { ticket } => words::write_get_status_request(ticket),
         Request::HealthCheck { kind } => words::write_health_check_request(*kind),
         Request::GetProof { item, proof } => words::write_get_proof_request(item, *proof),
+        Request::CheckConnection => words::v2::write_check_connection_request(),
+        Request::CheckAccess { operation, document_type } => {
+            words::v2::write_check_access_request(*operation, document_type.as_deref())
+        }
     };
     let document = Document::parse(xml.clone(), &xmlsec::Limits::default()).expect("what is written is XML");
     assert_eq!(Request::parse(document.root(), rules).as_ref(), Ok(request), "{xml}");

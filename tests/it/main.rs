@@ -10,6 +10,7 @@ mod acceptance;
 mod attacks;
 mod bad_input;
 mod bare_names;
+mod contract_b;
 mod contract_files;
 mod crash;
 mod delivery_faults;

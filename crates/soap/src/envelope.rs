@@ -195,8 +195,8 @@ impl Envelope {
         let named = action.rsplit(['/', ':', '#']).next().unwrap_or_default();
         let plain = |name: &str| name.strip_suffix("Request").unwrap_or(name).to_ascii_lowercase();
         let operation = self.operation().local_name();
-        let known = ["senddocument", "getstatus", "healthcheck", "getproof"];
-        if known.contains(&plain(named).as_str()) && plain(named) != plain(operation) {
+        let known = crate::message::Operation::ALL.map(|operation| plain(operation.as_str()));
+        if known.contains(&plain(named)) && plain(named) != plain(operation) {
             return Err(refusal(
                 FaultCode::Soa03005,
                 "soap.action.differs",

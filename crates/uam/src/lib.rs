@@ -31,10 +31,13 @@ pub enum Transaction {
     /// Asking for the service's health.
     #[serde(rename = "healthCheck")]
     HealthCheck,
+    /// Asking who one is to the service and what one may: every grant in force has it, and none names it.
+    #[serde(skip)]
+    Check,
 }
 
 impl Transaction {
-    /// All of them.
+    /// Those that a grant names.
     pub const ALL: [Self; 4] = [Self::SendDocument, Self::GetStatus, Self::GetProof, Self::HealthCheck];
 
     /// The name in the policy file: the operation's.
@@ -44,6 +47,7 @@ impl Transaction {
             Self::GetStatus => "getStatus",
             Self::GetProof => "getProof",
             Self::HealthCheck => "healthCheck",
+            Self::Check => "check",
         }
     }
 

@@ -210,7 +210,8 @@ impl PolicyFile {
         let require = |holds: bool, step| if holds { Ok(()) } else { Err(step) };
         require(grant.is_of(question.sender), Step::Sender)?;
         require(question.at.to_zoned(TimeZone::UTC).date() <= grant.until, Step::Until)?;
-        require(grant.transactions.contains(&question.transaction), Step::Transaction)?;
+        let named = grant.transactions.contains(&question.transaction);
+        require(named || question.transaction == Transaction::Check, Step::Transaction)?;
         let zone = self.zones.get(&grant.zone).ok_or(Step::Zone)?;
         require(zone.addresses.iter().any(|block| block.contains(question.address)), Step::Zone)?;
         require(grant.addresses.iter().any(|block| block.contains(question.address)), Step::Address)?;

@@ -8,6 +8,7 @@ use soap::envelope::{Envelope, Rules};
 use soap::fault::{ReceivedFault, parse_fault};
 use soap::message::{self, ProofReply, ReceiptAnswer, SignedFile, StatusAnswer};
 use soap::multipart::{Limits, PartHeaders, PartSink, Reader, SinkError};
+use xmlsec::signature::{Profile, Signature, verify};
 
 use super::certs_test;
 
@@ -63,6 +64,19 @@ impl Answered {
         let parts = self.parts();
         let found = parts.into_iter().find(|(content_id, _)| *content_id == file.content_id);
         found.unwrap_or_else(|| panic!("no part {}", file.content_id)).1
+    }
+
+    /// Contract B's answers and faults are signed by the server's own key; anything else fails the test.
+    #[track_caller]
+    pub fn must_be_signed(&self) {
+        let envelope = self.envelope();
+        let elements = || envelope.document().root().descendants_and_self();
+        let signature = elements().find(|element| element.is(xmlsec::namespace::DS, "Signature"));
+        let signature = Signature::parse(signature.expect("a signature")).unwrap();
+        let server = super::certificate("server");
+        let profile = Profile::service();
+        let verified = verify(envelope.document(), &signature, server.public_key(), &profile);
+        assert!(verified.unwrap().covers(envelope.body()), "{self}");
     }
 
     /// The fault, if it is one.

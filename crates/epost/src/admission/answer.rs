@@ -88,7 +88,7 @@ impl Service {
         Reply { status: 500, ..plain(version, body) }
     }
 
-    fn signed(&self, version: SoapVersion, status: u16, payload: &str) -> Result<Reply, Failure> {
+    pub(super) fn signed(&self, version: SoapVersion, status: u16, payload: &str) -> Result<Reply, Failure> {
         let options = SignOptions {
             id_suffix: uuid::Uuid::new_v4().simple().to_string(),
             ..SignOptions::answer(version)

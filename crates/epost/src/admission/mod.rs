@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod answer;
+pub mod connection;
 pub mod duplicates;
 pub mod facts;
 pub mod health;
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use pki::certificate::Certificate;
 use pki::path::{PathError, Purpose, Revocation};
 use soap::envelope::{Envelope, SoapVersion};
-use soap::message::Request;
+use soap::message::{Operation, Request};
 use soap::wss::{self, Authenticated};
 use uam::Permitted;
 
@@ -158,12 +159,16 @@ impl Service {
             (Contract::B, Request::GetProof { item, proof }) => {
                 self.get_proof(arrived, message, item, proof).await
             }
+            (Contract::B, Request::CheckConnection) => self.check_connection(arrived, message).await,
+            (Contract::B, Request::CheckAccess { operation, document_type }) => {
+                self.check_access(arrived, message, operation, document_type).await
+            }
             (contract, _) => Err(Refusal::new(
                 FaultCode::Soa03005,
                 "soap.operation.other-contract",
                 "an operation of the other contract",
                 &format!("an operation that {} serves", contract.path()),
-                "Contract A (sendDocument, getStatus, healthCheck) is served on /RegisteredMail/v1, contract B (getProof) on /RegisteredMail/v2.",
+                "Contract A (sendDocument, getStatus, healthCheck) is served on /RegisteredMail/v1, contract B (everything else) on /RegisteredMail/v2.",
             )),
         };
         let reply = answered.map_err(stopped)?;
@@ -265,17 +270,23 @@ impl Service {
         };
         let question = uam::Question {
             sender: &sender,
-            transaction: match request {
-                Request::SendDocument(_) => uam::Transaction::SendDocument,
-                Request::GetStatus { .. } => uam::Transaction::GetStatus,
-                Request::GetProof { .. } => uam::Transaction::GetProof,
-                Request::HealthCheck { .. } => uam::Transaction::HealthCheck,
-            },
+            transaction: transaction(request.asks()),
             message_type: message_type.as_deref(),
             address: arrived.peer.address.ip(),
             at: arrived.received_at,
         };
         self.policy().permit(authenticated, &question).map_err(|denied| denied.to_refusal())
+    }
+}
+
+/// What a grant must name for this operation.
+fn transaction(operation: Operation) -> uam::Transaction {
+    match operation {
+        Operation::SendDocument => uam::Transaction::SendDocument,
+        Operation::GetStatus => uam::Transaction::GetStatus,
+        Operation::GetProof => uam::Transaction::GetProof,
+        Operation::HealthCheck => uam::Transaction::HealthCheck,
+        Operation::CheckConnection | Operation::CheckAccess => uam::Transaction::Check,
     }
 }
 

@@ -137,7 +137,7 @@ pub fn write_get_proof_response(
 }
 
 /// `xs:hexBinary` in its canonical, upper-case form.
-fn upper_hex(bytes: &[u8]) -> String {
+pub(super) fn upper_hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02X}");
         out

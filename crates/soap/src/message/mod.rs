@@ -8,8 +8,10 @@
 
 mod answer;
 mod client;
+mod operation;
 mod read;
 mod request;
+pub mod v2;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,6 +30,7 @@ pub use client::{
     write_get_proof_request, write_get_status_request, write_health_check_request,
     write_send_document_request,
 };
+pub use operation::Operation;
 pub use request::{ReadRules, normalised_content_id};
 
 /// The namespaces of the messages.
@@ -66,6 +69,15 @@ pub enum Request {
         item: ItemName,
         /// Which proof.
         proof: ProofKind,
+    },
+    /// Contract B: who the caller is to the service.
+    CheckConnection,
+    /// Contract B: whether the caller may.
+    CheckAccess {
+        /// What.
+        operation: Operation,
+        /// With documents of which type.
+        document_type: Option<String>,
     },
 }
 
@@ -131,14 +143,21 @@ impl HealthCheckKind {
 }
 
 impl Request {
-    /// The operation's name, as the WSDL and the policy file have it.
-    pub fn operation(&self) -> &'static str {
+    /// What it asks for.
+    pub fn asks(&self) -> Operation {
         match self {
-            Self::SendDocument(_) => "sendDocument",
-            Self::GetStatus { .. } => "getStatus",
-            Self::HealthCheck { .. } => "healthCheck",
-            Self::GetProof { .. } => "getProof",
+            Self::SendDocument(_) => Operation::SendDocument,
+            Self::GetStatus { .. } => Operation::GetStatus,
+            Self::HealthCheck { .. } => Operation::HealthCheck,
+            Self::GetProof { .. } => Operation::GetProof,
+            Self::CheckConnection => Operation::CheckConnection,
+            Self::CheckAccess { .. } => Operation::CheckAccess,
         }
+    }
+
+    /// The operation's name, as the WSDL and the journal have it.
+    pub fn operation(&self) -> &'static str {
+        self.asks().as_str()
     }
 }
 
@@ -149,6 +168,8 @@ pub fn operation_name(namespace: &str, local_name: &str) -> Option<&'static str>
         (namespace::V1, "GetStatusRequest") => Some("getStatus"),
         (namespace::MONITORING, "HealthCheckRequest") => Some("healthCheck"),
         (namespace::V2, "GetProofRequest") => Some("getProof"),
+        (namespace::V2, "CheckConnectionRequest") => Some("checkConnection"),
+        (namespace::V2, "CheckAccessRequest") => Some("checkAccess"),
         _ => None,
     }
 }

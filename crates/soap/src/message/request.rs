@@ -13,7 +13,7 @@ use xmlsec::Element;
 
 use super::namespace::{MONITORING, TYPES, V1, V2, XSI};
 use super::read::{Allowed, Cursor, Text, violation};
-use super::{HealthCheckKind, ItemName, ProofKind, Request};
+use super::{HealthCheckKind, ItemName, ProofKind, Request, v2};
 use crate::refuse::refusal;
 
 /// By what identifiers are judged.
@@ -37,11 +37,13 @@ impl Request {
             (V1, "GetStatusRequest") => get_status(operation),
             (MONITORING, "HealthCheckRequest") => health_check(operation),
             (V2, "GetProofRequest") => get_proof(operation),
+            (V2, "CheckConnectionRequest") => v2::check_connection(operation),
+            (V2, "CheckAccessRequest") => v2::check_access(operation),
             (namespace, local) => Err(refusal(
                 FaultCode::Soa03005,
                 "soap.operation.unknown",
                 &format!("the element {{{namespace}}}{local} in the Body"),
-                "SendDocumentRequest, GetStatusRequest or HealthCheckRequest of contract A, GetProofRequest of contract B",
+                "an operation of contract A (sendDocument, getStatus, healthCheck) or of contract B (the WSDL of /RegisteredMail/v2)",
                 "Generate the client from the WSDL (GET ?wsdl); mind the namespace.",
             )),
         }

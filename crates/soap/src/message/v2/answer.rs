@@ -1,0 +1,108 @@
+//! Contract B's answers, each the one element of a signed Body.
+
+use std::net::IpAddr;
+
+use erds::{Environment, FaultCode, Sender};
+use jiff::Timestamp;
+use xmlsec::write::Writer;
+
+use super::super::Operation;
+use super::super::answer::{text, to_millisecond, upper_hex};
+use super::super::namespace::V2;
+
+/// What the service saw of a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CertificateFacts {
+    /// SHA-256 of its DER.
+    pub sha256: [u8; 32],
+    /// Its last instant.
+    pub not_after: Timestamp,
+}
+
+/// What a request may cost, as this instance is configured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RequestLimits {
+    /// The whole HTTP body.
+    pub body_bytes_max: u64,
+    /// The SOAP part.
+    pub root_part_bytes_max: u64,
+    /// One attachment.
+    pub part_bytes_max: u64,
+    /// MIME parts, the root included.
+    pub parts_max: usize,
+    /// From a Timestamp's Created to its Expires, and its age.
+    pub timestamp_lifetime_seconds_max: u64,
+    /// By how much clocks may differ.
+    pub clock_skew_seconds_max: u64,
+}
+
+/// Who the caller is to the service: each fact one that the service judged, none that the message only says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConnectionReport<'a> {
+    /// Institution, application and environment, of the certificate that signed.
+    pub sender: &'a Sender,
+    /// The certificate that signed.
+    pub message_certificate: CertificateFacts,
+    /// The certificate of the connection.
+    pub tls_certificate: CertificateFacts,
+    /// Whether the connection is a configured gateway's.
+    pub through_gateway: bool,
+    /// From which address the connection came.
+    pub address: IpAddr,
+    /// The environment of this instance.
+    pub environment: Environment,
+    /// When the request's last byte was read, by the service's clock.
+    pub received_at: Timestamp,
+    /// What a request may cost.
+    pub limits: RequestLimits,
+}
+
+/// The answer to checkConnection.
+pub fn write_check_connection_response(report: &ConnectionReport<'_>) -> String {
+    let mut out = Writer::new();
+    out.start("v2:CheckConnectionResponse").namespace("v2", V2);
+    out.element("v2:CompanyID", report.sender.cbe.digits());
+    out.element("v2:ApplicationID", report.sender.application.as_str());
+    certificate(&mut out, "v2:MessageCertificate", &report.message_certificate);
+    certificate(&mut out, "v2:TlsCertificate", &report.tls_certificate);
+    out.element("v2:Gateway", boolean(report.through_gateway));
+    out.element("v2:Address", &report.address.to_string());
+    out.element("v2:Environment", report.environment.as_str());
+    out.element("v2:ReceivedAt", &to_millisecond(report.received_at));
+    let limits = &report.limits;
+    out.start("v2:Limits");
+    out.element("v2:BodyBytesMax", &limits.body_bytes_max.to_string());
+    out.element("v2:SoapPartBytesMax", &limits.root_part_bytes_max.to_string());
+    out.element("v2:PartBytesMax", &limits.part_bytes_max.to_string());
+    out.element("v2:PartsMax", &limits.parts_max.to_string());
+    out.element("v2:TimestampSecondsMax", &limits.timestamp_lifetime_seconds_max.to_string());
+    out.element("v2:ClockSkewSecondsMax", &limits.clock_skew_seconds_max.to_string());
+    text(out)
+}
+
+fn certificate(out: &mut Writer, name: &'static str, facts: &CertificateFacts) {
+    out.start(name).element("v2:Sha256", &upper_hex(&facts.sha256));
+    out.element("v2:NotAfter", &to_millisecond(facts.not_after)).end();
+}
+
+/// The answer to checkAccess; `denied` is the code of the fault that the operation would get, none where it is granted.
+pub fn write_check_access_response(
+    operation: Operation,
+    document_type: Option<&str>,
+    denied: Option<FaultCode>,
+) -> String {
+    let mut out = Writer::new();
+    out.start("v2:CheckAccessResponse").namespace("v2", V2).element("v2:Operation", operation.as_str());
+    if let Some(document_type) = document_type {
+        out.element("v2:Type", document_type);
+    }
+    out.element("v2:Granted", boolean(denied.is_none()));
+    if let Some(code) = denied {
+        out.element("v2:Code", code.as_str());
+    }
+    text(out)
+}
+
+fn boolean(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
