@@ -1,6 +1,6 @@
 """Judges what clients kept: every request, answer, fault and proof against the schemas in wsdl/, by lxml.
 
-    validate.py WSDL_FOLDER OUT...        OUT: a client's output folder (raw/, proofs/)"""
+    validate.py WSDL_FOLDER OUT [KIND...]        OUT: a client's output folder (raw/, proofs/); KIND: what must be among it"""
 
 import base64
 import collections
@@ -78,7 +78,11 @@ def of_message(octets, judge):
     return etree.QName(payload).localname
 
 
-def main(folder, *outs):
+ALL_OF_CONTRACT_A = {"SendDocumentRequest", "SendDocumentResponse", "GetStatusRequest", "GetStatusResponse", "HealthCheckRequest",
+                     "HealthCheckResponse", "fault BusinessError", "fault SystemError", "ReceiptContent", "ProofOfDispatchContent"}
+
+
+def main(folder, out, *wanted):
     by_contract = schemas(pathlib.Path(folder))
     counts, failures = collections.Counter(), []
 
@@ -99,18 +103,16 @@ def main(folder, *outs):
         judge(root)
         return etree.QName(root).localname
 
-    for out in map(pathlib.Path, outs):
-        for file in sorted(out.glob("raw/*")):
-            if file.name.endswith(("-request", "-answer")):
-                attempt(file, lambda octets: of_message(octets, judge))
-        for file in sorted(out.glob("proofs/*/*.xml")):
-            attempt(file, of_proof)
+    out, wanted = pathlib.Path(out), set(wanted) or ALL_OF_CONTRACT_A
+    for file in sorted(out.glob("raw/*")):
+        if file.name.endswith(("-request", "-answer")):
+            attempt(file, lambda octets: of_message(octets, judge))
+    for file in sorted(out.glob("proofs/*/*.xml")):
+        attempt(file, of_proof)
     for name, count in sorted(counts.items()):
         print(f"      {count:4} {name}")
     for failure in failures:
         print("FAIL ", failure)
-    wanted = {"SendDocumentRequest", "SendDocumentResponse", "GetStatusRequest", "GetStatusResponse", "HealthCheckRequest",
-              "HealthCheckResponse", "fault BusinessError", "fault SystemError", "ReceiptContent", "ProofOfDispatchContent"}
     if wanted - set(counts):
         print("FAIL  nothing was judged of:", ", ".join(sorted(wanted - set(counts))))
     return 1 if failures or wanted - set(counts) else 0
