@@ -2,7 +2,9 @@
 //!
 //! Source: `security.md` rule 3, rows 5 and 6; WS-Security §4.2 (`wsu:Id`).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::{Document, Element, namespace};
 
@@ -11,7 +13,7 @@ use crate::{Document, Element, namespace};
 /// Every attribute whose local name is `Id`, `ID`, `id` or `AssertionID`, in whatever namespace, counts for
 /// uniqueness; only `wsu:Id` and the bare `Id` are resolved.
 pub struct Ids<'d> {
-    by_value: HashMap<String, (Element<'d>, Option<IdAttribute>)>,
+    by_value: HashMap<Cow<'d, str>, (Element<'d>, Option<IdAttribute>)>,
 }
 
 /// The spelling by which an element was found.
@@ -41,11 +43,10 @@ impl<'d> Ids<'d> {
                     ("", "Id") => Some(IdAttribute::Bare),
                     _ => None,
                 };
-                let value = attribute.value().into_owned();
-                if by_value.contains_key(&value) {
-                    return Err(DuplicateId { id: value });
-                }
-                by_value.insert(value, (element, spelling));
+                match by_value.entry(attribute.value()) {
+                    Entry::Vacant(new) => new.insert((element, spelling)),
+                    Entry::Occupied(known) => return Err(DuplicateId { id: known.key().to_string() }),
+                };
             }
         }
         Ok(Self { by_value })
