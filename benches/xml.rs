@@ -1,17 +1,16 @@
-//! The XML core by itself: where the time of a markup-heavy document goes, and that time stays linear whatever a document's shape.
+//! The XML core by itself: time stays linear in the input, whatever a document's shape.
 //!
 //! `cargo bench -p benches --bench xml`
 
-use benches::{beside, beside_with, line_of_bytes, section};
+use benches::{beside_with, line_of_bytes, section};
 use pki::digest::{DigestAlgorithm, Hasher};
 use xmlsec::{Document, Limits, c14n};
 
 fn main() {
-    section("Markup, 1 MB", "SHA-256 of the canonical form");
-    for (name, unit) in [("short names", SHORT), ("names as in SOAP", SOAP)] {
-        whole(name, &repeated(unit, 1 << 20));
-    }
-    section("Shapes, growing: MB/s is to stay", "SHA-256 of the canonical form");
+    section(
+        "Shapes, growing: parse, exclusive C14N and SHA-256; MB/s is to stay",
+        "SHA-256 of the canonical form",
+    );
     let shapes: [(&str, Shape); 4] =
         [("deep", deep), ("wide", wide), ("many attributes", attributes), ("many namespaces", namespaces)];
     for (name, shape) in shapes {
@@ -28,19 +27,6 @@ fn hash(bytes: &[u8]) {
 
 /// A document of about so many bytes.
 type Shape = fn(usize) -> String;
-
-/// The reader, the canonical form, and both with the digest.
-fn whole(name: &str, text: &str) {
-    let document = parse(text.as_bytes().to_vec());
-    let canonical = canonical(&document);
-    let floor = || hash(&canonical);
-    let read = |text| drop(std::hint::black_box(parse(text)));
-    let figure = beside_with(|| text.as_bytes().to_vec(), read, floor);
-    line_of_bytes(&format!("{name}: parse"), figure, text.len());
-    let figure = beside(|| digest(&document), floor);
-    line_of_bytes(&format!("{name}: exclusive C14N + SHA-256"), figure, text.len());
-    all(&format!("{name}: all three"), text.as_bytes());
-}
 
 fn all(name: &str, text: &[u8]) {
     let canonical = canonical(&parse(text.to_vec()));
@@ -64,10 +50,6 @@ fn digest(document: &Document) {
     c14n::canonicalize(document.root(), &c14n::Method::exclusive(), &mut hasher).unwrap();
     std::hint::black_box(hasher.finish());
 }
-
-const SHORT: &str = "<b:c x='1' b:y=\"two &amp; three\"><d>text</d><e/></b:c>\n";
-const SOAP: &str = "<b:Reference URI=\"#id-17\"><b:Transforms><b:Transform Algorithm=\"urn:x:exc-c14n\"></b:Transform>\
-    </b:Transforms><b:DigestValue>47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=</b:DigestValue></b:Reference>\n";
 
 /// The unit again and again inside one root.
 fn repeated(unit: &str, bytes: usize) -> String {
