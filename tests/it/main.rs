@@ -10,6 +10,7 @@ mod acceptance;
 mod attacks;
 mod bad_input;
 mod bare_names;
+mod consult;
 mod contract_b;
 mod contract_files;
 mod crash;

@@ -121,6 +121,22 @@ impl ClientError {
     }
 }
 
+/// HTTPS with the settings' certificate, to who leads to `tls_ca` alone.
+fn https(settings: &Settings, signer: &FileSigner) -> Result<reqwest::Client, SettingsError> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(settings.tls(signer)?)
+        .https_only(true)
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(120))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|cause| SettingsError::Tls {
+            path: settings.tls_ca.clone().unwrap_or_default(),
+            cause: chain(&cause),
+        })
+}
+
 /// A sender's connection to the service.
 pub struct Client {
     http: reqwest::Client,
@@ -144,18 +160,7 @@ impl Client {
     ) -> Result<Self, SettingsError> {
         let endpoint = settings.endpoint()?.trim_end_matches('/').to_owned();
         let signer = settings.signer()?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(settings.tls(&signer)?)
-            .https_only(true)
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(120))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|cause| SettingsError::Tls {
-                path: settings.tls_ca.clone().unwrap_or_default(),
-                cause: chain(&cause),
-            })?;
+        let http = https(settings, &signer)?;
         Ok(Self { http, endpoint, signer, language: language.to_owned(), progress, clock })
     }
 

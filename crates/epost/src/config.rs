@@ -47,6 +47,8 @@ pub struct Config {
     /// How alarms reach a person.
     #[serde(default)]
     pub alarm: Alarm,
+    /// Who consults the log; none: nobody does.
+    pub consult: Option<Consult>,
 }
 
 /// How strictly Belgian identifiers are judged.
@@ -437,6 +439,71 @@ impl Default for Alarm {
     }
 }
 
+/// Consultations of the log by people.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Consult {
+    /// Address and port of its door: mutual TLS with personal certificates.
+    pub address: SocketAddr,
+    /// PEM files: the roots of the people's certificates.
+    pub anchors: Vec<PathBuf>,
+    /// PEM files: intermediates.
+    #[serde(default)]
+    pub intermediates: Vec<PathBuf>,
+    /// CRL files or folders of every authority in those paths.
+    pub crls: Vec<PathBuf>,
+    /// Hours from a request within which it is to be approved and run.
+    #[serde(default = "default_validity")]
+    pub validity_hours: u64,
+    /// Records that one run shows at most.
+    #[serde(default = "default_results")]
+    pub results_max: usize,
+    /// The people.
+    pub person: Vec<ConsultPerson>,
+}
+
+/// One person, known by certificates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsultPerson {
+    /// The name in the history; one entry a person.
+    pub name: String,
+    /// SHA-256 fingerprints (hex) of the person's certificates.
+    pub certificates: Vec<String>,
+    /// What the person may do.
+    pub roles: Vec<Role>,
+}
+
+/// What a person may do with consultations.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Ask for one, and run it once another person approved.
+    Request,
+    /// Approve or refuse those of others.
+    Approve,
+    /// Read the history of all.
+    Audit,
+}
+
+impl Role {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Approve => "approve",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+fn default_validity() -> u64 {
+    24
+}
+fn default_results() -> usize {
+    100
+}
+
 /// Limits on what a request may hold; each is named in the fault that it causes.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -529,11 +596,15 @@ impl Config {
         ];
         let of_tsas =
             self.tsa.iter_mut().flat_map(|tsa| [&mut tsa.anchors, &mut tsa.intermediates, &mut tsa.crls]);
+        let of_consult = self
+            .consult
+            .iter_mut()
+            .flat_map(|consult| [&mut consult.anchors, &mut consult.intermediates, &mut consult.crls]);
         let of_saml = self.saml.iter_mut().map(|service| &mut service.certificates);
         for path in singles
             .into_iter()
             .chain(&mut self.data.log_key)
-            .chain(lists.into_iter().chain(of_tsas).chain(of_saml).flatten())
+            .chain(lists.into_iter().chain(of_tsas).chain(of_consult).chain(of_saml).flatten())
         {
             *path = folder.join(&*path);
         }

@@ -8,6 +8,7 @@ pub mod alarm;
 pub mod client;
 pub mod command;
 pub mod config;
+pub mod consult;
 pub mod courier;
 pub mod dev;
 pub mod door;

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, Identifiers};
+use crate::consult::{self, Desk, People};
 use crate::door::operator::Watched;
 use crate::door::soap::Contract;
 use crate::service::{self, Outside, Places, Service, Settings, StartReport};
@@ -43,6 +44,9 @@ pub enum StartError {
     /// The journal's published files.
     #[error(transparent)]
     Tiles(#[from] journal::tiles::TilesError),
+    /// Who consults the log.
+    #[error(transparent)]
+    People(#[from] consult::PeopleError),
     /// The door's TLS.
     #[error(transparent)]
     Tls(#[from] door::tls::TlsError),
@@ -80,6 +84,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where the operators' door is, if there is one.
     pub operator_address: Option<SocketAddr>,
+    /// Where consultations of the log are asked for, if anywhere.
+    pub consult_address: Option<SocketAddr>,
     /// What the start found.
     pub report: StartReport,
     stop: watch::Sender<bool>,
@@ -107,6 +113,7 @@ pub struct Prepared {
     crls: Arc<CrlArchive>,
     crl_paths: Vec<PathBuf>,
     publisher: Option<Publisher>,
+    consult: Option<(People, Arc<rustls::ServerConfig>)>,
 }
 
 /// Reads and judges everything that the configuration names.
@@ -134,6 +141,12 @@ pub fn prepare(
     let key_pem = trust::read(&config.listen.key)?;
     let tls =
         door::tls::server_config(&certificate_pem, &key_pem, senders.anchors.clone(), &senders.authorities)?;
+    let consult = config.consult.as_ref().map(|setup| {
+        let people = People::read(setup)?;
+        let (anchors, named) = (people.anchors().clone(), people.authorities());
+        let tls = door::tls::server_config(&certificate_pem, &key_pem, anchors, named)?;
+        Ok::<_, StartError>((people, tls))
+    });
     let answer_signer = FileSigner::from_pem(&key_pem, &certificate_pem)
         .map_err(|error| value("listen.key", error, "the key of listen.certificate"))?;
     let tsas = Arc::new(TsaClient::read(config, http, Timestamp::now)?);
@@ -166,7 +179,17 @@ pub fn prepare(
         segment_bytes_max: config.data.segment_bytes_max,
         inline_bytes_max: config.data.inline_bytes_max,
     };
-    Ok(Prepared { settings, places, outside, tls, tsas, crls, crl_paths, publisher })
+    Ok(Prepared {
+        settings,
+        places,
+        outside,
+        tls,
+        tsas,
+        crls,
+        crl_paths,
+        publisher,
+        consult: consult.transpose()?,
+    })
 }
 
 /// Starts the service on an address that is bound already, or on the configured one.
@@ -200,6 +223,13 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         }
         None => (None, None),
     };
+    let (consult_door, consult_address) = match config.consult.as_ref() {
+        Some(setup) => {
+            let (door, at) = bind("consult.address", setup.address).await?;
+            (Some(door), Some(at))
+        }
+        None => (None, None),
+    };
     crls.add(trust::read_crls(&crl_paths)?)?;
     let (service, report) = Service::open(prepared.settings, prepared.places, prepared.outside).await?;
     let act = format!("version {}; {} withdrawn", env!("CARGO_PKG_VERSION"), report.withdrawn);
@@ -214,6 +244,12 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         let watched = Watched { service: service.clone(), certificates: ours };
         tasks.spawn(door::operator::serve(listener, Arc::new(watched), stopped.clone()));
     }
+    if let (Some(listener), Some((people, tls)), Some(setup)) =
+        (consult_door, prepared.consult, &config.consult)
+    {
+        let desk = Desk::new(service.clone(), people, setup);
+        tasks.spawn(door::consult::serve(listener, tls, Arc::new(desk), stopped.clone()));
+    }
     if let Some(publisher) = prepared.publisher {
         let every = Duration::from_secs(config.data.checkpoint_seconds.max(1));
         tasks.spawn(publish(service.clone(), publisher, every, stopped.clone()));
@@ -221,7 +257,7 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
     tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, config.clone(), stopped));
-    Ok(Running { service, address, operator_address, report, stop, tasks })
+    Ok(Running { service, address, operator_address, consult_address, report, stop, tasks })
 }
 
 /// Publishes and signs what is new in the journal, again and again, and once more at the end.

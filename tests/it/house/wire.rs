@@ -46,6 +46,11 @@ impl Sandbox {
         self.inner.service.address
     }
 
+    /// Where consultations of the log are asked for.
+    pub fn consult_address(&self) -> Option<std::net::SocketAddr> {
+        self.inner.service.consult_address
+    }
+
     /// What the operators' door answers: status, content type, text.
     pub async fn watch(&self, path: &str) -> (u16, String, String) {
         let address = self.inner.service.operator_address.expect("the sandbox has an operators' door");

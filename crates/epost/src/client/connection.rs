@@ -47,8 +47,22 @@ impl Connection {
     /// # Errors
     /// [`SettingsError`]: the user's to mend.
     pub fn client(&self) -> Result<Client, SettingsError> {
+        Client::new(&self.settings()?, &language(), Progress::new(self.json), Timestamp::now)
+    }
+
+    /// HTTPS with these options' certificate, and the endpoint without its last slash: for doors that take no signed messages.
+    ///
+    /// # Errors
+    /// [`SettingsError`]: the user's to mend.
+    pub(crate) fn https(&self) -> Result<(reqwest::Client, String), SettingsError> {
+        let settings = self.settings()?;
+        let endpoint = settings.endpoint()?.trim_end_matches('/').to_owned();
+        Ok((super::https(&settings, &settings.signer()?)?, endpoint))
+    }
+
+    fn settings(&self) -> Result<Settings, SettingsError> {
         let profile = self.profile.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
-        let settings = profile.overridden_by(Settings {
+        Ok(profile.overridden_by(Settings {
             endpoint: self.endpoint.clone(),
             tls_ca: self.tls_ca.clone(),
             cert: self.cert.clone(),
@@ -57,8 +71,7 @@ impl Connection {
             password_file: self.password_file.clone(),
             tls_cert: self.tls_cert.clone(),
             tls_key: self.tls_key.clone(),
-        });
-        Client::new(&settings, &language(), Progress::new(self.json), Timestamp::now)
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 refused or not in order, 2 try again later, 3 could not run.
 
 pub mod check;
+pub mod consult;
 pub mod demo;
 pub mod dev;
 pub mod init;
@@ -40,6 +41,8 @@ enum Command {
     /// Look into the journal, or verify it.
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Consult the log: asked for, approved by another person, run once.
+    Consult(consult::Args),
     /// Send a document as registered mail.
     Send(send::Args),
     /// Ask for the status of a sent item.
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
             Command::Init(args) => init::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Journal(command) => journal::run(&command),
+            Command::Consult(args) => consult::run(args).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Proof(args) => proof::run(args).await,

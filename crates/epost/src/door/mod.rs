@@ -2,6 +2,7 @@
 //!
 //! What is not TLS, not HTTP, or comes without a certificate of a known authority ends here with one technical log line.
 
+pub mod consult;
 pub mod operator;
 pub mod soap;
 pub mod tls;
