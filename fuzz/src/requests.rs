@@ -224,6 +224,7 @@ pub fn message(data: &[u8]) -> Codes {
         words::parse_get_status_response(root).err(),
         words::parse_get_proof_response(root).err(),
         words::parse_health_check_response(root).err(),
+        words::v2::parse_submit_response(root).err(),
     ];
     codes.extend(answers.iter().flatten().map(|error| error.code()));
     codes
@@ -235,6 +236,15 @@ fn read_again(request: &Request, rules: &ReadRules) {
         Request::GetStatus { ticket } => words::write_get_status_request(ticket),
         Request::HealthCheck { kind } => words::write_health_check_request(*kind),
         Request::GetProof { item, proof } => words::write_get_proof_request(item, *proof),
+        Request::Submit { submission, inline } => {
+            let content =
+                |part: &erds::Part| inline.iter().find(|content| content.content_id == part.content_id);
+            let contents: Vec<_> = submission
+                .parts()
+                .map(|part| content(part).map(|content| content.bytes.as_slice()))
+                .collect();
+            words::v2::write_submit_request(submission, &contents)
+        }
         Request::CheckConnection => words::v2::write_check_connection_request(),
         Request::CheckAccess { operation, document_type } => {
             words::v2::write_check_access_request(*operation, document_type.as_deref())

@@ -23,4 +23,5 @@ mod resend;
 mod strangers;
 mod time_stamps;
 
+mod submit;
 mod tidy;

@@ -514,6 +514,8 @@ pub struct Limits {
     pub root_part_bytes_max: u64,
     /// One attachment.
     pub part_bytes_max: u64,
+    /// Contract B: the SOAP part with what it includes by MTOM in its place, as base64; it is held in memory.
+    pub included_bytes_max: u64,
     /// MIME parts, the root included.
     pub parts_max: usize,
     /// The headers of one MIME part.
@@ -528,6 +530,7 @@ impl Default for Limits {
             body_bytes_max: 2 * 1024 * 1024 * 1024,
             root_part_bytes_max: 1024 * 1024,
             part_bytes_max: 2 * 1024 * 1024 * 1024 - 2 * 1024 * 1024,
+            included_bytes_max: 32 * 1024 * 1024,
             parts_max: 16,
             part_header_bytes_max: 8 * 1024,
             drain_bytes_max: 4 * 1024 * 1024,

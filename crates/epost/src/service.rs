@@ -19,9 +19,7 @@ use store::keys::{ItemKey, Keys};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::admission::Arrived;
 use crate::admission::duplicates::InFlight;
-use crate::admission::facts::SignedMessage;
 use crate::admission::spool::{SpoolError, SpooledPart};
 use crate::config::Limits;
 use crate::metrics::{Metrics, Stage};
@@ -344,40 +342,6 @@ impl Service {
     pub fn open_frame(&self, stored: &Stored, part: &str) -> Result<Vec<u8>, Failure> {
         open_frame_with(&|ticket| self.keys.open_key(ticket), stored, part)?
             .ok_or_else(|| Failure::broken(FaultCode::RepoT01, "content.absent", part))
-    }
-
-    /// The SOAP message exactly as received, and the certificate that signed it.
-    pub(crate) fn message_frames(
-        &self,
-        arrived: &Arrived,
-        message: &SignedMessage,
-    ) -> Result<Vec<Frame>, Failure> {
-        let mut frames = self.soap_frames(arrived, &message.included)?;
-        let spooled = &arrived.spooled;
-        frames.push(self.frame(spooled.ticket, &spooled.key, "certificate", message.certificate.der())?);
-        if let Some(person) = &message.person {
-            // Erased with the item: who it was is personal.
-            let facts = serde_json::json!({
-                "issuer": person.issuer, "assertion": person.assertion_id, "name": person.name,
-            });
-            frames.push(self.frame(spooled.ticket, &spooled.key, "person", facts.to_string().as_bytes())?);
-        }
-        Ok(frames)
-    }
-
-    /// The root part, the HTTP Content-Type, and every part that the envelope itself includes, with its headers.
-    pub(crate) fn soap_frames(&self, arrived: &Arrived, included: &[String]) -> Result<Vec<Frame>, Failure> {
-        let spooled = &arrived.spooled;
-        let frame = |name: &str, bytes: &[u8]| self.frame(spooled.ticket, &spooled.key, name, bytes);
-        let mut frames =
-            vec![frame("soap", &spooled.root)?, frame("content-type", arrived.head.content_type.as_bytes())?];
-        for (place, part) in
-            spooled.parts.iter().filter(|part| included.contains(&part.content_id)).enumerate()
-        {
-            frames.push(frame(&format!("include-{}-headers", place + 1), &part.headers)?);
-            frames.push(frame(&format!("include-{}", place + 1), part.small.as_deref().unwrap_or_default())?);
-        }
-        Ok(frames)
     }
 
     /// The receipt and its seal, as they were answered.

@@ -2,7 +2,8 @@
 //!
 //! Generated clients move every base64Binary out of the envelope, digests too, whatever the root part's type: such
 //! `xop:Include` elements are replaced by the part's bytes as base64, and the expanded bytes are parsed once. That tree
-//! is what is verified, read and dispatched. The tree as sent is kept only to say why a signature over it is refused.
+//! is what is verified, read and dispatched. The tree as sent is kept to say why a signature over it is refused; in contract
+//! B, where documents alone were moved out and their digests stand in it, such a signature is taken (`clients.md` 9).
 //!
 //! Sources: SOAP 1.1 §4, SOAP 1.2 part 1 §5, WS-I Basic Profile 1.1, XOP 1.0; `security.md` rows 3, 4, 64–68.
 
@@ -95,6 +96,7 @@ impl Default for Rules {
 pub struct Envelope {
     tree: Tree,
     as_sent: Option<Tree>,
+    contents_alone: bool,
     used_content_ids: Vec<String>,
 }
 
@@ -146,10 +148,13 @@ impl Envelope {
     ) -> Result<Self, Refusal> {
         let sent = tree(root, rules)?;
         match xop::expand(&sent.document, part, rules)? {
-            None => Ok(Self { tree: sent, as_sent: None, used_content_ids: Vec::new() }),
+            None => {
+                Ok(Self { tree: sent, as_sent: None, contents_alone: false, used_content_ids: Vec::new() })
+            }
             Some(expanded) => Ok(Self {
                 tree: tree(expanded.bytes, rules)?,
                 as_sent: Some(sent),
+                contents_alone: expanded.contents_alone,
                 used_content_ids: expanded.content_ids,
             }),
         }
@@ -214,6 +219,11 @@ impl Envelope {
 
     pub(crate) fn as_sent(&self) -> Option<&Tree> {
         self.as_sent.as_ref()
+    }
+
+    /// The tree as sent, where documents alone were moved out of it: their digests stand in it.
+    pub(crate) fn with_contents_as_sent(&self) -> Option<&Tree> {
+        self.as_sent.as_ref().filter(|_| self.contents_alone)
     }
 }
 

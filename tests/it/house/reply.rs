@@ -115,6 +115,15 @@ impl Answered {
         Proof { ticket, xml, p7s: receipt.signature }
     }
 
+    /// Contract B's receipt, signed; anything else fails the test.
+    #[track_caller]
+    pub fn submitted(&self) -> Proof {
+        assert_eq!(self.status, 200, "{self}");
+        self.must_be_signed();
+        let reply = message::v2::parse_submit_response(self.envelope().operation()).unwrap();
+        Proof { ticket: reply.ticket, xml: reply.receipt.content, p7s: reply.receipt.signature }
+    }
+
     #[track_caller]
     pub fn status_answer(&self) -> (StatusAnswer, Option<Proof>) {
         assert_eq!(self.status, 200, "{self}");

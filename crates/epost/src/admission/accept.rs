@@ -1,4 +1,4 @@
-//! sendDocument: from an authorised submission to its receipt.
+//! sendDocument and submit: from an authorised submission to its receipt.
 //!
 //! Order of writes: parts and key (durable before this begins) → Received → seal and stamp → Accepted with the receipt → answer.
 //! A crash before Accepted leaves a Received that the next start withdraws; after it, the resend finds the receipt.
@@ -13,10 +13,13 @@ use evidence::receipt::ReceiptContent;
 use evidence::seal::Sealed;
 use journal::{Appended, Entry, Frame, Recorded, UniqueKey};
 use pki::digest::{DigestAlgorithm, sha256};
+use soap::message::v2::InlineContent;
 
 use super::duplicates::Fate;
 use super::facts::{SignedMessage, keyed, token_key};
+use super::inline::Inline;
 use super::{Arrived, Reply};
+use crate::door::soap::Contract;
 use crate::metrics::Stage;
 use crate::service::{Failure, Service};
 
@@ -33,10 +36,12 @@ impl Service {
         arrived: &Arc<Arrived>,
         message: SignedMessage,
         submission: Submission,
+        inline: Vec<InlineContent>,
     ) -> Result<Reply, Refusal> {
+        let inline = tokio::task::block_in_place(|| self.spool_inline(arrived, &message, inline))?;
         let admitted = tokio::task::block_in_place(|| {
             let _timed = self.metrics().time(Stage::Digests);
-            self.match_digests(arrived, &message, &submission)
+            self.match_digests(arrived, &message, &submission, &inline)
         })?;
         let channel = self.channel_for(&submission.recipient)?;
         let sizes: Vec<u64> = admitted.parts.iter().map(|part| part.stored.bytes).collect();
@@ -44,7 +49,7 @@ impl Service {
         loop {
             let keys = match self.claim_all(&message, &submission, arrived)? {
                 Ok(keys) => keys,
-                Err(fate) => match self.repeat(fate, &submission, &message).await? {
+                Err(fate) => match self.repeat(arrived, fate, &submission, &message).await? {
                     Some((reply, ticket)) => {
                         self.discard(arrived.spooled.ticket);
                         self.record_read(arrived, &message, ticket).await?;
@@ -56,7 +61,8 @@ impl Service {
             let timed = self.metrics().time(Stage::Inquire);
             let facts = channel.inquire(&submission.recipient, submission.check).await;
             drop(timed);
-            let checks = checks(facts.map_err(inquire_refusal)?, &submission);
+            let mut checks = checks(facts.map_err(inquire_refusal)?, &submission);
+            checks.extend(contents_check(arrived, &message));
             let received = Received {
                 ticket: arrived.spooled.ticket,
                 request: message.facts(arrived),
@@ -83,6 +89,7 @@ impl Service {
                     let sealed = accepted?;
                     let ticket = arrived.spooled.ticket;
                     let reply = self.receipt_reply(
+                        arrived.head.contract,
                         message.version,
                         ticket,
                         &submission.token,
@@ -101,6 +108,7 @@ impl Service {
         arrived: &'a Arrived,
         message: &SignedMessage,
         submission: &Submission,
+        inline: &'a [Inline],
     ) -> Result<Admitted<'a>, Refusal> {
         let spooled = &arrived.spooled;
         let mut parts = Vec::new();
@@ -111,7 +119,9 @@ impl Service {
                     || soap::message::normalised_content_id(&part.content_id).as_ref()
                         == Some(&stated.content_id)
             };
-            let Some(part) = spooled.parts.iter().find(named) else {
+            let in_body = inline.iter().find(|inline| inline.content_id == stated.content_id);
+            let in_body = in_body.and_then(|inline| inline.part(&spooled.parts));
+            let Some(part) = in_body.or_else(|| spooled.parts.iter().find(named)) else {
                 return Err(attachment(
                     "content.part-missing",
                     "a Content that names no attachment of this message",
@@ -167,6 +177,7 @@ impl Service {
     /// The answer to a repeat; none: what held the key was withdrawn meanwhile, so this request may try itself.
     async fn repeat(
         &self,
+        arrived: &Arrived,
         fate: Fate,
         submission: &Submission,
         message: &SignedMessage,
@@ -192,8 +203,14 @@ impl Service {
             ));
         }
         let receipt = self.stored_receipt(ticket)?;
-        let reply =
-            self.receipt_reply(message.version, ticket, &submission.token, &receipt.xml, &receipt.p7s)?;
+        let reply = self.receipt_reply(
+            arrived.head.contract,
+            message.version,
+            ticket,
+            &submission.token,
+            &receipt.xml,
+            &receipt.p7s,
+        )?;
         Ok(Some((reply, Some(ticket))))
     }
 
@@ -205,7 +222,7 @@ impl Service {
         admitted: &Admitted<'_>,
     ) -> Result<Vec<Frame>, Failure> {
         let spooled = &arrived.spooled;
-        let mut frames = self.message_frames(arrived, message)?;
+        let mut frames = self.message_frames(arrived, message, &admitted.parts)?;
         let item = serde_json::to_vec(submission).map_err(|error| Failure::store(&error.to_string()))?;
         frames.push(self.frame(spooled.ticket, &spooled.key, "submission", &item)?);
         for part in &admitted.parts {
@@ -319,6 +336,13 @@ fn checks(facts: delivery::Facts, submission: &Submission) -> Vec<CheckFacts> {
         check("ebox.activated", said(facts.activated)),
         check("ebox.exclusively", said(facts.exclusively)),
     ]
+}
+
+/// Contract B: what the signature is over, the documents themselves or what stands for them (`clients.md` 9).
+fn contents_check(arrived: &Arrived, message: &SignedMessage) -> Option<CheckFacts> {
+    let outcome = if message.contents_as_sent { "signed as xop:Include" } else { "signed in place" };
+    (arrived.head.contract == Contract::B)
+        .then(|| CheckFacts { name: "contents".into(), outcome: outcome.into() })
 }
 
 fn inquire_refusal(error: delivery::InquireError) -> Refusal {

@@ -13,15 +13,24 @@ use crate::door::soap::Contract;
 use crate::service::{Failure, Service};
 
 impl Service {
-    /// SendDocumentResponse with Receipt.xml attached.
+    /// SendDocumentResponse with Receipt.xml attached; in contract B SubmitResponse with it in place, signed.
     pub(super) fn receipt_reply(
         &self,
+        contract: Contract,
         version: SoapVersion,
         ticket: Ticket,
         token: &Token,
         xml: &[u8],
         p7s: &[u8],
     ) -> Result<Reply, Failure> {
+        if contract == Contract::B {
+            let receipt = ProofAnswer {
+                file_name: "Receipt.xml".to_owned(),
+                content: xml.to_vec(),
+                signature: p7s.to_vec(),
+            };
+            return self.signed(version, 200, &message::v2::write_submit_response(&ticket, token, &receipt));
+        }
         let file = SealedFile::receipt(sha256(xml), content_id(ticket, "receipt"), p7s.to_vec());
         let payload = message::write_send_document_response(&ticket, token, &file);
         self.with_attachment(version, &payload, &file.content_id, xml)

@@ -35,6 +35,7 @@ impl Service {
                 body_bytes_max: limits.body_bytes_max,
                 root_part_bytes_max: limits.root_part_bytes_max,
                 part_bytes_max: limits.part_bytes_max,
+                included_bytes_max: limits.included_bytes_max,
                 parts_max: limits.parts_max,
                 timestamp_lifetime_seconds_max: settings.timestamp_lifetime_seconds_max,
                 clock_skew_seconds_max: settings.clock_skew_seconds_max,

@@ -26,6 +26,8 @@ pub struct SignedMessage {
     pub person: Option<Person>,
     /// The Content-IDs that the envelope itself took in (`xop:Include`): part of the SOAP message.
     pub included: Vec<String>,
+    /// The signature is over the `xop:Include` of the documents, which are bound by their digests alone.
+    pub contents_as_sent: bool,
     decision: uam::Decision,
     operation: &'static str,
     submission_key: [u8; 32],
@@ -45,6 +47,7 @@ impl SignedMessage {
             version: envelope.version(),
             person: authenticated.proof().person.clone(),
             included: envelope.used_content_ids().to_vec(),
+            contents_as_sent: authenticated.contents_as_sent(),
             operation: authenticated.request().operation(),
             submission_key: submission_key(authenticated),
             signed_info: authenticated.signed_info().to_vec(),

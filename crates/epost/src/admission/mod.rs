@@ -7,7 +7,9 @@ pub mod answer;
 pub mod connection;
 pub mod duplicates;
 pub mod facts;
+mod frames;
 pub mod health;
+mod inline;
 pub mod read;
 pub mod refuse;
 pub mod spool;
@@ -113,9 +115,30 @@ impl Service {
 
     fn envelope(&self, arrived: &Arrived) -> Result<Envelope, Refusal> {
         let spooled = &arrived.spooled;
-        let rules = soap::envelope::Rules { media: spooled.root_media, ..soap::envelope::Rules::default() };
-        let envelope =
-            Envelope::parse(spooled.root.clone(), &|content_id| spooled.small_part(content_id), &rules)?;
+        let mut rules =
+            soap::envelope::Rules { media: spooled.root_media, ..soap::envelope::Rules::default() };
+        if arrived.head.contract == Contract::B {
+            // Documents too may come as MTOM parts, and are read where a signature over them needs it.
+            let most = usize::try_from(self.limits().included_bytes_max).unwrap_or(usize::MAX);
+            rules.xml.document_bytes_max = most;
+            rules.xml.text_bytes_max = most;
+            rules.include_bytes_max = most;
+        }
+        let failed = std::cell::RefCell::new(None);
+        let part = |content_id: &str| {
+            let part = spooled.part(content_id)?;
+            if arrived.head.contract == Contract::A {
+                return part.small.clone();
+            }
+            // One more than may be, so that it is seen.
+            let bytes = self.spooled_bytes(spooled, part, rules.include_bytes_max as u64 + 1);
+            bytes.map_err(|failure| failed.replace(Some(failure))).ok()
+        };
+        let parsed = Envelope::parse(spooled.root.clone(), &part, &rules);
+        if let Some(failure) = failed.into_inner() {
+            return Err(failure.into());
+        }
+        let envelope = parsed?;
         envelope.check_action(arrived.head.soap_action.as_deref())?;
         if arrived.head.contract == Contract::A && envelope.version() != SoapVersion::V11 {
             return Err(Refusal::new(
@@ -147,17 +170,20 @@ impl Service {
         let permitted = self.permit(arrived, authenticated).map_err(stopped)?;
         let message = facts::SignedMessage::new(&permitted, &envelope);
         let request = permitted.into_parts().0.into_request();
-        if !matches!(request, Request::SendDocument(_)) {
+        if !matches!(request, Request::SendDocument(_) | Request::Submit { .. }) {
             refuse_attachments(arrived, &message).map_err(stopped)?;
         }
         let answered = match (arrived.head.contract, request) {
             (Contract::A, Request::SendDocument(submission)) => {
-                self.submit(arrived, message, submission).await
+                self.submit(arrived, message, submission, Vec::new()).await
             }
             (Contract::A, Request::GetStatus { ticket }) => self.get_status(arrived, message, ticket).await,
             (Contract::A, Request::HealthCheck { kind }) => self.health_check(arrived, message, kind).await,
             (Contract::B, Request::GetProof { item, proof }) => {
                 self.get_proof(arrived, message, item, proof).await
+            }
+            (Contract::B, Request::Submit { submission, inline }) => {
+                self.submit(arrived, message, submission, inline).await
             }
             (Contract::B, Request::CheckConnection) => self.check_connection(arrived, message).await,
             (Contract::B, Request::CheckAccess { operation, document_type }) => {
@@ -194,6 +220,7 @@ impl Service {
             candidates: &candidates,
             addresses: &self.settings().addresses,
             saml: self.saml_rules(arrived),
+            contents_as_sent: arrived.head.contract == Contract::B,
             strictness: self.settings().strictness,
             today: crate::service::today(arrived.received_at),
             ..wss::Policy::new(&self.senders().anchors, Revocation::HardFail(&crls), arrived.received_at)
@@ -265,7 +292,9 @@ impl Service {
         let sender = authenticated.sender().clone();
         let request = authenticated.request();
         let message_type = match request {
-            Request::SendDocument(submission) => submission.document.document_type.clone(),
+            Request::SendDocument(submission) | Request::Submit { submission, .. } => {
+                submission.document.document_type.clone()
+            }
             _ => None,
         };
         let question = uam::Question {
@@ -282,7 +311,8 @@ impl Service {
 /// What a grant must name for this operation.
 fn transaction(operation: Operation) -> uam::Transaction {
     match operation {
-        Operation::SendDocument => uam::Transaction::SendDocument,
+        // One right to send, whatever the contract.
+        Operation::SendDocument | Operation::Submit => uam::Transaction::SendDocument,
         Operation::GetStatus => uam::Transaction::GetStatus,
         Operation::GetProof => uam::Transaction::GetProof,
         Operation::HealthCheck => uam::Transaction::HealthCheck,
@@ -301,7 +331,7 @@ fn refuse_attachments(arrived: &Arrived, message: &facts::SignedMessage) -> Resu
         "content.part-undeclared",
         "an attachment to a request that has none",
         "the SOAP part alone",
-        "Attach files to sendDocument only.",
+        "Attach files to sendDocument and submit only.",
     ))
 }
 

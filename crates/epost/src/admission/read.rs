@@ -80,7 +80,7 @@ impl Service {
         let request = message.facts(arrived);
         let submission_key = request.submission_key;
         let record = Record::Consulted(Consulted { request, ticket, answer: "OK".to_owned() });
-        let frames = self.message_frames(arrived, message)?;
+        let frames = self.message_frames(arrived, message, &[])?;
         let unique_keys: Vec<UniqueKey> = message.assertion_key().map(UniqueKey).into_iter().collect();
         let entry = Entry { record: record.clone(), frames: frames.clone(), unique_keys };
         let Appended::Existing(position) = self.append(entry).await? else { return Ok(()) };

@@ -133,7 +133,7 @@ impl Service {
         reply: &Reply,
     ) -> Result<Vec<Frame>, Failure> {
         let spooled = &arrived.spooled;
-        let mut frames = self.soap_frames(arrived, &[])?;
+        let mut frames = self.soap_frames(arrived, &[], &[])?;
         frames.push(self.frame(spooled.ticket, &spooled.key, "fault", &reply.body)?);
         frames.push(self.frame(
             spooled.ticket,

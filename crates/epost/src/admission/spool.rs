@@ -45,9 +45,9 @@ pub struct SpooledPart {
 }
 
 impl Spooled {
-    /// The bytes of a small part by its Content-ID.
-    pub fn small_part(&self, content_id: &str) -> Option<Vec<u8>> {
-        self.parts.iter().find(|part| part.content_id == content_id)?.small.clone()
+    /// The part of that Content-ID.
+    pub fn part(&self, content_id: &str) -> Option<&SpooledPart> {
+        self.parts.iter().find(|part| part.content_id == content_id)
     }
 }
 

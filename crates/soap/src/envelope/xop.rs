@@ -1,15 +1,17 @@
 //! `xop:Include` replaced by what it names, where a base64Binary may stand.
 
 use super::Rules;
+use crate::message::namespace::V2;
 use crate::refuse::refusal;
 use crate::wss::namespace::{DS, TYPES_V1, WSSE, XOP};
 use erds::refusal::{FaultCode, Refusal};
 use percent_encoding::percent_decode_str;
 use xmlsec::{Document, Element, Node};
 
-/// The elements whose content is base64Binary and may come as a part. Documents are no such place: contract A binds
+/// The elements whose content is base64Binary and may come as a part. Contract A's documents are no such place: it binds
 /// them by reference and digest.
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 7] = [
+    CONTENT,
     (TYPES_V1, "DigestValue"),
     (WSSE, "BinarySecurityToken"),
     (WSSE, "KeyIdentifier"),
@@ -18,8 +20,13 @@ const PLACES: [(&str, &str); 6] = [
     (DS, "DigestValue"),
 ];
 
+/// Contract B's documents.
+const CONTENT: (&str, &str) = (V2, "Content");
+
 pub(super) struct Expanded {
     pub(super) bytes: Vec<u8>,
+    /// Nothing but documents was expanded.
+    pub(super) contents_alone: bool,
     pub(super) content_ids: Vec<String>,
 }
 
@@ -30,7 +37,7 @@ pub(super) fn expand(
     rules: &Rules,
 ) -> Result<Option<Expanded>, Refusal> {
     let source = document.source();
-    let mut expanded = Expanded { bytes: Vec::new(), content_ids: Vec::new() };
+    let mut expanded = Expanded { bytes: Vec::new(), contents_alone: true, content_ids: Vec::new() };
     let mut copied = 0;
     for element in document.root().descendants_and_self() {
         if element.namespace() != XOP {
@@ -48,11 +55,19 @@ pub(super) fn expand(
             let most = format!("at most {} bytes", rules.include_bytes_max);
             return Err(refused("xop.include.too-large", &format!("{} bytes", bytes.len()), &most));
         }
+        let document = |parent: Element<'_>| parent.is(CONTENT.0, CONTENT.1);
+        expanded.contents_alone &= element.parent().is_some_and(document);
         let range = element.source_range();
         expanded.bytes.extend_from_slice(source.get(copied..range.start).unwrap_or_default());
         expanded.bytes.extend_from_slice(base64_simd::STANDARD.encode_to_string(&bytes).as_bytes());
-        expanded.content_ids.push(content_id);
         copied = range.end;
+        let whole = expanded.bytes.len() + source.len().saturating_sub(copied);
+        if whole > rules.xml.document_bytes_max {
+            let most =
+                format!("at most {} bytes of envelope with what it includes", rules.xml.document_bytes_max);
+            return Err(refused("xop.include.too-large", &format!("{whole} bytes"), &most));
+        }
+        expanded.content_ids.push(content_id);
     }
     if expanded.content_ids.is_empty() {
         return Ok(None);
@@ -74,7 +89,7 @@ fn reference(include: Element<'_>) -> Result<String, Refusal> {
         return Err(refused(
             "xop.include.place",
             &format!("xop:{} in {place}", include.local_name()),
-            "xop:Include alone in DigestValue, or in a base64 value of WS-Security",
+            "xop:Include alone in DigestValue, in contract B's Content, or in a base64 value of WS-Security",
         ));
     }
     let empty = include.nodes().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()));

@@ -125,15 +125,19 @@ pub fn write_get_proof_response(
     out.element("v2:Ticket", ticket.as_str()).element("v2:Token", token.as_str());
     out.element("v2:Status", status.as_str());
     if let Some(proof) = proof {
-        out.start("v2:Proof").element("v2:FileName", &proof.file_name).element("v2:MIME", "text/xml");
-        out.start("v2:Content").base64(&proof.content).end();
-        out.start("v2:Signature").base64(&proof.signature).end();
-        out.element("v2:Digest", &upper_hex(&pki::digest::sha256(&proof.content))).end();
+        inline_proof(&mut out, "v2:Proof", proof);
     }
     for crl in crls {
         out.start("v2:Crl").base64(crl).end();
     }
     text(out)
+}
+
+pub(super) fn inline_proof(out: &mut Writer, name: &'static str, proof: &ProofAnswer) {
+    out.start(name).element("v2:FileName", &proof.file_name).element("v2:MIME", "text/xml");
+    out.start("v2:Content").base64(&proof.content).end();
+    out.start("v2:Signature").base64(&proof.signature).end();
+    out.element("v2:Digest", &upper_hex(&pki::digest::sha256(&proof.content))).end();
 }
 
 /// `xs:hexBinary` in its canonical, upper-case form.

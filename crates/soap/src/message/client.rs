@@ -254,7 +254,7 @@ pub fn parse_health_check_response(element: Element<'_>) -> Result<HealthAnswer,
     Ok(HealthAnswer { level, message })
 }
 
-fn named(element: Element<'_>, namespace: &str, local: &'static str) -> Result<(), Refusal> {
+pub(super) fn named(element: Element<'_>, namespace: &str, local: &'static str) -> Result<(), Refusal> {
     if element.is(namespace, local) {
         return Ok(());
     }
@@ -262,7 +262,7 @@ fn named(element: Element<'_>, namespace: &str, local: &'static str) -> Result<(
     Err(violation("answer.element", "Body", &seen, &format!("{{{namespace}}}{local}")))
 }
 
-fn names(cursor: &mut Cursor<'_>, namespace: &str) -> Result<(Ticket, Token), Refusal> {
+pub(super) fn names(cursor: &mut Cursor<'_>, namespace: &str) -> Result<(Ticket, Token), Refusal> {
     let ticket = cursor.text(namespace, "Ticket")?;
     let token = cursor.text(namespace, "Token")?;
     let wrong =
@@ -296,7 +296,7 @@ fn signed_file(element: Element<'_>, path: String) -> Result<SignedFile, Refusal
     Ok(SignedFile { file_name, digest: StatedDigest { method, value }, content_id, signature })
 }
 
-fn inline_proof(element: Element<'_>, path: String) -> Result<ProofAnswer, Refusal> {
+pub(super) fn inline_proof(element: Element<'_>, path: String) -> Result<ProofAnswer, Refusal> {
     let mut proof = Cursor::open(element, path, Allowed::Nothing)?;
     let file_name = proof.text(V2, "FileName")?.bounded(1, erds::dispatch::FILE_NAME_CHARACTERS_MAX)?;
     proof.text(V2, "MIME")?;

@@ -70,6 +70,13 @@ pub enum Request {
         /// Which proof.
         proof: ProofKind,
     },
+    /// Contract B: one item to send.
+    Submit {
+        /// The item.
+        submission: Submission,
+        /// The contents that stand in the Body; the others are MIME parts, which the submission's parts name.
+        inline: Vec<v2::InlineContent>,
+    },
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: whether the caller may.
@@ -150,6 +157,7 @@ impl Request {
             Self::GetStatus { .. } => Operation::GetStatus,
             Self::HealthCheck { .. } => Operation::HealthCheck,
             Self::GetProof { .. } => Operation::GetProof,
+            Self::Submit { .. } => Operation::Submit,
             Self::CheckConnection => Operation::CheckConnection,
             Self::CheckAccess { .. } => Operation::CheckAccess,
         }
@@ -168,6 +176,7 @@ pub fn operation_name(namespace: &str, local_name: &str) -> Option<&'static str>
         (namespace::V1, "GetStatusRequest") => Some("getStatus"),
         (namespace::MONITORING, "HealthCheckRequest") => Some("healthCheck"),
         (namespace::V2, "GetProofRequest") => Some("getProof"),
+        (namespace::V2, "SubmitRequest") => Some("submit"),
         (namespace::V2, "CheckConnectionRequest") => Some("checkConnection"),
         (namespace::V2, "CheckAccessRequest") => Some("checkAccess"),
         _ => None,

@@ -11,6 +11,8 @@ pub enum Operation {
     HealthCheck,
     /// Contract B: a proof again.
     GetProof,
+    /// Contract B: one item to send.
+    Submit,
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: what the caller may.
@@ -19,11 +21,12 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SendDocument,
         Self::GetStatus,
         Self::HealthCheck,
         Self::GetProof,
+        Self::Submit,
         Self::CheckConnection,
         Self::CheckAccess,
     ];
@@ -35,6 +38,7 @@ impl Operation {
             Self::GetStatus => "getStatus",
             Self::HealthCheck => "healthCheck",
             Self::GetProof => "getProof",
+            Self::Submit => "submit",
             Self::CheckConnection => "checkConnection",
             Self::CheckAccess => "checkAccess",
         }

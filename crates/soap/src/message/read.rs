@@ -146,7 +146,8 @@ pub(super) struct Text<'d> {
 }
 
 impl<'d> Text<'d> {
-    fn of(element: Element<'d>, path: String) -> Result<Self, Refusal> {
+    /// Opens an element that holds text alone.
+    pub(super) fn of(element: Element<'d>, path: String) -> Result<Self, Refusal> {
         attributes(element, &path, Allowed::Nothing)?;
         match element.text() {
             Ok(text) => Ok(Self { text, path }),

@@ -37,6 +37,7 @@ impl Request {
             (V1, "GetStatusRequest") => get_status(operation),
             (MONITORING, "HealthCheckRequest") => health_check(operation),
             (V2, "GetProofRequest") => get_proof(operation),
+            (V2, "SubmitRequest") => v2::submit(operation, rules),
             (V2, "CheckConnectionRequest") => v2::check_connection(operation),
             (V2, "CheckAccessRequest") => v2::check_access(operation),
             (namespace, local) => Err(refusal(
@@ -83,7 +84,7 @@ fn send_document(operation: Element<'_>, rules: &ReadRules) -> Result<Submission
 }
 
 /// Two parts over one attachment would leave it open which of the two was meant.
-fn each_attachment_once(submission: &Submission) -> Result<(), Refusal> {
+pub(super) fn each_attachment_once(submission: &Submission) -> Result<(), Refusal> {
     let mut ids: Vec<&str> = submission.parts().map(|part| part.content_id.as_str()).collect();
     ids.sort_unstable();
     if ids.windows(2).all(|pair| pair.first() != pair.last()) {
@@ -98,7 +99,7 @@ fn each_attachment_once(submission: &Submission) -> Result<(), Refusal> {
     ))
 }
 
-fn token(text: Text<'_>) -> Result<Token, Refusal> {
+pub(super) fn token(text: Text<'_>) -> Result<Token, Refusal> {
     let path = text.path().to_owned();
     let text = text.bounded(0, Token::CHARACTERS_MAX)?;
     Token::parse(&text).map_err(|_| violation("schema.length", &path, "too long", "at most 50 characters"))
@@ -130,7 +131,7 @@ fn recipient(item: &mut Cursor<'_>, rules: &ReadRules) -> Result<Recipient, Refu
     Ok(recipient)
 }
 
-fn citizen(entity: &mut Cursor<'_>, rules: &ReadRules) -> Result<Recipient, Refusal> {
+pub(super) fn citizen(entity: &mut Cursor<'_>, rules: &ReadRules) -> Result<Recipient, Refusal> {
     let number = entity.text(TYPES, "INSS")?;
     let (path, given) = (number.path().to_owned(), number.bounded(11, 11)?);
     let inss =
@@ -142,7 +143,7 @@ fn citizen(entity: &mut Cursor<'_>, rules: &ReadRules) -> Result<Recipient, Refu
     Ok(Recipient::Citizen { inss, quality })
 }
 
-fn enterprise(entity: &mut Cursor<'_>, rules: &ReadRules) -> Result<Recipient, Refusal> {
+pub(super) fn enterprise(entity: &mut Cursor<'_>, rules: &ReadRules) -> Result<Recipient, Refusal> {
     let number = entity.text(TYPES, "CompanyID")?;
     let form =
         matches!(number.as_str().len(), 9 | 10) && number.as_str().bytes().all(|byte| byte.is_ascii_digit());
@@ -217,7 +218,7 @@ fn described(file: &mut Cursor<'_>) -> Result<Part, Refusal> {
     })
 }
 
-fn mime(text: &Text<'_>) -> Result<String, Refusal> {
+pub(super) fn mime(text: &Text<'_>) -> Result<String, Refusal> {
     if MIME_TYPES.contains(&text.as_str()) {
         return Ok(text.as_str().to_owned());
     }
@@ -292,7 +293,7 @@ pub fn normalised_content_id(text: &str) -> Option<String> {
     usable.then(|| decoded.into_owned())
 }
 
-fn one_meta(mut meta: Cursor<'_>) -> Result<Meta, Refusal> {
+pub(super) fn one_meta(mut meta: Cursor<'_>) -> Result<Meta, Refusal> {
     let name = meta.text(TYPES, "Type")?.bounded(1, META_CHARACTERS_MAX)?;
     let mut values = vec![meta.text(TYPES, "Value")?.bounded(1, META_CHARACTERS_MAX)?];
     while values.len() < META_VALUES_MAX

@@ -40,7 +40,7 @@ fn part(content_id: &str) -> Part {
     }
 }
 
-fn submission() -> Submission {
+pub(crate) fn submission() -> Submission {
     let mut letter = part("letter@example.org");
     letter.document_type = Some("LETTER".to_owned());
     letter.language = Some(Language::Nl);

@@ -4,7 +4,7 @@
 
 use super::namespace::WSA;
 use super::refuse::security;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Tree};
 use erds::refusal::Refusal;
 use xmlsec::Element;
 use xmlsec::signature::Verified;
@@ -15,12 +15,13 @@ const VALUE_BYTES_MAX: usize = 1024;
 
 /// Refuses repeated or unsigned addressing headers, another To, replies to elsewhere, and odd message ids.
 pub(super) fn check(
+    tree: &Tree,
     envelope: &Envelope,
     verified: &Verified<'_>,
     addresses: &[String],
 ) -> Result<(), Refusal> {
     let blocks: Vec<Element<'_>> =
-        envelope.header().into_iter().flat_map(Element::children).filter(|b| b.namespace() == WSA).collect();
+        tree.header().into_iter().flat_map(Element::children).filter(|b| b.namespace() == WSA).collect();
     for block in &blocks {
         let name = block.local_name();
         match name {

@@ -184,6 +184,6 @@ pub struct Answer<'e> {
 /// # Errors
 /// What is wrong with the answer, in the words of a refusal: the service's fault, or an attack.
 pub fn verify_answer<'e>(answer: &'e Envelope, policy: &Policy<'_>) -> Result<Answer<'e>, SecurityRefusal> {
-    let (path, proof) = verify::prove(answer, policy)?;
+    let (path, proof) = verify::prove(answer, answer.tree(), policy)?;
     Ok(Answer { content: answer.operation(), path, proof })
 }

@@ -19,7 +19,7 @@ mod verify;
 
 pub use refuse::SecurityRefusal;
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Tree};
 use crate::message::{ReadRules, Request};
 use crate::refuse::refusal;
 use erds::refusal::{FaultCode, Refusal};
@@ -57,6 +57,9 @@ pub struct Policy<'a> {
     pub addresses: &'a [String],
     /// Whether the BinarySecurityToken must be signed too (ProtectTokens).
     pub token_signed: bool,
+    /// Whether a signature over the `xop:Include` of contract B's documents, as it stands, is taken: only if the caller then holds
+    /// every document to its digest in the Body.
+    pub contents_as_sent: bool,
     /// Which SAML assertions are taken beside the certificate; `None`: none at all.
     pub saml: Option<saml::Rules<'a>>,
     /// How identifiers in the request are judged.
@@ -80,6 +83,7 @@ impl<'a> Policy<'a> {
             candidates: &[],
             addresses: &[],
             token_signed: false,
+            contents_as_sent: false,
             saml: None,
             strictness: Strictness::Strict,
             today: now.to_zoned(TimeZone::UTC).date(),
@@ -128,6 +132,7 @@ pub struct Authenticated<T> {
     sender: Sender,
     path: ValidPath,
     proof: Proof,
+    contents_as_sent: bool,
 }
 
 impl<T> Authenticated<T> {
@@ -154,6 +159,11 @@ impl<T> Authenticated<T> {
     /// SHA-256 of the certificate.
     pub fn certificate_fingerprint(&self) -> [u8; 32] {
         self.path.leaf().fingerprint()
+    }
+
+    /// Whether the signature is over `xop:Include` as it stands: then a document is bound by its digest in the Body alone.
+    pub fn contents_as_sent(&self) -> bool {
+        self.contents_as_sent
     }
 
     /// What the record keeps of the signature.
@@ -188,8 +198,8 @@ impl<T> Authenticated<T> {
 
     /// Goes on with a part or another reading of the request; the proof stays with it.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Authenticated<U> {
-        let Self { request, sender, path, proof } = self;
-        Authenticated { request: change(request), sender, path, proof }
+        let Self { request, sender, path, proof, contents_as_sent } = self;
+        Authenticated { request: change(request), sender, path, proof, contents_as_sent }
     }
 
     /// Takes it apart; what comes out proves nothing any more.
@@ -220,7 +230,7 @@ pub fn authenticate_with<T>(
     policy: &Policy<'_>,
     read: impl FnOnce(Element<'_>) -> Result<T, Refusal>,
 ) -> Result<Authenticated<T>, SecurityRefusal> {
-    let (path, proof) = verify::prove(envelope, policy)?;
+    let (tree, (path, proof)) = proven(envelope, policy)?;
     let sender = Sender::from_path(&path).map_err(|error| {
         refusal(
             FaultCode::Soa01002,
@@ -241,8 +251,27 @@ pub fn authenticate_with<T>(
         );
         return Err(SecurityRefusal::by(refused, sender));
     }
-    match read(envelope.operation()) {
-        Ok(request) => Ok(Authenticated { request, sender, path, proof }),
+    let contents_as_sent = !std::ptr::eq(tree, envelope.tree());
+    match read(tree.operation()) {
+        Ok(request) => Ok(Authenticated { request, sender, path, proof, contents_as_sent }),
         Err(refused) => Err(SecurityRefusal::by(refused, sender)),
+    }
+}
+
+/// The tree that the signature is over, which is the one to read: the expanded one, or else, where the policy says so, the one as
+/// sent whose documents alone were moved out.
+fn proven<'e>(
+    envelope: &'e Envelope,
+    policy: &Policy<'_>,
+) -> Result<(&'e Tree, (ValidPath, Proof)), SecurityRefusal> {
+    match verify::prove(envelope, envelope.tree(), policy) {
+        Ok(proven) => Ok((envelope.tree(), proven)),
+        Err(refused) => {
+            let as_sent = policy.contents_as_sent && refused.code() == refuse::NOT_EXPANDED;
+            match envelope.with_contents_as_sent().filter(|_| as_sent) {
+                Some(sent) => Ok((sent, verify::prove(envelope, sent, policy)?)),
+                None => Err(refused),
+            }
+        }
     }
 }

@@ -53,9 +53,12 @@ pub(super) fn value_invalid(seen: &str) -> Refusal {
     )
 }
 
+/// The check of a signature over `xop:Include` as it stands.
+pub(super) const NOT_EXPANDED: &str = "wss.signature.xop-not-expanded";
+
 pub(super) fn not_expanded() -> Refusal {
     security(
-        "wss.signature.xop-not-expanded",
+        NOT_EXPANDED,
         "a signature over xop:Include elements instead of what they stand for",
         "digests covered by the signature",
         "CXF: set ws-security.expand.xop.include=true; others: send DigestValue inline (no MTOM).",

@@ -18,8 +18,11 @@ use xmlsec::signature::{
 use xmlsec::{Element, ids::Ids};
 
 /// Judges everything but who the sender is.
-pub(super) fn prove(envelope: &Envelope, policy: &Policy<'_>) -> Result<(ValidPath, Proof), SecurityRefusal> {
-    let tree = envelope.tree();
+pub(super) fn prove(
+    envelope: &Envelope,
+    tree: &Tree,
+    policy: &Policy<'_>,
+) -> Result<(ValidPath, Proof), SecurityRefusal> {
     let header = header::read(tree, policy.saml.is_some())?;
     let signature = Signature::parse(header.signature).map_err(|error| refused_signature(&error))?;
     check_profile(&signature, &policy.profile).map_err(|error| refused_signature(&error))?;
@@ -42,7 +45,7 @@ pub(super) fn prove(envelope: &Envelope, policy: &Policy<'_>) -> Result<(ValidPa
     let verified = verified(tree, &signature, &header, &token, key, &policy.profile)
         .map_err(|error| told(&error, envelope, key, &policy.profile, &token.certificate))?;
     let token_signed = cover(tree, &header, &verified, policy)?;
-    addressing::check(envelope, &verified, policy.addresses)?;
+    addressing::check(tree, envelope, &verified, policy.addresses)?;
     let person = match (&assertion, policy.saml) {
         (Some(assertion), Some(rules)) => {
             let signer = &token.certificate;

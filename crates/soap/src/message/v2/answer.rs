@@ -28,6 +28,8 @@ pub struct RequestLimits {
     pub root_part_bytes_max: u64,
     /// One attachment.
     pub part_bytes_max: u64,
+    /// Contract B's SOAP part with what it includes in its place.
+    pub included_bytes_max: u64,
     /// MIME parts, the root included.
     pub parts_max: usize,
     /// From a Timestamp's Created to its Expires, and its age.
@@ -74,6 +76,7 @@ pub fn write_check_connection_response(report: &ConnectionReport<'_>) -> String 
     out.element("v2:BodyBytesMax", &limits.body_bytes_max.to_string());
     out.element("v2:SoapPartBytesMax", &limits.root_part_bytes_max.to_string());
     out.element("v2:PartBytesMax", &limits.part_bytes_max.to_string());
+    out.element("v2:IncludedBytesMax", &limits.included_bytes_max.to_string());
     out.element("v2:PartsMax", &limits.parts_max.to_string());
     out.element("v2:TimestampSecondsMax", &limits.timestamp_lifetime_seconds_max.to_string());
     out.element("v2:ClockSkewSecondsMax", &limits.clock_skew_seconds_max.to_string());

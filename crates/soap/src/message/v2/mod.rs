@@ -4,6 +4,7 @@
 
 mod answer;
 mod request;
+mod submit;
 
 pub use answer::{
     CertificateFacts, ConnectionReport, RequestLimits, write_check_access_response,
@@ -11,3 +12,10 @@ pub use answer::{
 };
 pub(super) use request::{check_access, check_connection};
 pub use request::{write_check_access_request, write_check_connection_request};
+pub(super) use submit::submit;
+
+#[cfg(test)]
+mod tests;
+pub use submit::{
+    InlineContent, SubmitReply, parse_submit_response, write_submit_request, write_submit_response,
+};

@@ -1,0 +1,96 @@
+//! What is written is read, and stands in `tests/golden`, where the schema is held against it.
+
+use erds::{
+    EboxCheck, EnterpriseNumber, Environment, FaultCode, QualityCode, Recipient, Sender, Strictness, Ticket,
+    Token,
+};
+use jiff::Timestamp;
+
+use super::super::tests::{document, golden, submission};
+use super::super::{Operation, ProofAnswer, ReadRules, Request};
+use super::*;
+
+fn parse(xml: &str) -> Request {
+    let rules = ReadRules { strictness: Strictness::Strict, today: jiff::civil::date(2026, 6, 1) };
+    Request::parse(document(xml).root(), &rules).unwrap_or_else(|refusal| panic!("{refusal}: {xml}"))
+}
+
+#[test]
+fn an_item_is_written_and_read_with_its_contents_or_without() {
+    let mut item = submission();
+    let xml = write_submit_request(&item, &[Some(b"letter"), Some(b""), Some(b"annex 2")]);
+    golden("submit-request-citizen.xml", xml.as_bytes());
+    let Request::Submit { submission: read, inline } = parse(&xml) else { panic!("{xml}") };
+    assert!(read.same_content(&item));
+    let ids: Vec<_> = read.parts().map(|part| part.content_id.as_str()).collect();
+    assert_eq!(ids, ["inline:1", "inline:2", "inline:3"]);
+    let bytes: Vec<_> = inline.iter().map(|content| content.bytes.as_slice()).collect();
+    assert_eq!(bytes, [b"letter".as_slice(), b"", b"annex 2"]);
+
+    item.recipient = Recipient::Enterprise {
+        company: EnterpriseNumber::parse("000000196", Strictness::Strict).unwrap(),
+        quality: QualityCode::parse("QUAL_EMP_NOSS").unwrap(),
+    };
+    item.check = EboxCheck::Activated;
+    item.annexes.truncate(1);
+    item.annexes[0].content_id = "annex-1@example.org".to_owned();
+    let xml = write_submit_request(&item, &[None, Some(b"mixed")]);
+    let Request::Submit { submission: read, inline } = parse(&xml) else { panic!("{xml}") };
+    assert_eq!(read.document.content_id, item.document.content_id, "an xop:Include names its part");
+    assert_eq!((read.annexes[0].content_id.as_str(), inline.len()), ("inline:1", 1));
+}
+
+#[test]
+fn answers_are_written_and_read() {
+    let (ticket, token) = (Ticket::parse("0123456789ABC").unwrap(), Token::parse("2026/<1>").unwrap());
+    let receipt =
+        ProofAnswer { file_name: "Receipt.xml".to_owned(), content: b"<a/>".to_vec(), signature: vec![4; 9] };
+    let xml = write_submit_response(&ticket, &token, &receipt);
+    golden("submit-response.xml", xml.as_bytes());
+    let read = parse_submit_response(document(&xml).root()).unwrap();
+    assert_eq!(read, SubmitReply { ticket, token, receipt });
+    let flipped = xml.replace("PGEvPg==", "PGIvPg==");
+    assert_eq!(parse_submit_response(document(&flipped).root()).unwrap_err().code(), "answer.digest");
+}
+
+#[test]
+fn what_an_integrator_calls_first_is_written_and_read() {
+    let xml = write_check_connection_request();
+    golden("check-connection-request.xml", xml.as_bytes());
+    assert_eq!(parse(&xml), Request::CheckConnection);
+    for operation in Operation::ALL {
+        let xml = write_check_access_request(operation, Some("LETTER"));
+        let document_type = Some("LETTER".to_owned());
+        assert_eq!(parse(&xml), Request::CheckAccess { operation, document_type });
+    }
+    golden("check-access-request.xml", write_check_access_request(Operation::Submit, None).as_bytes());
+    let denied = write_check_access_response(Operation::Submit, Some("LETTER"), Some(FaultCode::EpostB08));
+    golden("check-access-response.xml", denied.as_bytes());
+    let sender = Sender {
+        cbe: EnterpriseNumber::parse("0123456749", Strictness::Strict).unwrap(),
+        application: erds::ApplicationId::parse("urn:be:example:letters").unwrap(),
+        issuing_ca_spki_sha256: [1; 32],
+        environment: Environment::Tst,
+    };
+    let at = Timestamp::from_millisecond(1_800_000_000_123).unwrap();
+    let certificate = CertificateFacts { sha256: [0xAB; 32], not_after: at };
+    let report = ConnectionReport {
+        sender: &sender,
+        message_certificate: certificate,
+        tls_certificate: certificate,
+        through_gateway: true,
+        address: [127, 0, 0, 1].into(),
+        environment: Environment::Tst,
+        received_at: at,
+        limits: RequestLimits {
+            body_bytes_max: 1,
+            root_part_bytes_max: 2,
+            part_bytes_max: 3,
+            included_bytes_max: 7,
+            parts_max: 4,
+            timestamp_lifetime_seconds_max: 5,
+            clock_skew_seconds_max: 6,
+        },
+    };
+    golden("check-connection-response.xml", write_check_connection_response(&report).as_bytes());
+}
