@@ -7,6 +7,7 @@ use openssl::rsa::Padding;
 use openssl::sign::{RsaPssSaltlen, Signer};
 use pki::algorithm::{SignatureAlgorithm, ecdsa_from_der};
 use pki::certificate::{Certificate, KeyKind, VerifyError};
+use pki::digest::{Digest, DigestAlgorithm};
 
 use crate::kit::*;
 
@@ -108,16 +109,51 @@ fn nothing_stands_after_the_hash() {
     let key = rsa(2048);
     let prefix = [0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20];
     let info = [&prefix[..], &sha256(MESSAGE)].concat();
-    let block = |padding: usize, info: &[u8]| {
-        let mut block = [&[0, 1], vec![0xff; padding].as_slice(), &[0], info].concat();
-        block.resize(256, 0x42);
+    let holder = holder(&key);
+    let verify = |block: &[u8]| {
         let mut value = vec![0; 256];
-        key.rsa().unwrap().private_encrypt(&block, &mut value, Padding::NONE).unwrap();
-        holder(&key).public_key().verify(SignatureAlgorithm::RsaSha256, MESSAGE, &value)
+        key.rsa().unwrap().private_encrypt(block, &mut value, Padding::NONE).unwrap();
+        holder.public_key().verify(SignatureAlgorithm::RsaSha256, MESSAGE, &value)
     };
-    assert_eq!(block(256 - 3 - info.len(), &info), Ok(()), "the right block");
-    assert_eq!(block(8, &info), Err(VerifyError::Invalid), "garbage after the hash");
-    assert_eq!(block(256 - 3 - 32, &sha256(MESSAGE)), Err(VerifyError::Invalid), "no DigestInfo");
+    let block = |kind: u8, padding: usize, info: &[u8]| {
+        let mut block = [&[0, kind], vec![0xff; padding].as_slice(), &[0], info].concat();
+        block.resize(256, 0x42);
+        block
+    };
+    let right = block(1, 256 - 3 - info.len(), &info);
+    assert_eq!(verify(&right), Ok(()), "the right block");
+    let changed = |at: usize, byte: u8| {
+        let mut block = right.clone();
+        block[at] = byte;
+        block
+    };
+    // The parameters of the digest's identifier, a NULL, left out.
+    let bare = [&[0x30, 0x2f, 0x30, 0x0b], &prefix[4..15], &prefix[17..], &sha256(MESSAGE)].concat();
+    for (case, block) in [
+        ("garbage after the hash", block(1, 8, &info)),
+        ("no DigestInfo", block(1, 256 - 3 - 32, &sha256(MESSAGE))),
+        ("no NULL", block(1, 256 - 3 - bare.len(), &bare)),
+        ("another type of block", block(2, 256 - 3 - info.len(), &info)),
+        ("another first byte of the padding", changed(2, 0xfe)),
+        ("another last byte of the padding", changed(256 - info.len() - 2, 0)),
+        ("nothing between padding and DigestInfo", changed(256 - info.len() - 1, 0xff)),
+    ] {
+        assert_eq!(verify(&block), Err(VerifyError::Invalid), "{case}");
+    }
+}
+
+#[test]
+fn a_digest_is_the_algorithms_own() {
+    let key = rsa(2048);
+    let holder = holder(&key);
+    let value = sign(&key, MessageDigest::sha256(), MESSAGE);
+    let verify = |digest: DigestAlgorithm| {
+        let digest = Digest::of(digest, MESSAGE);
+        holder.public_key().verify_digest(SignatureAlgorithm::RsaSha256, &digest, &value)
+    };
+    assert_eq!(verify(DigestAlgorithm::Sha256), Ok(()));
+    assert_eq!(verify(DigestAlgorithm::Sha384), Err(VerifyError::Invalid));
+    assert_eq!(verify(DigestAlgorithm::Sha512), Err(VerifyError::Invalid));
 }
 
 #[test]
