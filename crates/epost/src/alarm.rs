@@ -18,10 +18,14 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 12] = [
+pub const REMEDIES: [(&str, &str); 13] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
+    ),
+    (
+        "alarm.checkpoint-unstamped",
+        "The day's time-stamp on the log could not be had or kept: look at the time-stamping authorities and the disk; it is tried again.",
     ),
     (
         "alarm.courier",

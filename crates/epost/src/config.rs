@@ -236,6 +236,9 @@ pub struct Data {
     /// Seconds between two checkpoints, while there is something new.
     #[serde(default = "default_checkpoint")]
     pub checkpoint_seconds: u64,
+    /// Hours between two time-stamps on a checkpoint; 0: none is stamped.
+    #[serde(default = "default_stamp")]
+    pub stamp_hours: u32,
     /// The log's name, in its segments and checkpoints.
     pub origin: String,
     /// Size at which a journal segment is closed.
@@ -251,6 +254,9 @@ pub struct Data {
 
 fn default_checkpoint() -> u64 {
     10
+}
+fn default_stamp() -> u32 {
+    24
 }
 fn default_segment() -> u64 {
     256 * 1024 * 1024

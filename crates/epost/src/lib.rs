@@ -17,6 +17,7 @@ pub mod ocsp;
 pub mod run;
 pub mod service;
 pub mod signing;
+pub mod stamp;
 pub mod transport;
 pub mod trust;
 pub mod watch;

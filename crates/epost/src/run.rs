@@ -29,6 +29,7 @@ use crate::door::operator::Watched;
 use crate::door::soap::Contract;
 use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::signing::SigningLimits;
+use crate::stamp::Stamps;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
 use crate::{courier, door, transport};
 
@@ -252,7 +253,10 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     }
     if let Some(publisher) = prepared.publisher {
         let every = Duration::from_secs(config.data.checkpoint_seconds.max(1));
-        tasks.spawn(publish(service.clone(), publisher, every, stopped.clone()));
+        let stamp_every = jiff::SignedDuration::from_hours(i64::from(config.data.stamp_hours));
+        let stamps = (config.data.stamp_hours > 0)
+            .then(|| Stamps::open(Arc::new(RealDisk), &tlog_directory(config), stamp_every));
+        tasks.spawn(publish(service.clone(), publisher, stamps, every, stopped.clone()));
     }
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
@@ -264,6 +268,7 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
 async fn publish(
     service: Arc<Service>,
     mut publisher: Publisher,
+    mut stamps: Option<Stamps>,
     every: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -273,12 +278,26 @@ async fn publish(
             () = tokio::time::sleep(every) => false,
         };
         // Nobody waits for a checkpoint: one that failed is made up for by the next.
-        if let Err(error) = tokio::task::block_in_place(|| publisher.publish(service.journal()).map(|_| ())) {
-            tracing::error!(event = "journal.checkpoint-failed", %error);
-        }
+        publish_once(&service, &mut publisher);
         if last {
             return;
         }
+        if let (Some(stamps), Some(checkpoint)) = (&mut stamps, publisher.checkpoint()) {
+            // A stop does not wait for an authority.
+            let stamped = tokio::select! {
+                stamped = stamps.stamp(&service, checkpoint) => stamped,
+                _ = stop.changed() => return publish_once(&service, &mut publisher),
+            };
+            if let Err(error) = stamped {
+                tracing::error!(event = "alarm.checkpoint-unstamped", %error);
+            }
+        }
+    }
+}
+
+fn publish_once(service: &Service, publisher: &mut Publisher) {
+    if let Err(error) = tokio::task::block_in_place(|| publisher.publish(service.journal()).map(|_| ())) {
+        tracing::error!(event = "journal.checkpoint-failed", %error);
     }
 }
 

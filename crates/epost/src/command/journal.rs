@@ -1,6 +1,7 @@
 //! `epost journal`: look into the journal, or verify it from its bytes.
 
 mod proofs;
+mod stamps;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -179,6 +180,14 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
         Ok(judged) => judged,
         Err(problem) => return problem.tell(which.json),
     };
+    let stamped = match proofs::stamped(which).map_err(Problem::of_tiles) {
+        Ok(Ok(stamped)) => stamped,
+        Ok(Err(what)) => {
+            return Problem::Other { code: "journal.stamp", what: format!("journal.stamp: {what}") }
+                .tell(which.json);
+        }
+        Err(problem) => return problem.tell(which.json),
+    };
     let root = hex(&judged.report.root);
     let signed = judged.signed.as_ref().map_or(0, Checkpoint::size);
     let (records, segments) = (judged.report.records, judged.report.segments);
@@ -186,11 +195,17 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
         let line = serde_json::json!({
             "whole": true, "records": records, "segments": segments, "root": root, "signed_records": signed,
             "signatures_verified": judged.verified, "signatures_content_absent": judged.absent,
+            "stamped_records": stamped.as_ref().map(|stamped| stamped.records),
+            "stamped_at": stamped.as_ref().map(|stamped| stamped.at),
+            "stamped_by": stamped.as_ref().map(|stamped| &stamped.by),
         });
         println!("{line}");
     } else {
         println!("whole: {records} records in {segments} segments, root {root}");
         println!("{signed} of them under the newest checkpoint, and as they were published");
+        if let Some(stamped) = &stamped {
+            println!("{} of them time-stamped at {} by {}", stamped.records, stamped.at, stamped.by);
+        }
         if signatures {
             let (verified, absent) = (judged.verified, judged.absent);
             println!(

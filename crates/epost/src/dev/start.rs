@@ -139,6 +139,7 @@ directory = "data"
 master_key = "secrets/master.key"
 log_key = "secrets/log.key"
 checkpoint_seconds = 1
+stamp_hours = 0
 origin = "{ORIGIN}"
 free_bytes_min = 67108864
 

@@ -14,6 +14,7 @@ use journal::proof::{Proof, read_salted};
 use journal::tiles::{Published, TilesError};
 use serde_json::json;
 
+use super::stamps::{self, Stamped};
 use super::{Which, hex};
 use crate::command::could_not_run;
 use crate::config::Config;
@@ -37,6 +38,13 @@ pub(super) fn published(which: &Which) -> Result<Option<(Published, PathBuf)>, U
     let dir = run::tlog_directory(&config);
     let published = Published::open(Arc::new(RealDisk), &dir, key.verifier())?;
     Ok(published.map(|published| (published, dir)))
+}
+
+/// The newest time-stamp on a checkpoint, every one being judged; the inner error says what is wrong with the first bad one.
+pub(super) fn stamped(which: &Which) -> Result<Result<Option<Stamped>, String>, Unpublished> {
+    let (config, key) = read(which)?;
+    let (Some(key), Some((published, dir))) = (key, published(which)?) else { return Ok(Ok(None)) };
+    Ok(stamps::judge(&config, &published, key.verifier(), &dir))
 }
 
 fn read(which: &Which) -> Result<(Config, Option<LogKey>), Unpublished> {
