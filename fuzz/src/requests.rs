@@ -245,6 +245,7 @@ fn read_again(request: &Request, rules: &ReadRules) {
                 .collect();
             words::v2::write_submit_request(submission, &contents)
         }
+        Request::FindItems(search) => words::v2::write_find_items_request(search),
         Request::CheckConnection => words::v2::write_check_connection_request(),
         Request::CheckAccess { operation, document_type } => {
             words::v2::write_check_access_request(*operation, document_type.as_deref())

@@ -2,7 +2,7 @@
 
 use erds::Record;
 use soap::message::Operation;
-use soap::message::v2;
+use soap::message::v2::{self, ItemSearch, SearchBy};
 
 use crate::house::draft::V2;
 use crate::house::{Answered, Draft, House};
@@ -104,4 +104,84 @@ async fn an_operation_is_served_on_its_own_address_alone() {
         let answer = house.ask(&asking(payload)).await;
         assert_eq!(house.verdict(&answer), format!("SOA-03006 {check}"));
     }
+}
+
+fn search(by: SearchBy) -> ItemSearch {
+    ItemSearch { by, status: None, after: None }
+}
+
+fn found_in(answer: &Answered) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{answer}");
+    answer.must_be_signed();
+    let text = String::from_utf8(answer.body.clone()).unwrap();
+    let tickets = text.split("<v2:Ticket>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
+    tickets.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_finds_his_own_items_and_no_others() {
+    let house = House::new().await;
+    let mut own = Vec::new();
+    for token in ["T-1", "T-2", ""] {
+        own.push(house.ask(&Draft::submission(token)).await.receipt().ticket.as_str().to_owned());
+    }
+    let foreign = house.ask(&Draft::submission("T-1").by("bob")).await.receipt().ticket;
+    let now = jiff::Timestamp::now();
+    let hour = jiff::SignedDuration::from_hours(1);
+    let received = |from, to| search(SearchBy::Received { from, to });
+    let today = received(now - hour, now + hour);
+
+    let find = |search: &ItemSearch| asking(v2::write_find_items_request(search));
+    let answer = house.ask(&find(&today)).await;
+    assert_eq!(found_in(&answer), own, "oldest first");
+    assert_eq!(
+        (told(&answer, "More").as_deref(), told(&answer, "Token").as_deref()),
+        (Some("false"), Some("T-1"))
+    );
+    let rest = ItemSearch { after: erds::Ticket::parse(&own[0]).ok(), ..today.clone() };
+    assert_eq!(found_in(&house.ask(&find(&rest)).await), own[1..], "behind the first");
+    assert_eq!(found_in(&house.ask(&find(&received(now - hour, now - hour))).await), Vec::<String>::new());
+    let sent = ItemSearch { status: Some(erds::Status::Sent), ..today.clone() };
+    assert_eq!(found_in(&house.ask(&find(&sent)).await), Vec::<String>::new(), "nothing was delivered");
+
+    let by_token = |token: &str| search(SearchBy::Token(erds::Token::parse(token).unwrap()));
+    assert_eq!(found_in(&house.ask(&find(&by_token("T-2"))).await), own[1..2]);
+    assert_eq!(found_in(&house.ask(&find(&by_token("unknown"))).await), Vec::<String>::new());
+    let bobs = house.ask(&find(&today).by("bob")).await;
+    assert_eq!(found_in(&bobs), [foreign.as_str()]);
+
+    let absent = erds::Ticket::parse("0000000000000").unwrap();
+    for after in [foreign, absent] {
+        let answer = house.ask(&find(&ItemSearch { after: Some(after), ..today.clone() })).await;
+        assert_eq!(house.verdict(&answer), "REPO_B01 item.unknown", "absent and foreign are one");
+    }
+    let mut draft = find(&today);
+    draft.payload = draft.payload.replacen("Z</v2:From>", "</v2:From>", 1);
+    let answer = house.ask(&draft).await;
+    assert_eq!(house.verdict(&answer), "SOA-03006 schema.pattern", "an instant of no time zone is nobody's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_bounded_and_the_next_goes_on_behind_it() {
+    let house = House::new().await;
+    let now = jiff::Timestamp::now();
+    let hour = jiff::SignedDuration::from_hours(1);
+    let today = search(SearchBy::Received { from: now - hour, to: now + hour });
+    let page = async |after: Option<&String>| {
+        let after = after.map(|ticket| erds::Ticket::parse(ticket).unwrap());
+        let payload = v2::write_find_items_request(&ItemSearch { after, ..today.clone() });
+        let answer = house.ask(&asking(payload)).await;
+        (found_in(&answer), told(&answer, "More").unwrap())
+    };
+    for number in 0..100 {
+        house.ask(&Draft::submission(&format!("T-{number}"))).await.receipt();
+    }
+    let (whole, more) = page(None).await;
+    assert_eq!((whole.len(), more.as_str()), (100, "false"), "the limit");
+    house.ask(&Draft::submission("T-100")).await.receipt();
+    let (first, more) = page(None).await;
+    assert_eq!((&first, more.as_str()), (&whole, "true"), "one past it");
+    let (second, more) = page(first.last()).await;
+    assert_eq!((second.len(), more.as_str()), (1, "false"));
+    assert!(!first.contains(&second[0]));
 }

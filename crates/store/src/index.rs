@@ -19,7 +19,7 @@ mod entry;
 mod row;
 
 /// Raised with every change of [`SCHEMA`]: a database of another version is cleared and grows anew.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE progress (
@@ -49,6 +49,7 @@ CREATE TABLE items (
 ) WITHOUT ROWID;
 CREATE INDEX items_queue ON items (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX items_token ON items (token_key) WHERE token_key IS NOT NULL AND accepted IS NOT NULL;
+CREATE INDEX items_owner ON items (institution, received_at, ticket) WHERE accepted IS NOT NULL;
 CREATE INDEX items_unread ON items (channel, ticket) WHERE state = 'dispatched';
 CREATE INDEX items_unfinished ON items (received) WHERE accepted IS NULL AND withdrawn = 0;
 ";
@@ -78,6 +79,21 @@ pub struct Item {
     pub status: Status,
     /// The channel it goes by.
     pub channel: ChannelName,
+}
+
+/// Which accepted items of an institution are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// The owner's enterprise number: 10 digits.
+    pub institution: &'a str,
+    /// Received at this instant or later,
+    pub from: Timestamp,
+    /// and before this one.
+    pub to: Timestamp,
+    /// Only those that stand so.
+    pub status: Option<Status>,
+    /// Only those behind this one.
+    pub after: Option<&'a Item>,
 }
 
 /// What the courier is to do next for an item.
@@ -297,6 +313,38 @@ impl Index {
             .query_map(params![channel.as_str(), after, nanoseconds(oldest), limit], |row| {
                 read_entry(row).map(|entry| entry.item)
             })?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` accepted items of an institution, oldest first; of one instant, by ticket.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn search(&self, search: &Search<'_>, limit: usize) -> Result<Vec<Item>, StoreError> {
+        let states: Vec<_> = State::ALL
+            .into_iter()
+            .filter(|state| search.status.is_none_or(|status| state.status() == status))
+            .map(|state| format!("'{}'", row::state_name(state)))
+            .collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM items WHERE institution = ?1 AND accepted IS NOT NULL AND received_at >= ?2 \
+             AND received_at < ?3 AND (received_at, ticket) > (?4, ?5) AND state IN ({}) \
+             ORDER BY received_at, ticket LIMIT ?6",
+            states.join(", ")
+        );
+        let after_at = search.after.map_or(i64::MIN, |item| nanoseconds(item.received_at));
+        let after_ticket = search.after.map_or("", |item| item.ticket.as_str());
+        let inner = self.inner();
+        let mut statement = inner.connection.prepare_cached(&sql)?;
+        let values = params![
+            search.institution,
+            nanoseconds(search.from),
+            nanoseconds(search.to),
+            after_at,
+            after_ticket,
+            i64::try_from(limit).unwrap_or(i64::MAX),
+        ];
+        let found = statement.query_map(values, |row| read_entry(row).map(|entry| entry.item))?;
         Ok(found.collect::<Result<_, _>>()?)
     }
 

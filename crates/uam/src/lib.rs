@@ -28,6 +28,9 @@ pub enum Transaction {
     /// Fetching proofs again.
     #[serde(rename = "getProof")]
     GetProof,
+    /// Listing one's own items.
+    #[serde(rename = "findItems")]
+    FindItems,
     /// Asking for the service's health.
     #[serde(rename = "healthCheck")]
     HealthCheck,
@@ -38,7 +41,8 @@ pub enum Transaction {
 
 impl Transaction {
     /// Those that a grant names.
-    pub const ALL: [Self; 4] = [Self::SendDocument, Self::GetStatus, Self::GetProof, Self::HealthCheck];
+    pub const ALL: [Self; 5] =
+        [Self::SendDocument, Self::GetStatus, Self::GetProof, Self::FindItems, Self::HealthCheck];
 
     /// The name in the policy file: the operation's.
     pub fn as_str(self) -> &'static str {
@@ -46,6 +50,7 @@ impl Transaction {
             Self::SendDocument => "sendDocument",
             Self::GetStatus => "getStatus",
             Self::GetProof => "getProof",
+            Self::FindItems => "findItems",
             Self::HealthCheck => "healthCheck",
             Self::Check => "check",
         }

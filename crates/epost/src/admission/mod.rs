@@ -7,6 +7,7 @@ pub mod answer;
 pub mod connection;
 pub mod duplicates;
 pub mod facts;
+mod find;
 mod frames;
 pub mod health;
 mod inline;
@@ -185,6 +186,7 @@ impl Service {
             (Contract::B, Request::Submit { submission, inline }) => {
                 self.submit(arrived, message, submission, inline).await
             }
+            (Contract::B, Request::FindItems(search)) => self.find_items(arrived, message, search).await,
             (Contract::B, Request::CheckConnection) => self.check_connection(arrived, message).await,
             (Contract::B, Request::CheckAccess { operation, document_type }) => {
                 self.check_access(arrived, message, operation, document_type).await
@@ -315,6 +317,7 @@ fn transaction(operation: Operation) -> uam::Transaction {
         Operation::SendDocument | Operation::Submit => uam::Transaction::SendDocument,
         Operation::GetStatus => uam::Transaction::GetStatus,
         Operation::GetProof => uam::Transaction::GetProof,
+        Operation::FindItems => uam::Transaction::FindItems,
         Operation::HealthCheck => uam::Transaction::HealthCheck,
         Operation::CheckConnection | Operation::CheckAccess => uam::Transaction::Check,
     }

@@ -66,7 +66,7 @@ impl Service {
     }
 
     /// The item, if there is one and the sender's institution owns it; else the one answer for both.
-    fn owned(&self, item: Option<Item>, message: &SignedMessage) -> Result<Item, Refusal> {
+    pub(super) fn owned(&self, item: Option<Item>, message: &SignedMessage) -> Result<Item, Refusal> {
         item.filter(|item| item.institution == message.sender.cbe.digits() && item.accepted.is_some())
             .ok_or_else(unknown_ticket)
     }

@@ -77,6 +77,8 @@ pub enum Request {
         /// The contents that stand in the Body; the others are MIME parts, which the submission's parts name.
         inline: Vec<v2::InlineContent>,
     },
+    /// Contract B: which of the caller's items.
+    FindItems(v2::ItemSearch),
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: whether the caller may.
@@ -158,6 +160,7 @@ impl Request {
             Self::HealthCheck { .. } => Operation::HealthCheck,
             Self::GetProof { .. } => Operation::GetProof,
             Self::Submit { .. } => Operation::Submit,
+            Self::FindItems(_) => Operation::FindItems,
             Self::CheckConnection => Operation::CheckConnection,
             Self::CheckAccess { .. } => Operation::CheckAccess,
         }
@@ -177,6 +180,7 @@ pub fn operation_name(namespace: &str, local_name: &str) -> Option<&'static str>
         (namespace::MONITORING, "HealthCheckRequest") => Some("healthCheck"),
         (namespace::V2, "GetProofRequest") => Some("getProof"),
         (namespace::V2, "SubmitRequest") => Some("submit"),
+        (namespace::V2, "FindItemsRequest") => Some("findItems"),
         (namespace::V2, "CheckConnectionRequest") => Some("checkConnection"),
         (namespace::V2, "CheckAccessRequest") => Some("checkAccess"),
         _ => None,

@@ -13,6 +13,8 @@ pub enum Operation {
     GetProof,
     /// Contract B: one item to send.
     Submit,
+    /// Contract B: which items.
+    FindItems,
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: what the caller may.
@@ -21,12 +23,13 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::SendDocument,
         Self::GetStatus,
         Self::HealthCheck,
         Self::GetProof,
         Self::Submit,
+        Self::FindItems,
         Self::CheckConnection,
         Self::CheckAccess,
     ];
@@ -39,6 +42,7 @@ impl Operation {
             Self::HealthCheck => "healthCheck",
             Self::GetProof => "getProof",
             Self::Submit => "submit",
+            Self::FindItems => "findItems",
             Self::CheckConnection => "checkConnection",
             Self::CheckAccess => "checkAccess",
         }

@@ -38,6 +38,7 @@ impl Request {
             (MONITORING, "HealthCheckRequest") => health_check(operation),
             (V2, "GetProofRequest") => get_proof(operation),
             (V2, "SubmitRequest") => v2::submit(operation, rules),
+            (V2, "FindItemsRequest") => v2::find_items(operation),
             (V2, "CheckConnectionRequest") => v2::check_connection(operation),
             (V2, "CheckAccessRequest") => v2::check_access(operation),
             (namespace, local) => Err(refusal(
@@ -105,7 +106,7 @@ pub(super) fn token(text: Text<'_>) -> Result<Token, Refusal> {
     Token::parse(&text).map_err(|_| violation("schema.length", &path, "too long", "at most 50 characters"))
 }
 
-fn ticket(text: &Text<'_>) -> Result<Ticket, Refusal> {
+pub(super) fn ticket(text: &Text<'_>) -> Result<Ticket, Refusal> {
     Ticket::parse(text.as_str()).map_err(|_| {
         violation("schema.pattern", text.path(), &text.seen(), "13 characters of [0-9A-HJ-NP-Z]")
     })

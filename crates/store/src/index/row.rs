@@ -82,7 +82,7 @@ fn unreadable(column: usize, kind: Type) -> rusqlite::Error {
     rusqlite::Error::InvalidColumnType(column, "not written by this program".to_owned(), kind)
 }
 
-fn state_name(state: State) -> &'static str {
+pub(super) fn state_name(state: State) -> &'static str {
     match state {
         State::Due => "due",
         State::Consigned => "consigned",

@@ -3,6 +3,7 @@
 //! Source: contract.md, "Contract B"; `wsdl/v2`.
 
 mod answer;
+mod find;
 mod request;
 mod submit;
 
@@ -10,6 +11,8 @@ pub use answer::{
     CertificateFacts, ConnectionReport, RequestLimits, write_check_access_response,
     write_check_connection_response,
 };
+pub(super) use find::find_items;
+pub use find::{FoundItem, ItemSearch, SearchBy, write_find_items_request, write_find_items_response};
 pub(super) use request::{check_access, check_connection};
 pub use request::{write_check_access_request, write_check_connection_request};
 pub(super) use submit::submit;

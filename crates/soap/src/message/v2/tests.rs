@@ -54,6 +54,27 @@ fn answers_are_written_and_read() {
 }
 
 #[test]
+fn a_search_is_written_and_read() {
+    let (ticket, token) = (Ticket::parse("0123456789ABC").unwrap(), Token::parse("2026/<1>").unwrap());
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let received = SearchBy::Received { from: at(1_700_000_000), to: at(1_800_000_000) };
+    for (name, by) in [("received", received), ("token", SearchBy::Token(token.clone()))] {
+        let search = ItemSearch { by, status: Some(erds::Status::Sent), after: Some(ticket) };
+        let xml = write_find_items_request(&search);
+        golden(&format!("find-items-request-{name}.xml"), xml.as_bytes());
+        assert_eq!(parse(&xml), Request::FindItems(search));
+    }
+    let item = FoundItem {
+        ticket,
+        token: Some(token),
+        status: erds::Status::Pending,
+        received_at: at(1_700_000_000),
+    };
+    let erased = FoundItem { token: None, ..item.clone() };
+    golden("find-items-response.xml", write_find_items_response(&[item, erased], true).as_bytes());
+}
+
+#[test]
 fn what_an_integrator_calls_first_is_written_and_read() {
     let xml = write_check_connection_request();
     golden("check-connection-request.xml", xml.as_bytes());
