@@ -20,6 +20,7 @@ mod limits;
 mod operator;
 mod read_status;
 mod resend;
+mod stamps;
 mod strangers;
 mod time_stamps;
 
