@@ -65,7 +65,7 @@ class Driver:
             return getattr(self, "do_" + verb)((self.setup["senders"] | self.setup["strangers"])[name], *words)
         except Failed as failed:
             return str(failed)
-        except (OSError, LookupError, ValueError, subprocess.SubprocessError) as error:  # one bad result must not end the run
+        except (OSError, LookupError, TypeError, ValueError, subprocess.SubprocessError) as error:  # one bad result must not end the run
             return f"ERROR {type(error).__name__} {error}"
 
     def do_health(self, party, kind):
