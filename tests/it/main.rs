@@ -16,6 +16,7 @@ mod contract_files;
 mod crash;
 mod delivery_faults;
 mod door;
+mod index;
 mod limits;
 mod operator;
 mod read_status;

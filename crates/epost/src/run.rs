@@ -515,7 +515,8 @@ pub(crate) fn tlog_directory(config: &Config) -> PathBuf {
     config.data.directory.join("tlog")
 }
 
-fn publisher(config: &Config, disk: Arc<dyn Disk>) -> Result<Option<Publisher>, StartError> {
+/// What signs and publishes the journal, if it has a key; it knows the newest checkpoint.
+pub(crate) fn publisher(config: &Config, disk: Arc<dyn Disk>) -> Result<Option<Publisher>, StartError> {
     let Some(key) = log_key(config)? else { return Ok(None) };
     Ok(Some(Publisher::open(disk, &tlog_directory(config), key)?))
 }

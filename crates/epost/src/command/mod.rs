@@ -6,6 +6,7 @@ pub mod check;
 pub mod consult;
 pub mod demo;
 pub mod dev;
+pub mod index;
 pub mod init;
 pub mod journal;
 pub mod proof;
@@ -43,6 +44,9 @@ enum Command {
     Journal(journal::Command),
     /// Consult the log: asked for, approved by another person, run once.
     Consult(consult::Args),
+    /// Make the index again from the journal.
+    #[command(subcommand)]
+    Index(index::Command),
     /// Send a document as registered mail.
     Send(send::Args),
     /// Ask for the status of a sent item.
@@ -84,6 +88,7 @@ pub fn run() -> ExitCode {
             Command::Check(args) => check::run(&args),
             Command::Journal(command) => journal::run(&command),
             Command::Consult(args) => consult::run(args).await,
+            Command::Index(command) => index::run(&command),
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Proof(args) => proof::run(args).await,
