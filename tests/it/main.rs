@@ -8,6 +8,7 @@ mod house;
 
 mod acceptance;
 mod attacks;
+mod backup;
 mod bad_input;
 mod bare_names;
 mod consult;

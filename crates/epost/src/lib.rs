@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod alarm;
+pub mod backup;
 pub mod client;
 pub mod command;
 pub mod config;

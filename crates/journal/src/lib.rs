@@ -9,6 +9,7 @@ mod log;
 pub mod merkle;
 pub mod proof;
 mod segment;
+mod snapshot;
 pub mod tiles;
 mod verify;
 mod writer;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use checkpoint::Checkpoint;
 use log::Log;
 pub use log::{OpenError, OpenReport, ReadError};
+pub use snapshot::{Span, snapshot};
 pub use verify::{VerifyError, VerifyReport, verify};
 
 /// A record's place: 0 for the first.

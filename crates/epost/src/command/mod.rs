@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 refused or not in order, 2 try again later, 3 could not run.
 
+pub mod backup;
 pub mod check;
 pub mod consult;
 pub mod demo;
@@ -47,6 +48,10 @@ enum Command {
     /// Make the index again from the journal.
     #[command(subcommand)]
     Index(index::Command),
+    /// Back up the data and the configuration, while the service runs or not; never a private key.
+    Backup(backup::Args),
+    /// Restore a backup into an empty folder, and verify it.
+    Restore(backup::RestoreArgs),
     /// Send a document as registered mail.
     Send(send::Args),
     /// Ask for the status of a sent item.
@@ -89,6 +94,8 @@ pub fn run() -> ExitCode {
             Command::Journal(command) => journal::run(&command),
             Command::Consult(args) => consult::run(args).await,
             Command::Index(command) => index::run(&command),
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => backup::restore(&args).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Proof(args) => proof::run(args).await,

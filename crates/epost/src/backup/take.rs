@@ -1,0 +1,269 @@
+//! Making a backup, beside a service that runs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use disk::{Disk, RealDisk};
+use erds::{Record, Ticket};
+use jiff::Timestamp;
+
+use super::disk::BackupDisk;
+use super::{BackupError, FILES, JOURNAL, Kept, MANIFEST, Manifest, VERSION, digest_of, kept_path, pour};
+use crate::config::Config;
+
+/// Times that files which changed meanwhile are copied again.
+const COPIES_MAX: usize = 8;
+
+/// What was made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Taken {
+    /// The state that the folder holds now.
+    pub manifest: Manifest,
+    /// Bytes written: what was there already is not.
+    pub written_bytes: u64,
+    /// Parts that a record names and whose file is gone: lawfully erased, or lost.
+    pub absent: u64,
+}
+
+/// Brings the backup in `dir`, made if absent, to the state of now. Consistent while the service runs: the signed log first, then
+/// the journal up to a record that is durable, then the content and the keys, which were durable before the records that name them.
+///
+/// # Errors
+/// [`BackupError`]: the backup in `dir` is the one of before.
+pub fn take(config_path: &Path, config: &Config, dir: &Path, now: Timestamp) -> Result<Taken, BackupError> {
+    let data = &config.data.directory;
+    let secrets = std::iter::once(&config.data.master_key).chain(&config.data.log_key);
+    for secret in secrets {
+        if absolute(secret)?.starts_with(absolute(data)?) {
+            let what = "a key under data.directory; move it away from what it protects";
+            return Err(BackupError::Secret { path: secret.clone(), what });
+        }
+    }
+    let mut taking = Taking::begin(dir)?;
+    taking.published(&data.join("tlog"))?;
+    for span in journal::snapshot(&RealDisk, &data.join("journal"), &config.data.origin)? {
+        let name = format!("{JOURNAL}/{}", file_name(&span.path));
+        taking.keep(name, &span.path, span.bytes)?;
+    }
+    let mut manifest = Manifest {
+        version: VERSION,
+        made_at: now,
+        origin: config.data.origin.clone(),
+        segment_bytes_max: config.data.segment_bytes_max,
+        records: 0,
+        root: [0; 32].into(),
+        files: taking.files.clone(),
+    };
+    let mut parts = Parts::default();
+    let copied = BackupDisk::new(dir, &manifest);
+    let report = journal::verify(&copied, Path::new(JOURNAL), &manifest.origin, &mut |stored| {
+        parts.follow(stored);
+        Ok(())
+    })?;
+    (manifest.records, manifest.root) = (report.records, report.root.into());
+    let absent = taking.content(&data.join("content"), &parts)?;
+    taking.keep("data/keys/items.keys".into(), &data.join("keys/items.keys"), u64::MAX)?;
+    taking.folder("data/crls", &data.join("crls"))?;
+    taking.configuration(config_path, config)?;
+    manifest.files = std::mem::take(&mut taking.files);
+    taking.end(&manifest)?;
+    Ok(Taken { manifest, written_bytes: taking.written_bytes, absent })
+}
+
+/// The parts of items that lie in files of their own, as the records name them.
+#[derive(Default)]
+struct Parts(HashMap<Ticket, Vec<String>>);
+
+impl Parts {
+    fn follow(&mut self, stored: &journal::Stored) {
+        match &stored.record {
+            Record::Received(received) => {
+                let framed: BTreeSet<&str> =
+                    stored.frames.iter().filter_map(|frame| Some(frame.name.split_once('/')?.1)).collect();
+                let names = received.parts.iter().map(|part| part.name.clone());
+                let files: Vec<String> = names.filter(|name| !framed.contains(name.as_str())).collect();
+                if !files.is_empty() {
+                    self.0.insert(received.ticket, files);
+                }
+            }
+            Record::Withdrawn(withdrawn) => drop(self.0.remove(&withdrawn.ticket)),
+            _ => {}
+        }
+    }
+}
+
+struct Taking<'a> {
+    dir: &'a Path,
+    files: BTreeMap<String, Kept>,
+    written_bytes: u64,
+    _lock: Box<dyn Send + Sync>,
+}
+
+impl<'a> Taking<'a> {
+    fn begin(dir: &'a Path) -> Result<Self, BackupError> {
+        let ours = [MANIFEST, "manifest.part", FILES, "lock"];
+        for path in RealDisk.list(dir).map_err(BackupError::disk("list", dir))? {
+            if !ours.contains(&file_name(&path).as_str()) {
+                return Err(BackupError::NotEmpty(dir.to_owned()));
+            }
+        }
+        let files = dir.join(FILES);
+        RealDisk.create_dir_all(&files).map_err(BackupError::disk("make", &files))?;
+        let lock = RealDisk.lock(dir).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => BackupError::Locked(dir.to_owned()),
+            _ => BackupError::disk("lock", dir)(error),
+        })?;
+        Ok(Self { dir, files: BTreeMap::new(), written_bytes: 0, _lock: lock })
+    }
+
+    /// The static files under one checkpoint: a newer one may come, and the partial tiles of the former go, while they are copied.
+    fn published(&mut self, tlog: &Path) -> Result<(), BackupError> {
+        let checkpoint = tlog.join("checkpoint");
+        for _ in 0..COPIES_MAX {
+            let before = match std::fs::read(&checkpoint) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                read => read.map_err(BackupError::disk("read", &checkpoint))?,
+            };
+            let former = self.files.clone();
+            let copied = self.folder("data/tlog", tlog);
+            if copied.is_ok() && std::fs::read(&checkpoint).is_ok_and(|now| now == before) {
+                return Ok(());
+            }
+            match copied {
+                Err(BackupError::Disk { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
+                copied => copied?,
+            }
+            self.files = former;
+        }
+        Err(BackupError::Busy(tlog.to_owned()))
+    }
+
+    fn content(&mut self, content: &Path, parts: &Parts) -> Result<u64, BackupError> {
+        let mut absent = 0;
+        for (ticket, names) in &parts.0 {
+            for name in names {
+                let path = content.join(ticket.as_str()).join(name);
+                match self.keep(format!("data/content/{}/{name}", ticket.as_str()), &path, u64::MAX) {
+                    Err(BackupError::Disk { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+                        absent += 1
+                    }
+                    kept => kept?,
+                }
+            }
+        }
+        Ok(absent)
+    }
+
+    /// Configuration, policy, certificates and CRLs: what stands in the configuration beside keys.
+    fn configuration(&mut self, config_path: &Path, config: &Config) -> Result<(), BackupError> {
+        let mut paths = vec![config_path, &config.uam.policy, &config.listen.certificate];
+        paths.extend([&config.seal.certificate, &config.ebox.certificate].map(PathBuf::as_path));
+        let senders = &config.senders;
+        let lists = [&senders.anchors, &senders.intermediates, &senders.certificates, &senders.crls];
+        let lists =
+            lists.into_iter().chain([&config.seal.anchors, &config.seal.crls, &config.ebox.tls_anchors]);
+        let of_tsas = config.tsa.iter().flat_map(|tsa| [&tsa.anchors, &tsa.intermediates, &tsa.crls]);
+        let of_consult = config
+            .consult
+            .iter()
+            .flat_map(|consult| [&consult.anchors, &consult.intermediates, &consult.crls]);
+        let of_saml = config.saml.iter().map(|service| &service.certificates);
+        paths.extend(lists.chain(of_tsas).chain(of_consult).chain(of_saml).flatten().map(PathBuf::as_path));
+        let home =
+            absolute(config_path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new(".")))?;
+        for path in paths {
+            let whole = absolute(path)?;
+            let name = whole.strip_prefix(&home).or_else(|_| whole.strip_prefix("/")).unwrap_or(&whole);
+            let name = format!("config/{}", name.display());
+            match path.is_dir() {
+                true => self.folder(&name, path)?,
+                false => self.public(name, path)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn public(&mut self, name: String, path: &Path) -> Result<(), BackupError> {
+        let bytes = std::fs::read(path).map_err(BackupError::disk("read", path))?;
+        if memchr::memmem::find(&bytes, b"PRIVATE KEY-----").is_some() {
+            let what = "a private key in a file that should hold none; keep it in a file of its own";
+            return Err(BackupError::Secret { path: path.to_owned(), what });
+        }
+        self.keep(name, path, u64::MAX)
+    }
+
+    /// A folder and those in it.
+    fn folder(&mut self, name: &str, folder: &Path) -> Result<(), BackupError> {
+        for path in RealDisk.list(folder).map_err(BackupError::disk("list", folder))? {
+            let name = format!("{name}/{}", file_name(&path));
+            match path.is_dir() {
+                true => self.folder(&name, &path)?,
+                false if name.starts_with("config/") => self.public(name, &path)?,
+                false => self.keep(name, &path, u64::MAX)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a file's first bytes, durably but for the folder's own name for it; one whose bytes are there already is not written.
+    fn keep(&mut self, name: String, source: &Path, bytes_max: u64) -> Result<(), BackupError> {
+        let seen = digest_of(source, bytes_max).map_err(BackupError::disk("read", source))?;
+        let there = digest_of(&kept_path(self.dir, &seen), u64::MAX).is_ok_and(|found| found == seen);
+        let kept = if there { seen } else { self.copy(source, bytes_max)? };
+        self.files.insert(name, kept);
+        Ok(())
+    }
+
+    fn copy(&mut self, source: &Path, bytes_max: u64) -> Result<Kept, BackupError> {
+        let part = self.dir.join(FILES).join("part");
+        let mut file = std::fs::File::create(&part).map_err(BackupError::disk("make", &part))?;
+        // A file that grew or changed since is kept as it is now, under the digest of what was written.
+        let mut failed = None;
+        let poured = pour(source, bytes_max, &mut |piece| {
+            file.write_all(piece).inspect_err(|error| failed = Some(error.kind()))
+        });
+        let kept = poured.map_err(|cause| {
+            let written = failed.is_some();
+            BackupError::disk(if written { "write" } else { "read" }, if written { &part } else { source })(
+                cause,
+            )
+        })?;
+        file.sync_data().map_err(BackupError::disk("sync", &part))?;
+        let path = kept_path(self.dir, &kept);
+        std::fs::rename(&part, &path).map_err(BackupError::disk("rename", &path))?;
+        self.written_bytes += kept.bytes;
+        Ok(kept)
+    }
+
+    /// Makes the new state the backup's, and removes what only the former one had.
+    fn end(&self, manifest: &Manifest) -> Result<(), BackupError> {
+        let files = self.dir.join(FILES);
+        RealDisk.sync_dir(&files).map_err(BackupError::disk("sync", &files))?;
+        let (part, path) = (self.dir.join("manifest.part"), self.dir.join(MANIFEST));
+        let written = serde_json::to_vec_pretty(manifest).map_err(io::Error::other).and_then(|json| {
+            let mut file = std::fs::File::create(&part)?;
+            file.write_all(&json)?;
+            file.sync_data()?;
+            std::fs::rename(&part, &path)
+        });
+        written.map_err(BackupError::disk("write", &path))?;
+        RealDisk.sync_dir(self.dir).map_err(BackupError::disk("sync", self.dir))?;
+        let named: BTreeSet<String> = manifest.files.values().map(|kept| kept.sha256.to_hex()).collect();
+        // The key file of before is among them: a key that was destroyed since is then in no backup here.
+        for path in RealDisk.list(&files).map_err(BackupError::disk("list", &files))? {
+            if !named.contains(&file_name(&path)) {
+                std::fs::remove_file(&path).map_err(BackupError::disk("remove", &path))?;
+            }
+        }
+        RealDisk.sync_dir(&files).map_err(BackupError::disk("sync", &files))
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, BackupError> {
+    std::fs::canonicalize(path).map_err(BackupError::disk("find", path))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,99 @@
+//! `epost backup` and `epost restore`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+
+use super::could_not_run;
+use crate::backup::{self, BackupError, Manifest};
+use crate::config::Config;
+
+/// What to do.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The service's configuration; the service may run.
+    #[arg(long, required = true)]
+    config: Option<PathBuf>,
+    /// The backup's folder, made if absent; what it holds already is not written again.
+    #[arg(required = true)]
+    dir: Option<PathBuf>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Judge a whole backup: each file's digest, then the journal from its bytes.
+    Check {
+        /// The backup's folder.
+        dir: PathBuf,
+    },
+}
+
+/// From where, and to where.
+#[derive(clap::Args)]
+pub struct RestoreArgs {
+    /// The backup's folder.
+    dir: PathBuf,
+    /// The folder that gets `data` and `config`: made, or empty.
+    #[arg(long)]
+    into: PathBuf,
+}
+
+/// Makes or judges a backup: 0 done or whole, 1 damaged, 3 could not run.
+pub fn run(args: &Args) -> ExitCode {
+    match (&args.command, &args.config, &args.dir) {
+        (Some(Command::Check { dir }), ..) => match backup::check(dir) {
+            Ok(manifest) => told("whole", &manifest),
+            Err(error) => tell(&error),
+        },
+        (None, Some(config_path), Some(dir)) => {
+            let config = match Config::read(config_path) {
+                Ok(config) => config,
+                Err(error) => return could_not_run(&error),
+            };
+            match backup::take(config_path, &config, dir, Timestamp::now()) {
+                Ok(taken) => {
+                    let code = told("backed up", &taken.manifest);
+                    println!("{} bytes were new; {} parts are absent", taken.written_bytes, taken.absent);
+                    code
+                }
+                Err(error) => tell(&error),
+            }
+        }
+        _ => could_not_run(&"give --config and the backup's folder"),
+    }
+}
+
+/// Restores: 0 done, 1 the backup is damaged, 3 could not run.
+pub async fn restore(args: &RestoreArgs) -> ExitCode {
+    match backup::restore(&args.dir, &args.into, Timestamp::now()).await {
+        Ok(restored) => {
+            let code = told("restored and verified", &restored.manifest);
+            println!(
+                "next: put the escrowed keys back, and `epost check` the configuration in {}",
+                args.into.display()
+            );
+            code
+        }
+        Err(error) => tell(&error),
+    }
+}
+
+fn told(what: &str, manifest: &Manifest) -> ExitCode {
+    let (records, files) = (manifest.records, manifest.files.len());
+    println!("{what}: {records} records, {files} files, as of {}; root {}", manifest.made_at, manifest.root);
+    ExitCode::SUCCESS
+}
+
+fn tell(error: &BackupError) -> ExitCode {
+    match error {
+        BackupError::Damaged { .. } | BackupError::Journal(journal::VerifyError::Damaged { .. }) => {
+            println!("NOT WHOLE: {error}");
+            ExitCode::FAILURE
+        }
+        error => could_not_run(error),
+    }
+}

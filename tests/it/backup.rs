@@ -1,0 +1,214 @@
+//! A backup beside a service that runs, and what comes back from it on an empty machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use epost::backup::{BackupError, Manifest, check, restore, take};
+use epost::config::Config;
+use erds::{Record, Status};
+use jiff::Timestamp;
+use store::index::Index;
+
+use crate::house::draft::submission;
+use crate::house::{Draft, Sandbox, file};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_backed_up_comes_back_whole_and_serves_again() {
+    let place = Place::new().await;
+    place.send("A", 900).await;
+    place.send("B", 200_000).await; // a part that lies in a file of its own
+    let first = place.take().unwrap();
+    assert!(first.written_bytes > 200_000 && first.absent == 0, "{first:?}");
+    assert!(first.manifest.files.keys().any(|name| name.starts_with("data/content/")), "{first:?}");
+    let nothing_new = place.take().unwrap();
+    let grown: u64 = changed(&first.manifest, &nothing_new.manifest);
+    assert_eq!(nothing_new.written_bytes, grown, "only what changed is written");
+    assert!(grown < 200_000, "content is not written again: {grown}");
+
+    let ticket = place.send("C", 900).await;
+    let second = place.take().unwrap().manifest;
+    assert!(second.records > first.manifest.records);
+    assert_eq!(check(place.backup()).unwrap(), second);
+    let named = second.files.values().map(|kept| kept.sha256).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(std::fs::read_dir(place.backup().join("files")).unwrap().count(), named.len(), "one state");
+    for secret in [std::fs::read(&place.config.data.master_key), std::fs::read(&place.config.seal.key)] {
+        let secret = secret.unwrap();
+        for kept in files(&place.backup().join("files")) {
+            assert!(!std::fs::read(&kept).unwrap().windows(secret.len()).any(|bytes| bytes == secret));
+        }
+    }
+
+    let into = place.folder.path().join("again");
+    let restored = restore(place.backup(), &into, Timestamp::now()).await.unwrap();
+    assert_eq!(restored.rebuilt.records, second.records + 1);
+    let mut config = place.config.clone();
+    config.data.directory = into.join("data");
+    let index = Index::open(Some(&into.join("data/index.sqlite"))).unwrap();
+    assert!(index.item(ticket).unwrap().is_some_and(|item| item.accepted.is_some()));
+    drop(index);
+    assert_eq!(
+        std::fs::read(into.join("config/epost.toml")).unwrap(),
+        std::fs::read(&place.sandbox.layout().config).unwrap()
+    );
+
+    config.listen.operator_address = None;
+    config.listen.address = "127.0.0.1:0".parse().unwrap();
+    let again = epost::run::start(&config, None).await.unwrap();
+    let item = again.service.index().item(ticket).unwrap().unwrap();
+    assert_eq!(again.service.stored_submission(&item).unwrap().token.as_str(), "C", "its key opens it");
+    let acts = again.service.journal().iter(0).filter_map(|stored| match stored.unwrap().record {
+        Record::Control(act) => Some(act.action),
+        _ => None,
+    });
+    assert!(acts.collect::<Vec<_>>().ends_with(&["service.restored".into(), "service.start".into()]));
+    again.stop().await;
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_is_found_wherever_it_is_and_mended_by_the_next_run() {
+    let place = Place::new().await;
+    place.send("A", 200_000).await;
+    let manifest = place.take().unwrap().manifest;
+    for name in ["data/journal/", "data/content/", "data/keys/", "config/epost.toml"] {
+        let (name, kept) = manifest.files.iter().find(|(kept, _)| kept.starts_with(name)).unwrap();
+        let path = place.backup().join("files").join(kept.sha256.to_hex());
+        let whole = std::fs::read(&path).unwrap();
+        let mut bytes = whole.clone();
+        bytes[whole.len() / 2] ^= 1;
+        for spoilt in [bytes, whole[1..].to_vec()] {
+            std::fs::write(&path, spoilt).unwrap();
+            let BackupError::Damaged { name: found, .. } = check(place.backup()).unwrap_err() else {
+                panic!()
+            };
+            assert_eq!(&found, name);
+            let into = place.folder.path().join("spoilt");
+            let error = restore(place.backup(), &into, Timestamp::now()).await.unwrap_err();
+            assert_eq!(error.code(), "backup.damaged");
+            assert!(!into.join("data").exists(), "nothing that a service could start on");
+            std::fs::remove_dir_all(&into).unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(check(place.backup()).unwrap_err().code(), "backup.damaged");
+        std::fs::write(&path, &whole[1..]).unwrap();
+        place.take().unwrap();
+        check(place.backup()).unwrap();
+        std::fs::write(&path, &whole).unwrap();
+    }
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_every_backup_is_whole() {
+    let place = Place::new().await;
+    let mut former = 0;
+    for round in 0..4 {
+        let load = async {
+            for number in 0..6 {
+                place.sandbox.ask(&Draft::submission(&format!("{round}-{number}"))).await.receipt();
+            }
+        };
+        let (config_path, config) = (place.sandbox.layout().config.clone(), place.config.clone());
+        let dir = place.backup().to_owned();
+        let copying = tokio::task::spawn_blocking(move || {
+            let take = |_| take(&config_path, &config, &dir, Timestamp::now()).unwrap().manifest;
+            (0..5).map(take).collect::<Vec<_>>().pop()
+        });
+        let ((), manifest) = tokio::join!(load, copying);
+        let manifest = manifest.unwrap().unwrap();
+        assert!(manifest.records > former, "{round}");
+        former = manifest.records;
+        assert_eq!(check(place.backup()).unwrap(), manifest);
+        let into = place.folder.path().join(format!("round-{round}"));
+        restore(place.backup(), &into, Timestamp::now()).await.unwrap();
+    }
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_holds_something_is_refused() {
+    let place = Place::new().await;
+    std::fs::create_dir_all(place.backup()).unwrap();
+    std::fs::write(place.backup().join("letter.txt"), "mine").unwrap();
+    assert_eq!(place.take().unwrap_err().code(), "backup.not-empty");
+    std::fs::remove_file(place.backup().join("letter.txt")).unwrap();
+    assert_eq!(check(place.backup()).unwrap_err().code(), "backup.manifest");
+    place.take().unwrap();
+    let data = &place.config.data.directory;
+    let error = restore(place.backup(), data, Timestamp::now()).await.unwrap_err();
+    assert_eq!(error.code(), "backup.not-empty");
+
+    let path = place.backup().join("manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let out = text.replace("config/epost.toml", "config/../../epost.toml");
+    assert_ne!(text, out);
+    std::fs::write(&path, out).unwrap();
+    let into = place.folder.path().join("outside");
+    let error = restore(place.backup(), &into, Timestamp::now()).await.unwrap_err();
+    assert_eq!(error.code(), "backup.manifest");
+    assert!(!into.exists());
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_private_key_comes_into_a_backup() {
+    let place = Place::new().await;
+    place.take().unwrap();
+    let mut config = place.config.clone();
+    config.senders.certificates = vec![config.seal.key.clone()];
+    let taken = |config: &Config| {
+        let path = &place.sandbox.layout().config;
+        take(path, config, place.backup(), Timestamp::now()).unwrap_err().code()
+    };
+    assert_eq!(taken(&config), "backup.secret");
+    let mut config = place.config.clone();
+    config.data.master_key = config.data.directory.join("crls/master.key");
+    std::fs::write(&config.data.master_key, [1; 32]).unwrap();
+    assert_eq!(taken(&config), "backup.secret");
+    check(place.backup()).unwrap();
+    place.sandbox.stop().await;
+}
+
+/// A sandbox that runs, and a folder for its backups.
+struct Place {
+    sandbox: Sandbox,
+    config: Config,
+    folder: tempfile::TempDir,
+    backup: PathBuf,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let sandbox = Sandbox::start().await;
+        let config = Config::read(&sandbox.layout().config).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let backup = folder.path().join("backup");
+        Self { sandbox, config, folder, backup }
+    }
+
+    fn backup(&self) -> &Path {
+        &self.backup
+    }
+
+    fn take(&self) -> Result<epost::backup::Taken, BackupError> {
+        take(&self.sandbox.layout().config, &self.config, &self.backup, Timestamp::now())
+    }
+
+    async fn send(&self, token: &str, bytes: usize) -> erds::Ticket {
+        let files = [file(1, bytes)];
+        let ticket = self.sandbox.ask(&Draft::of(&submission(token, &files), &files)).await.receipt().ticket;
+        self.sandbox.status(&ticket, Status::Sent).await;
+        ticket
+    }
+}
+
+/// Bytes of the files that are new or other in `after`.
+fn changed(before: &Manifest, after: &Manifest) -> u64 {
+    let before: BTreeMap<_, _> = before.files.values().map(|kept| (kept.sha256, kept.bytes)).collect();
+    let after: BTreeMap<_, _> = after.files.values().map(|kept| (kept.sha256, kept.bytes)).collect();
+    after.iter().filter(|(digest, _)| !before.contains_key(digest)).map(|(_, bytes)| bytes).sum()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
