@@ -56,11 +56,21 @@ async fn what_was_backed_up_comes_back_whole_and_serves_again() {
     let again = epost::run::start(&config, None).await.unwrap();
     let item = again.service.index().item(ticket).unwrap().unwrap();
     assert_eq!(again.service.stored_submission(&item).unwrap().token.as_str(), "C", "its key opens it");
-    let acts = again.service.journal().iter(0).filter_map(|stored| match stored.unwrap().record {
-        Record::Control(act) => Some(act.action),
-        _ => None,
-    });
-    assert!(acts.collect::<Vec<_>>().ends_with(&["service.restored".into(), "service.start".into()]));
+    let acts: Vec<_> = again
+        .service
+        .journal()
+        .iter(second.records)
+        .filter_map(|stored| match stored.unwrap().record {
+            Record::Control(act) => Some((act.action, act.detail)),
+            _ => None,
+        })
+        .collect();
+    let [(restored, of), (start, by)] = &acts[..] else { panic!("{acts:?}") };
+    assert_eq!((restored.as_str(), start.as_str()), ("service.restored", "service.start"));
+    assert!(of.contains(&second.made_at.to_string()), "{of}");
+    let text = std::fs::read(&place.sandbox.layout().config).unwrap();
+    let digest = erds::record::Hex32(pki::digest::sha256(&text)).to_hex();
+    assert!(by.contains(env!("CARGO_PKG_VERSION")) && by.contains(&digest), "{by}");
     again.stop().await;
     place.sandbox.stop().await;
 }
@@ -147,6 +157,27 @@ async fn a_place_that_holds_something_is_refused() {
     let error = restore(place.backup(), &into, Timestamp::now()).await.unwrap_err();
     assert_eq!(error.code(), "backup.manifest");
     assert!(!into.exists());
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_that_was_killed_leaves_does_no_harm() {
+    let place = Place::new().await;
+    let former = place.take().unwrap().manifest;
+    place.send("A", 200_000).await;
+    let left = ["files/part".to_owned(), format!("files/{:064}", 0), "manifest.part".to_owned()];
+    for name in &left {
+        std::fs::write(place.backup().join(name), "half of somethi").unwrap();
+    }
+    assert_eq!(check(place.backup()).unwrap(), former, "the former state is whole");
+    assert!(place.take().unwrap().manifest.records > former.records);
+    assert!(left.iter().all(|name| !place.backup().join(name).exists()));
+    // A folder that cannot be written to, as a full disk: the state of before stays.
+    let state = check(place.backup()).unwrap();
+    std::fs::create_dir(place.backup().join("files/part")).unwrap();
+    place.send("B", 900).await;
+    assert_eq!(place.take().unwrap_err().code(), "backup.disk");
+    assert_eq!(check(place.backup()).unwrap(), state);
     place.sandbox.stop().await;
 }
 

@@ -49,6 +49,8 @@ pub struct Config {
     pub alarm: Alarm,
     /// Who consults the log; none: nobody does.
     pub consult: Option<Consult>,
+    #[serde(skip)]
+    sha256: [u8; 32],
 }
 
 /// How strictly Belgian identifiers are judged.
@@ -578,8 +580,14 @@ impl Config {
         let mut config: Self =
             toml::from_str(&text).map_err(|cause| ConfigError::Invalid { path: path.into(), cause })?;
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
+        config.sha256 = pki::digest::sha256(text.as_bytes());
         config.anchor_paths(folder);
         Ok(config)
+    }
+
+    /// SHA-256 of the file that it was read from: the journal has it of every start.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
     }
 
     fn anchor_paths(&mut self, folder: &Path) {

@@ -233,7 +233,9 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     };
     crls.add(trust::read_crls(&crl_paths)?)?;
     let (service, report) = Service::open(prepared.settings, prepared.places, prepared.outside).await?;
-    let act = format!("version {}; {} withdrawn", env!("CARGO_PKG_VERSION"), report.withdrawn);
+    let configuration = erds::record::Hex32(config.sha256());
+    let (version, withdrawn) = (env!("CARGO_PKG_VERSION"), report.withdrawn);
+    let act = format!("version {version}; configuration {configuration}; {withdrawn} withdrawn");
     service.record_act("service.start", &act).await.map_err(service::OpenError::from)?;
 
     let (stop, stopped) = watch::channel(false);
