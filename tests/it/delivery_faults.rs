@@ -1,11 +1,16 @@
 //! The e-Box misbehaves; by its own count every item lies in a box once, or never and the sender hears why.
 
+use std::sync::Arc;
+
+use delivery::Channel;
 use epost::dev::sandbox::{CITIZEN_WITHOUT_EBOX, MANDATARY, MANDATARY_QUALITY};
-use erds::{Record, Status};
+use erds::{ChannelName, Record, Status};
 use serde_json::{Value, json};
 
 use crate::house::draft::{citizen, submission};
-use crate::house::{Draft, Sandbox, file};
+use crate::house::inside::Plan;
+use crate::house::scripted::{Boxes, Counting, Silent};
+use crate::house::{Draft, House, Sandbox, file, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_tried_again_under_one_key() {
@@ -96,4 +101,24 @@ fn one_item(received: &Value, fault: &Value) {
         received["keysPerItem"].as_object().unwrap().values().all(|keys| keys == 1),
         "{fault}: {received}"
     );
+}
+
+/// More items than consignments may be under way at once wait for a channel that never answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_away_does_not_stop_the_other() {
+    let boxes = Boxes::default();
+    let counting = |name| Counting { name, boxes: boxes.clone() };
+    let channels: Vec<Arc<dyn Channel>> = vec![
+        Arc::new(Silent(counting(ChannelName::EboxCitizen))),
+        Arc::new(counting(ChannelName::EboxEnterprise)),
+    ];
+    let house = House::open(Plan { channels: Some(channels), delivers: true, ..Plan::default() });
+    let house = house.await.unwrap();
+    for number in 0..=house.service.settings().delivery.concurrency_max {
+        house.ask(&Draft::submission(&format!("citizen-{number}"))).await.receipt();
+    }
+    let receipt = house.ask(&Draft::to_known_enterprise("enterprise")).await.receipt();
+    until(|| async { boxes.items().contains(&receipt.ticket).then_some(()) }).await;
+    assert_eq!(boxes.posts(), 1);
+    house.stop().await;
 }

@@ -410,7 +410,7 @@ pub struct Delivery {
     pub retry_pause_seconds_max: u64,
     /// After this time without success the consignment has failed (D.2).
     pub deadline_seconds: u64,
-    /// Consignments under way at once.
+    /// Consignments under way at once, of each channel.
     pub concurrency_max: usize,
     /// Seconds between two polls of what was read; 0: nobody is asked.
     pub read_poll_seconds: u64,

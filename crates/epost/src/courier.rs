@@ -34,13 +34,13 @@ pub async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
         polls.spawn(reads::run(service.clone(), channel.name(), stop.clone()));
     }
     let courier = Arc::new(Courier {
-        slots: Arc::new(Semaphore::new(service.settings().delivery.concurrency_max)),
+        slots: service.channels().iter().map(|channel| (channel.name(), slots(&service))).collect(),
         under_way: Mutex::default(),
         breakers: Mutex::default(),
         service,
     });
     loop {
-        courier.start_due().await;
+        courier.start_due();
         tokio::select! {
             _ = stop.changed() => return,
             () = courier.service.courier_woken() => {}
@@ -49,9 +49,14 @@ pub async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
     }
 }
 
+fn slots(service: &Service) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(service.settings().delivery.concurrency_max))
+}
+
 struct Courier {
     service: Arc<Service>,
-    slots: Arc<Semaphore>,
+    /// Of each channel its own: one that is away or slow must not stop the other.
+    slots: HashMap<ChannelName, Arc<Semaphore>>,
     under_way: Mutex<HashMap<Ticket, Option<Timestamp>>>,
     breakers: Mutex<HashMap<ChannelName, Breaker>>,
 }
@@ -67,9 +72,23 @@ impl Courier {
         Duration::from_millis(u64::try_from(millis.clamp(least, LOOK_MILLIS)).unwrap_or(1000))
     }
 
-    async fn start_due(self: &Arc<Self>) {
+    fn start_due(self: &Arc<Self>) {
         let now = self.service.now();
-        let due = match self.service.index().due(now, DUE_MAX) {
+        for (channel, slots) in &self.slots {
+            for stage in [Stage::Seal, Stage::Consign] {
+                self.start(*channel, slots, stage, now);
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, channel: ChannelName, slots: &Arc<Semaphore>, stage: Stage, now: Timestamp) {
+        let free = slots.available_permits();
+        if free == 0 {
+            return; // whoever ends wakes us
+        }
+        // What is under way is due too, and may stand before.
+        let limit = free + self.under_way().len();
+        let due = match self.service.index().due(channel, stage, now, limit) {
             Ok(due) => due,
             Err(error) => return tracing::error!(event = "courier.index", %error),
         };
@@ -77,11 +96,10 @@ impl Courier {
             if self.held(&due, now) {
                 continue;
             }
-            let Ok(slot) = self.slots.clone().try_acquire_owned() else { return };
-            if due.stage == Stage::Consign
-                && self.breaker(due.channel, |breaker| breaker.admit(now)) != Admission::Go
+            let Ok(slot) = slots.clone().try_acquire_owned() else { return };
+            if stage == Stage::Consign && self.breaker(channel, |breaker| breaker.admit(now)) != Admission::Go
             {
-                continue;
+                return;
             }
             self.under_way().insert(due.ticket, None);
             let courier = self.clone();
@@ -389,7 +407,6 @@ impl ContentSource for Content {
     }
 }
 
-const DUE_MAX: usize = 256;
 const LOOK_MILLIS: i128 = 5_000;
 const SOON_MILLIS: i128 = 5;
 const HELD_MILLIS: i128 = 100;

@@ -19,7 +19,7 @@ mod entry;
 mod row;
 
 /// Raised with every change of [`SCHEMA`]: a database of another version is cleared and grows anew.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 const SCHEMA: &str = "
 CREATE TABLE progress (
@@ -47,7 +47,7 @@ CREATE TABLE items (
     due_at INTEGER,
     last_position INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX items_queue ON items (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX items_queue ON items (channel, state = 'consigned', due_at, ticket) WHERE due_at IS NOT NULL;
 CREATE INDEX items_token ON items (token_key) WHERE token_key IS NOT NULL AND accepted IS NOT NULL;
 CREATE INDEX items_owner ON items (institution, received_at, ticket) WHERE accepted IS NOT NULL;
 CREATE INDEX items_unread ON items (channel, ticket) WHERE state = 'dispatched';
@@ -271,20 +271,29 @@ impl Index {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// Up to `limit` items whose time has come, longest due first.
+    /// Up to `limit` items of a channel whose time has come for this stage, longest due first.
     ///
     /// # Errors
     /// `Database`.
-    pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    pub fn due(
+        &self,
+        channel: ChannelName,
+        stage: Stage,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
         let inner = self.inner();
-        let sql = format!("SELECT {COLUMNS} FROM items WHERE due_at <= ?1 ORDER BY due_at, ticket LIMIT ?2");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM items WHERE channel = ?1 AND (state = 'consigned') = ?2 AND due_at <= ?3 \
+             AND due_at IS NOT NULL ORDER BY due_at, ticket LIMIT ?4"
+        );
         let mut statement = inner.connection.prepare_cached(&sql)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = statement.query_map(params![nanoseconds(now), limit], |row| {
-            let Entry { item, state, attempts, queued_at, .. } = read_entry(row)?;
-            let stage = if state == State::Consigned { Stage::Seal } else { Stage::Consign };
+        let wanted = params![channel.as_str(), stage == Stage::Seal, nanoseconds(now), limit];
+        let found = statement.query_map(wanted, |row| {
+            let Entry { item, attempts, queued_at, .. } = read_entry(row)?;
             let accepted_at = queued_at.unwrap_or(item.received_at);
-            Ok(Due { ticket: item.ticket, channel: item.channel, attempts, accepted_at, stage })
+            Ok(Due { ticket: item.ticket, channel, attempts, accepted_at, stage })
         })?;
         Ok(found.collect::<Result<_, _>>()?)
     }
@@ -354,8 +363,18 @@ impl Index {
     /// `Database`.
     pub fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let inner = self.inner();
-        let sql = "SELECT due_at FROM items WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1";
-        Ok(inner.connection.prepare_cached(sql)?.query_row([], |row| timestamp(row, 0)).optional()?)
+        let sql = "SELECT due_at FROM items WHERE channel = ?1 AND (state = 'consigned') = ?2 \
+                   AND due_at IS NOT NULL ORDER BY due_at LIMIT 1";
+        let mut first = inner.connection.prepare_cached(sql)?;
+        let mut next: Option<Timestamp> = None;
+        for channel in ChannelName::ALL {
+            for stage in [Stage::Consign, Stage::Seal] {
+                let wanted = params![channel.as_str(), stage == Stage::Seal];
+                let due = first.query_row(wanted, |row| timestamp(row, 0)).optional()?;
+                next = [next, due].into_iter().flatten().min();
+            }
+        }
+        Ok(next)
     }
 
     /// How many items stand how.

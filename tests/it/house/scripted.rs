@@ -132,6 +132,32 @@ impl Channel for Counting {
     }
 }
 
+/// One that takes every item and never says what became of it.
+pub struct Silent(pub Counting);
+
+#[async_trait]
+impl Channel for Silent {
+    fn name(&self) -> ChannelName {
+        self.0.name()
+    }
+
+    async fn inquire(&self, recipient: &Recipient, check: EboxCheck) -> Result<Facts, InquireError> {
+        self.0.inquire(recipient, check).await
+    }
+
+    fn can_carry(&self, submission: &Submission, sizes: &[u64]) -> Result<(), Refusal> {
+        self.0.can_carry(submission, sizes)
+    }
+
+    async fn consign(&self, _: &Item, _: &dyn ContentSource) -> Outcome {
+        std::future::pending().await
+    }
+
+    async fn poll_read(&self, published: &[Published]) -> Result<Vec<ReadStatus>, PollError> {
+        self.0.poll_read(published).await
+    }
+}
+
 /// Real time-stamps, let through one by one where a test holds them back.
 pub struct Gate {
     pub inner: Arc<dyn Stamper>,

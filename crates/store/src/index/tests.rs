@@ -152,11 +152,17 @@ fn grown(records: &[Record]) -> Index {
     index
 }
 
+/// What is due, to be sealed or to be taken to its channel.
+fn due_at(index: &Index, now: Timestamp) -> Vec<Due> {
+    let of = |stage| index.due(CHANNEL, stage, now, 10).unwrap();
+    [of(Stage::Seal), of(Stage::Consign)].concat()
+}
+
 #[test]
 fn an_item_goes_its_way() {
     let index = grown(&[received(1), received(2)]);
     assert_eq!(index.unfinished().unwrap().len(), 2);
-    assert_eq!(index.due(at(1000), 10).unwrap(), []);
+    assert_eq!(due_at(&index, at(1000)), []);
     assert_eq!(index.item_by_token_key(&[1; 32]).unwrap(), None, "not accepted yet");
     index.apply(2, &accepted(1)).unwrap();
     index.apply(3, &withdrawn(2)).unwrap();
@@ -168,18 +174,19 @@ fn an_item_goes_its_way() {
 
     let due =
         |attempts, stage| Due { ticket: ticket(1), channel: CHANNEL, attempts, accepted_at: at(1), stage };
-    assert_eq!(index.due(at(0), 10).unwrap(), []);
-    assert_eq!(index.due(at(1), 10).unwrap(), [due(0, Stage::Consign)]);
+    assert_eq!(due_at(&index, at(0)), []);
+    assert_eq!(index.due(ChannelName::Batch, Stage::Consign, at(1), 10).unwrap(), [], "another channel's");
+    assert_eq!(due_at(&index, at(1)), [due(0, Stage::Consign)]);
     index.apply(4, &attempted(1, 1, 60)).unwrap();
     assert_eq!(index.next_due_at().unwrap(), Some(at(60)));
-    assert_eq!(index.due(at(59), 10).unwrap(), []);
-    assert_eq!(index.due(at(60), 10).unwrap(), [due(1, Stage::Consign)]);
+    assert_eq!(due_at(&index, at(59)), []);
+    assert_eq!(due_at(&index, at(60)), [due(1, Stage::Consign)]);
     index.apply(5, &consigned(1)).unwrap();
-    assert_eq!(index.due(at(3), 10).unwrap(), [due(2, Stage::Seal)]);
+    assert_eq!(due_at(&index, at(3)), [due(2, Stage::Seal)]);
     assert_eq!(index.item(ticket(1)).unwrap().unwrap().status, Status::Pending, "not before the proof");
     index.apply(6, &attempted(1, 3, 90)).unwrap();
-    assert_eq!(index.due(at(89), 10).unwrap(), [], "a seal that failed waits too");
-    assert_eq!(index.due(at(90), 10).unwrap(), [due(3, Stage::Seal)]);
+    assert_eq!(due_at(&index, at(89)), [], "a seal that failed waits too");
+    assert_eq!(due_at(&index, at(90)), [due(3, Stage::Seal)]);
     index.apply(7, &dispatched(1)).unwrap();
     assert_eq!(index.next_due_at().unwrap(), None);
     let item = index.item(ticket(1)).unwrap().unwrap();
@@ -218,7 +225,7 @@ fn a_failed_item_put_back_has_its_whole_deadline_again() {
     let index = grown(&history());
     assert_eq!(index.item(ticket(5)).unwrap().unwrap().status, Status::Error);
     assert_eq!(index.counts().unwrap(), Counts { pending: 1, due: 1, sent: 1, error: 1 });
-    let due = index.due(at(200), 10).unwrap();
+    let due = due_at(&index, at(200));
     let again =
         Due { ticket: ticket(3), channel: CHANNEL, attempts: 0, accepted_at: at(200), stage: Stage::Consign };
     assert_eq!(due, [again]);
