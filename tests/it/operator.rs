@@ -70,3 +70,64 @@ async fn health_says_which_part_is_not_in_order() {
     }
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_comes_into_force_while_serving_and_a_damaged_one_does_not() {
+    let sandbox = Sandbox::start().await;
+    let path = sandbox.layout().policy.clone();
+    let (service, full) = (sandbox.service(), std::fs::read_to_string(&path).unwrap());
+    let ask = async |token: &str| sandbox.verdict(&sandbox.ask(&Draft::submission(token)).await);
+    let put = |text: &str| std::fs::write(&path, text).unwrap();
+    let in_force = async || {
+        let (status, _, text) = sandbox.watch("/health").await;
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["policy"].clone()
+    };
+    let digest = |text: &str| erds::record::Hex32(pki::digest::sha256(text.as_bytes())).to_hex();
+    assert_eq!(ask("T-1").await, "accepted");
+
+    let none = full.split_once("[[grant]]").unwrap().0.to_owned();
+    put(&none);
+    // True: put in force here; false: the service's own look came first.
+    epost::access::reload(service, &path).await.unwrap();
+    assert!(ask("T-2").await.starts_with("SOA-01002"), "the grant was removed");
+    let policy = in_force().await;
+    assert_eq!((policy["sha256"].as_str(), policy["grants"].as_u64()), (Some(&*digest(&none)), Some(0)));
+
+    put(&full);
+    epost::access::reload(service, &path).await.unwrap();
+    assert_eq!(ask("T-3").await, "accepted", "the grant was added");
+    assert!(!epost::access::reload(service, &path).await.unwrap(), "the same file is no change");
+
+    for (damaged, code) in [
+        (format!("{none}\n[[grant]]\n"), "policy.form"),
+        (format!("{full}\n[[grunt]]\n"), "policy.form"),
+        ("\n".to_owned(), "policy.empty-file"),
+    ] {
+        put(&damaged);
+        assert_eq!(epost::access::reload(service, &path).await.unwrap_err().code(), code);
+        assert_eq!(ask(&format!("T-{}", damaged.len())).await, "accepted", "the old policy decides");
+        let policy = in_force().await;
+        assert_eq!(policy["sha256"].as_str(), Some(&*digest(&full)));
+        assert!(policy["problem"].is_string(), "{policy}");
+        assert_eq!(series(&sandbox.watch("/metrics").await.2, "epost_policy_current"), Some(0.0));
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(epost::access::reload(service, &path).await.unwrap_err().code(), "policy.file");
+    assert_eq!(ask("T-6").await, "accepted");
+
+    put(&full);
+    assert!(!epost::access::reload(service, &path).await.unwrap());
+    assert!(in_force().await["problem"].is_null());
+    assert_eq!(series(&sandbox.watch("/metrics").await.2, "epost_policy_current"), Some(1.0));
+    let changes = sandbox.records().into_iter().filter_map(|stored| match stored.record {
+        erds::record::Record::Control(act) if act.action == "uam.policy" => Some(act.detail),
+        _ => None,
+    });
+    let changes: Vec<String> = changes.collect();
+    assert!(
+        matches!(&changes[..], [removed, added] if removed.contains(&digest(&none)) && added.contains("before")),
+        "{changes:?}"
+    );
+    sandbox.stop().await;
+}

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 13] = [
+pub const REMEDIES: [(&str, &str); 14] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -59,6 +59,10 @@ pub const REMEDIES: [(&str, &str); 13] = [
     (
         "alarm.keys.damaged",
         "Item keys are damaged: restore the key store's newest backup beside the file, then restart.",
+    ),
+    (
+        "alarm.policy-unreadable",
+        "Mend the policy file: `error` says where; until then the policy before it decides.",
     ),
     (
         "alarm.request-unrecorded",

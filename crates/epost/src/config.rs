@@ -223,6 +223,13 @@ pub struct Saml {
 pub struct Uam {
     /// The policy file (`deploy/policy.toml` is an example).
     pub policy: PathBuf,
+    /// Seconds between two looks at the policy file while serving; SIGHUP looks at once.
+    #[serde(default = "policy_reload_seconds")]
+    pub reload_seconds: u64,
+}
+
+fn policy_reload_seconds() -> u64 {
+    10
 }
 
 /// Where the ground state lies.

@@ -3,6 +3,7 @@
 //! One request flows right and down: [`door`] takes bytes, [`admission`] decides, the journal records, the evidence seals, the
 //! door answers, [`courier`] delivers. Nothing below this crate opens a socket.
 
+pub mod access;
 pub mod admission;
 pub mod alarm;
 pub mod backup;

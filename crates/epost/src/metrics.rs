@@ -78,6 +78,7 @@ struct Scraped {
     queue_late_seconds: Gauge,
     free_bytes: Gauge,
     seal_in_force: Gauge,
+    policy_current: Gauge,
     crl_seconds_left: Gauge,
     crl_age_seconds: Gauge,
     certificate_days_left: Family<Labels<1>, Gauge<f64, AtomicU64>>,
@@ -123,6 +124,8 @@ impl Scraped {
         registry.register("free_bytes", "Bytes free under the data folder", self.free_bytes.clone());
         let help = "1 while the seal's certificate is in force; at 0 nothing is sealed";
         registry.register("seal_in_force", help, self.seal_in_force.clone());
+        let help = "1 while the policy file as it stands is the one in force; at 0 an older one decides";
+        registry.register("policy_current", help, self.policy_current.clone());
         let help = "Seconds since the oldest of the senders' revocation lists in use was made";
         registry.register("crl_age_seconds", help, self.crl_age_seconds.clone());
         let help = "Seconds until the first of the senders' revocation lists in use is stale";
@@ -227,6 +230,7 @@ impl Scraped {
         let (disk, directory) = service.data();
         self.free_bytes.set(gauge(disk.free_bytes(directory).unwrap_or_default()));
         self.seal_in_force.set(i64::from(service.seal_in_force()));
+        self.policy_current.set(i64::from(service.policy_problem().is_none()));
         let crls = service.senders().crls();
         let next = crls.current_at(now).filter_map(Crl::next_update).filter(|next| *next >= now).min();
         self.crl_seconds_left.set(next.map_or(0, |next| next.duration_since(now).as_secs()));

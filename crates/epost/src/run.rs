@@ -31,7 +31,7 @@ use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::signing::SigningLimits;
 use crate::stamp::Stamps;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
-use crate::{courier, door, transport};
+use crate::{access, courier, door, transport};
 
 /// Why the service does not start; every one is the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -133,9 +133,7 @@ pub fn prepare(
     let http = transport::client(&[], None, Duration::from_secs(5))
         .map_err(|error| value("tsa", error, "a TLS setup"))?;
     let senders = SenderTrust::read(config, http.clone())?;
-    let issuers = Default::default();
-    let policy_text = String::from_utf8_lossy(&trust::read(&config.uam.policy)?).into_owned();
-    let policy = uam::PolicyFile::parse_with_issuers(&policy_text, &issuers)
+    let policy = access::read(&config.uam.policy)
         .map_err(|error| value("uam.policy", error, "a policy file like deploy/policy.toml"))?;
     let signer = seal_signer(config, settings.environment)?;
     let certificate_pem = trust::read(&config.listen.certificate)?;
@@ -260,6 +258,7 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
             .then(|| Stamps::open(Arc::new(RealDisk), &tlog_directory(config), stamp_every));
         tasks.spawn(publish(service.clone(), publisher, stamps, every, stopped.clone()));
     }
+    tasks.spawn(access::watch(service.clone(), config.uam.clone(), stopped.clone()));
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
     tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, config.clone(), stopped));

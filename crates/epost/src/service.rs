@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use delivery::Channel;
 use disk::Disk;
 use erds::record::Control;
@@ -113,6 +113,8 @@ pub struct Service {
     index: Index,
     outside: Outside,
     policy: ArcSwap<uam::PolicyFile>,
+    policy_problem: ArcSwapOption<String>,
+    policy_turn: tokio::sync::Mutex<()>,
     directory: PathBuf,
     in_flight: InFlight,
     courier_wake: Notify,
@@ -256,6 +258,8 @@ impl Service {
             index,
             outside,
             policy,
+            policy_problem: ArcSwapOption::empty(),
+            policy_turn: tokio::sync::Mutex::default(),
             directory: places.directory,
             in_flight: InFlight::default(),
             courier_wake: Notify::new(),
@@ -515,9 +519,24 @@ impl Service {
         self.policy.load_full()
     }
 
-    /// Puts another policy in force.
+    /// Puts another policy in force for every request that is decided from now on; nothing is journalled, [`crate::access::reload`] does
+    /// that too.
     pub fn set_policy(&self, policy: uam::PolicyFile) {
         self.policy.store(Arc::new(policy));
+    }
+
+    /// Why the policy file as it stands is not the policy in force; none: it is.
+    pub fn policy_problem(&self) -> Option<Arc<String>> {
+        self.policy_problem.load_full()
+    }
+
+    /// Held from the reading of the policy file until it is in force: else an older text could come after a newer one.
+    pub(crate) async fn policy_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.policy_turn.lock().await
+    }
+
+    pub(crate) fn set_policy_problem(&self, problem: Option<String>) {
+        self.policy_problem.store(problem.map(Arc::new));
     }
 
     /// The CRLs that go with a proof stamped at `at`.

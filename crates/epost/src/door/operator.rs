@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use erds::record::Hex32;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -94,7 +95,15 @@ fn health(watched: &Watched) -> Answer {
     parts.push(serde_json::json!({"part": "seal", "ok": sealed, "problem": problem}));
     let well = sealed && probes.iter().all(|probe| probe.problem.is_none());
     let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = serde_json::json!({"ok": well, "version": env!("CARGO_PKG_VERSION"), "parts": parts});
+    // No part: an older policy decides as well, and an alarm tells of it.
+    let policy = service.policy();
+    let policy = serde_json::json!({
+        "sha256": Hex32(policy.digest()).to_hex(),
+        "grants": policy.grants_count(),
+        "problem": service.policy_problem().as_deref(),
+    });
+    let version = env!("CARGO_PKG_VERSION");
+    let body = serde_json::json!({"ok": well, "version": version, "parts": parts, "policy": policy});
     reply(status, "application/json", Bytes::from(format!("{body}\n")))
 }
 
