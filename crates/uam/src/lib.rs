@@ -125,6 +125,19 @@ impl Denied {
     }
 }
 
+/// What a grant says to a question.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Explained {
+    /// Which grant of the file, from 1.
+    pub number: usize,
+    /// The decision that it cites.
+    pub reference: String,
+    /// Whose it is.
+    pub application: String,
+    /// The first check at which it does not fit; none: it fits.
+    pub denied: Option<Denied>,
+}
+
 /// Holding it proves that a grant permits this request: only [`PolicyFile::permit`] makes one.
 #[derive(Clone, Debug)]
 pub struct Permitted<T> {

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::{Cidr, CidrError, Decision, Denied, Question, Transaction};
+use crate::{Cidr, CidrError, Decision, Denied, Explained, Question, Transaction};
 
 /// A policy that was read whole and makes sense: every grant names a zone that exists and addresses inside it.
 #[derive(Clone, Debug)]
@@ -204,6 +204,23 @@ impl PolicyFile {
             }
         }
         Err(closest.denied())
+    }
+
+    /// Each grant of the sender's institution, in the file's order, and why it does not fit, if it does not. [`Self::decide`] decides by the
+    /// first that fits.
+    pub fn explain(&self, question: &Question<'_>) -> Vec<Explained> {
+        let of_institution = (1..).zip(&self.grants).filter(|(_, grant)| grant.cbe == question.sender.cbe);
+        of_institution
+            .map(|(number, grant)| {
+                let denied = self.judge(grant, question).err().map(Step::denied);
+                Explained {
+                    number,
+                    reference: grant.citation(),
+                    application: grant.application.clone(),
+                    denied,
+                }
+            })
+            .collect()
     }
 
     fn judge(&self, grant: &Grant, question: &Question<'_>) -> Result<(), Step> {

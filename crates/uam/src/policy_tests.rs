@@ -170,3 +170,22 @@ fn names_go_both_ways() {
         assert_eq!(Transaction::from_name(transaction.as_str()), Some(transaction));
     }
 }
+
+#[test]
+fn every_grant_of_the_institution_says_why_it_does_not_fit() {
+    let (policy, sender) = (policy(""), sender("0123456749", "urn:be:app"));
+    let question = Question {
+        sender: &sender,
+        transaction: Transaction::SendDocument,
+        message_type: Some("DECISION"),
+        address: "10.1.2.3".parse().unwrap(),
+        at: "2030-12-31T23:59:59Z".parse().unwrap(),
+    };
+    let told = |question: &Question<'_>| {
+        let explained = policy.explain(question).into_iter();
+        explained.map(|grant| (grant.number, grant.denied.map(|denied| denied.check))).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&question), [(1, Some("uam.message-type")), (2, Some("uam.transaction"))]);
+    let granted = Question { message_type: Some("LETTER"), ..question };
+    assert_eq!(told(&granted), [(1, None), (2, Some("uam.transaction"))]);
+}

@@ -15,6 +15,7 @@ pub mod sandbox;
 pub mod send;
 pub mod serve;
 pub mod status;
+pub mod uam;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,9 @@ enum Command {
     Init(init::Args),
     /// Judge a configuration without starting: files, keys, certificates, policy.
     Check(check::Args),
+    /// Ask the policy why a sender is granted a transaction, or is not.
+    #[command(subcommand)]
+    Uam(uam::Command),
     /// Look into the journal, or verify it.
     #[command(subcommand)]
     Journal(journal::Command),
@@ -91,6 +95,7 @@ pub fn run() -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             Command::Init(args) => init::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Uam(command) => uam::run(&command),
             Command::Journal(command) => journal::run(&command),
             Command::Consult(args) => consult::run(args).await,
             Command::Index(command) => index::run(&command),

@@ -1,0 +1,160 @@
+//! `epost uam`: the policy, asked without sending anything.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use erds::Sender;
+use jiff::Timestamp;
+use pki::path::{Purpose, Revocation, TrustAnchors};
+use serde_json::json;
+use uam::{Explained, PolicyFile, Question, Transaction};
+
+use super::could_not_run;
+use crate::access;
+use crate::config::Config;
+use crate::trust::read_certificates;
+
+/// What to ask.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Would this sender be granted this transaction? Names every grant of his institution, and where each does not fit.
+    Check(Box<Check>),
+}
+
+/// The question.
+#[derive(clap::Args)]
+pub struct Check {
+    /// The service's configuration: its policy file, its senders' anchors.
+    #[arg(long)]
+    config: PathBuf,
+    /// The sender's certificate, PEM.
+    #[arg(long)]
+    certificate: PathBuf,
+    /// The transaction, as a grant names it: sendDocument, getStatus, getProof, findItems or healthCheck.
+    #[arg(long, value_parser = transaction)]
+    transaction: Transaction,
+    /// The document's type, for sendDocument.
+    #[arg(long = "type")]
+    message_type: Option<String>,
+    /// The address that the connection comes from.
+    #[arg(long)]
+    address: IpAddr,
+    /// As of this time instead of now, as 2026-11-21T12:00:00Z.
+    #[arg(long)]
+    at: Option<Timestamp>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn transaction(name: &str) -> Result<Transaction, String> {
+    let names = || Transaction::ALL.map(Transaction::as_str).join(", ");
+    Transaction::from_name(name).ok_or_else(|| format!("expected one of {}", names()))
+}
+
+/// Runs it: 0 granted, 1 denied, 3 could not run.
+pub fn run(command: &Command) -> ExitCode {
+    let Command::Check(check) = command;
+    match asked(check) {
+        Ok(granted) => ExitCode::from(u8::from(!granted)),
+        Err(error) => could_not_run(&error),
+    }
+}
+
+fn asked(check: &Check) -> Result<bool, Box<dyn std::error::Error>> {
+    let config = Config::read(&check.config)?;
+    let policy = access::read(&config.uam.policy)?;
+    let at = check.at.unwrap_or_else(Timestamp::now);
+    let sender = sender(check, &config, at)?;
+    let question = Question {
+        sender: &sender,
+        transaction: check.transaction,
+        message_type: check.message_type.as_deref(),
+        address: check.address,
+        at,
+    };
+    let told = Told { policy: &policy, sender: &sender, grants: policy.explain(&question) };
+    let decision = policy.decide(&question);
+    if check.json {
+        println!("{}", told.to_json(&decision));
+    } else {
+        print!("{}", told.to_text(&decision));
+    }
+    Ok(decision.is_ok())
+}
+
+/// Whom the certificate names; its revocation is not looked at, for the policy does not ask.
+fn sender(check: &Check, config: &Config, at: Timestamp) -> Result<Sender, Box<dyn std::error::Error>> {
+    let read = |paths: &[PathBuf]| read_certificates(paths);
+    let anchors = TrustAnchors::new(read(&config.senders.anchors)?, read(&config.senders.intermediates)?);
+    let chain = read(std::slice::from_ref(&check.certificate))?;
+    let (leaf, extra) = chain.split_first().ok_or("no certificate in the file")?;
+    let path = anchors.validate(leaf, extra, Revocation::NotChecked, Purpose::MessageSigning, at);
+    let path = path.map_err(|error| format!("{}: {}: {error}", check.certificate.display(), error.code()))?;
+    Ok(Sender::from_path(&path)
+        .map_err(|error| format!("{}: {}: {error}", check.certificate.display(), error.code()))?)
+}
+
+type Decided = Result<uam::Decision, uam::Denied>;
+
+struct Told<'a> {
+    policy: &'a PolicyFile,
+    sender: &'a Sender,
+    grants: Vec<Explained>,
+}
+
+impl Told<'_> {
+    fn digest(&self) -> String {
+        erds::record::Hex32(self.policy.digest()).to_hex()
+    }
+
+    fn to_text(&self, decision: &Decided) -> String {
+        let mut text = format!(
+            "sender   {} {} ({})\npolicy   sha256 {}, {} grants\n",
+            self.sender.cbe.digits(),
+            self.sender.application.as_str(),
+            self.sender.environment.as_str(),
+            self.digest(),
+            self.policy.grants_count(),
+        );
+        for Explained { number, reference, application, denied } in &self.grants {
+            let verdict = match denied {
+                None => "fits".to_owned(),
+                Some(denied) => {
+                    let refusal = denied.to_refusal();
+                    format!("{}: seen {}; expected {}", denied.check, refusal.seen, refusal.expected)
+                }
+            };
+            text += &format!("grant {number:<3}{application} ({reference}): {verdict}\n");
+        }
+        if self.grants.is_empty() {
+            text += "         no grant is of this institution\n";
+        }
+        match decision {
+            Ok(decision) => text + &format!("granted  by {}\n", decision.grant_reference),
+            Err(denied) => text + &format!("denied   {} {}\n", denied.code.as_str(), denied.check),
+        }
+    }
+
+    fn to_json(&self, decision: &Decided) -> serde_json::Value {
+        let grants = self.grants.iter().map(|grant| {
+            json!({
+                "number": grant.number, "application": grant.application, "reference": grant.reference,
+                "denied": grant.denied.map(|denied| denied.check),
+            })
+        });
+        json!({
+            "granted": decision.is_ok(),
+            "by": decision.as_ref().ok().map(|decision| &decision.grant_reference),
+            "code": decision.as_ref().err().map(|denied| denied.code.as_str()),
+            "check": decision.as_ref().err().map(|denied| denied.check),
+            "policy_sha256": self.digest(),
+            "sender": {
+                "cbe": self.sender.cbe.digits(), "application": self.sender.application.as_str(),
+                "environment": self.sender.environment.as_str(),
+            },
+            "grants": grants.collect::<Vec<_>>(),
+        })
+    }
+}
