@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::{Answer, reply};
@@ -25,29 +25,15 @@ pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     desk: Arc<Desk>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::error!(event = "consult.accept-failed", %error);
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            _ = stop.changed() => return,
-        };
-        let Ok(permit) = connections.clone().try_acquire_owned() else { continue };
+    let failed = |error: &std::io::Error| tracing::error!(event = "consult.accept-failed", %error);
+    super::accept_few(listener, stop, failed, |stream| {
         let (acceptor, desk) = (acceptor.clone(), desk.clone());
-        tokio::spawn(async move {
-            let _permit = permit;
-            connection(stream, &acceptor, desk).await;
-        });
-    }
+        async move { connection(stream, &acceptor, desk).await }
+    })
+    .await;
 }
 
 async fn connection(stream: TcpStream, acceptor: &TlsAcceptor, desk: Arc<Desk>) {
@@ -153,7 +139,6 @@ async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Cons
     serde_json::from_slice(&body.to_bytes()).map_err(|error| ConsultError::Json(error.to_string()))
 }
 
-const CONNECTIONS_MAX: usize = 16;
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 const HEADER_TIME_MAX: Duration = Duration::from_secs(5);
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@ pub mod soap;
 pub mod tls;
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,35 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The TLS client certificate, issued by a known authority; its expiry and revocation are judged per request.
     pub certificate: Certificate,
+}
+
+/// The operators' doors: accepts until `stop` turns true; beyond [`FEW_CONNECTIONS_MAX`] at once they are dropped.
+async fn accept_few<F: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    failed: impl Fn(&std::io::Error),
+    serve: impl Fn(TcpStream) -> F,
+) {
+    let connections = Arc::new(Semaphore::new(FEW_CONNECTIONS_MAX));
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    failed(&error);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            _ = stop.changed() => return,
+        };
+        let Ok(permit) = connections.clone().try_acquire_owned() else { continue };
+        let served = serve(stream);
+        tokio::spawn(async move {
+            let _permit = permit;
+            served.await;
+        });
+    }
 }
 
 /// Serves until `stop` turns true, then lets requests under way end within ten seconds.
@@ -171,6 +201,8 @@ async fn route(
     }
 }
 
+/// At the operators' doors: people and probes, no senders.
+const FEW_CONNECTIONS_MAX: usize = 16;
 /// What hyper needs.
 const HEAD_BYTES_MIN: usize = 8192;
 

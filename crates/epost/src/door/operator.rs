@@ -11,7 +11,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pki::certificate::Certificate;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::{Answer, bare, reply};
 use crate::service::Service;
@@ -25,27 +25,15 @@ pub struct Watched {
 }
 
 /// Serves until `stop` turns true. A slow or idle scraper is cut off; at most a few are served at once.
-pub async fn serve(listener: TcpListener, watched: Arc<Watched>, mut stop: watch::Receiver<bool>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::error!(event = "operator.accept-failed", %error);
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            _ = stop.changed() => return,
-        };
-        let Ok(permit) = connections.clone().try_acquire_owned() else { continue };
+pub async fn serve(listener: TcpListener, watched: Arc<Watched>, stop: watch::Receiver<bool>) {
+    let failed = |error: &std::io::Error| tracing::error!(event = "operator.accept-failed", %error);
+    super::accept_few(listener, stop, failed, |stream| {
         let watched = watched.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
+        async move {
             let _ = tokio::time::timeout(CONNECTION_TIME_MAX, connection(stream, watched)).await;
-        });
-    }
+        }
+    })
+    .await;
 }
 
 async fn connection(stream: TcpStream, watched: Arc<Watched>) {
@@ -107,6 +95,5 @@ fn health(watched: &Watched) -> Answer {
     reply(status, "application/json", Bytes::from(format!("{body}\n")))
 }
 
-const CONNECTIONS_MAX: usize = 16;
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
