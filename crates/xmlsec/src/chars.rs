@@ -60,16 +60,17 @@ const NAME_BYTE: [bool; 256] = {
 };
 
 /// What a canonical value may have as part of an escape alone.
-pub(crate) const VALUE_SPECIAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let special = b"&<\"\t\n\r";
+pub(crate) const VALUE_SPECIAL: [bool; 256] = with([false; 256], b"&<\"\t\n\r");
+
+/// A table of bytes, and these too.
+pub(crate) const fn with(mut table: [bool; 256], bytes: &[u8]) -> [bool; 256] {
     let mut index = 0;
-    while index < special.len() {
-        table[special[index] as usize] = true;
+    while index < bytes.len() {
+        table[bytes[index] as usize] = true;
         index += 1;
     }
     table
-};
+}
 
 /// The length of the qualified name that `bytes` begins with, and where its colon is; none if it is not that simple.
 #[inline]

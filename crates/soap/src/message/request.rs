@@ -106,6 +106,16 @@ pub(super) fn token(text: Text<'_>) -> Result<Token, Refusal> {
     Token::parse(&text).map_err(|_| violation("schema.length", &path, "too long", "at most 50 characters"))
 }
 
+/// A Token that names an item: an empty one names none.
+pub(super) fn naming_token(text: Text<'_>, expected: &str) -> Result<Token, Refusal> {
+    let path = text.path().to_owned();
+    let token = token(text)?;
+    if token.is_empty() {
+        return Err(violation("schema.length", &path, "an empty Token", expected));
+    }
+    Ok(token)
+}
+
 pub(super) fn ticket(text: &Text<'_>) -> Result<Ticket, Refusal> {
     Ticket::parse(text.as_str()).map_err(|_| {
         violation("schema.pattern", text.path(), &text.seen(), "13 characters of [0-9A-HJ-NP-Z]")
@@ -333,19 +343,7 @@ fn health_check(operation: Element<'_>) -> Result<Request, Refusal> {
 fn get_proof(operation: Element<'_>) -> Result<Request, Refusal> {
     let mut request = Cursor::open(operation, "GetProofRequest".to_owned(), Allowed::Nothing)?;
     let item = match request.optional_text(V2, "Token")? {
-        Some(text) => {
-            let path = text.path().to_owned();
-            let token = token(text)?;
-            if token.is_empty() {
-                return Err(violation(
-                    "schema.length",
-                    &path,
-                    "an empty Token",
-                    "a Token that names an item, or the Ticket",
-                ));
-            }
-            ItemName::Token(token)
-        }
+        Some(text) => ItemName::Token(naming_token(text, "a Token that names an item, or the Ticket")?),
         None => ItemName::Ticket(ticket(&request.text(V2, "Ticket")?)?),
     };
     let proof = request.text(V2, "ProofType")?.one_of(ProofKind::from_name, "RECEIPT or DISPATCH")?;

@@ -1,5 +1,7 @@
 //! Which namespace names are taken.
 
+use crate::chars::with;
+
 /// Whether a namespace name is a URI of RFC 3986 with a scheme, without an IP literal (the one place of brackets) or an empty port.
 ///
 /// libxml2 finds no canonical form for others, so that they could only divide readers.
@@ -34,11 +36,5 @@ const URI_BYTE: [bool; 256] = {
         table[byte.to_ascii_uppercase() as usize] = true;
         byte += 1;
     }
-    let others = b"0123456789-._~:/?@!$&'()*+,;=%";
-    let mut index = 0;
-    while index < others.len() {
-        table[others[index] as usize] = true;
-        index += 1;
-    }
-    table
+    with(table, b"0123456789-._~:/?@!$&'()*+,;=%")
 };

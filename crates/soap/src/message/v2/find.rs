@@ -9,7 +9,7 @@ use super::super::Request;
 use super::super::answer::{text, to_millisecond};
 use super::super::namespace::V2;
 use super::super::read::{Allowed, Cursor, violation};
-use super::super::request::{ticket, token};
+use super::super::request::{naming_token, ticket};
 
 /// Which of the caller's items are asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,19 +54,7 @@ pub(in super::super) fn find_items(operation: Element<'_>) -> Result<Request, Re
     let (element, path) = request.required(V2, "By")?;
     let mut choice = Cursor::open(element, path, Allowed::Nothing)?;
     let by = match choice.optional_text(V2, "Token")? {
-        Some(text) => {
-            let path = text.path().to_owned();
-            let token = token(text)?;
-            if token.is_empty() {
-                return Err(violation(
-                    "schema.length",
-                    &path,
-                    "an empty Token",
-                    "a Token that names an item",
-                ));
-            }
-            SearchBy::Token(token)
-        }
+        Some(text) => SearchBy::Token(naming_token(text, "a Token that names an item")?),
         None => {
             let (element, path) = choice.required(V2, "Received")?;
             let mut range = Cursor::open(element, path, Allowed::Nothing)?;
