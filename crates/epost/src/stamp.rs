@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use disk::{Disk, OpenMode};
+use disk::{Disk, OpenMode, read_exactly};
 use erds::record::Hex32;
 use jiff::{SignedDuration, Timestamp};
 use journal::checkpoint::Checkpoint;
@@ -126,17 +126,8 @@ pub fn response_path(folder: &Path, size: u64) -> PathBuf {
 /// It cannot be read, or is larger than any.
 pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     let file = disk.open(path, OpenMode::Read)?;
-    let length = file.length()?;
-    let length = usize::try_from(length).ok().filter(|length| *length <= FILE_BYTES_MAX);
-    let mut bytes = vec![0; length.ok_or_else(|| io::Error::other("too large for a note or a stamp"))?];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(filled as u64, rest)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => filled += count,
-        }
-    }
-    Ok(bytes)
+    let length = usize::try_from(file.length()?).ok().filter(|length| *length <= FILE_BYTES_MAX);
+    read_exactly(file.as_ref(), 0, length.ok_or_else(|| io::Error::other("too large for a note or a stamp"))?)
 }
 
 fn after(at: Timestamp, pause: SignedDuration) -> Timestamp {

@@ -61,6 +61,14 @@ pub fn read_certificates(paths: &[PathBuf]) -> Result<Vec<Certificate>, TrustErr
     Ok(certificates)
 }
 
+/// Reads whom to trust, and what may stand between.
+///
+/// # Errors
+/// As [`read_certificates`].
+pub fn read_anchors(anchors: &[PathBuf], intermediates: &[PathBuf]) -> Result<TrustAnchors, TrustError> {
+    Ok(TrustAnchors::new(read_certificates(anchors)?, read_certificates(intermediates)?))
+}
+
 /// Reads CRLs (DER or PEM) from files, and from every `.crl` file of folders.
 ///
 /// # Errors
@@ -192,25 +200,19 @@ impl SenderTrust {
 impl SenderTrust {
     /// Sees to it that a certificate that was not seen yet is asked about, if a responder answers for its authority.
     pub async fn meet(&self, certificate: &Certificate) {
-        if self.ocsp.meet(certificate).await {
-            self.reload_or_alarm();
-        }
-    }
-
-    /// Asks again about every certificate whose answer has its age, and about those that are registered.
-    pub async fn refresh(&self) {
-        let mut new = self.ocsp.refresh().await;
-        for certificate in &self.registered {
-            new |= self.ocsp.meet(certificate).await;
-        }
-        if new {
-            self.reload_or_alarm();
-        }
-    }
-
-    fn reload_or_alarm(&self) {
-        if let Err(error) = tokio::task::block_in_place(|| self.reload()) {
+        if self.ocsp.meet(certificate).await
+            && let Err(error) = tokio::task::block_in_place(|| self.reload())
+        {
             tracing::error!(event = "alarm.crls-unreadable", %error);
+        }
+    }
+
+    /// Asks again about every certificate whose answer has its age, and about those that are registered; the answers count from the
+    /// next [`Self::reload`] on.
+    pub async fn refresh(&self) {
+        self.ocsp.refresh().await;
+        for certificate in &self.registered {
+            self.ocsp.meet(certificate).await;
         }
     }
 }
@@ -389,10 +391,7 @@ impl TsaClient {
 impl Authority {
     fn read(setup: &Tsa) -> Result<Self, TrustError> {
         Ok(Self {
-            anchors: TrustAnchors::new(
-                read_certificates(&setup.anchors)?,
-                read_certificates(&setup.intermediates)?,
-            ),
+            anchors: read_anchors(&setup.anchors, &setup.intermediates)?,
             crls: ArcSwap::from_pointee(CrlSet::new(read_crls(&setup.crls)?)),
             slots: Semaphore::new(setup.concurrency_max),
             setup: setup.clone(),

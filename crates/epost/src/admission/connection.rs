@@ -11,7 +11,7 @@ use soap::message::v2::{
 };
 
 use super::facts::SignedMessage;
-use super::{Arrived, Reply, transaction};
+use super::{Arrived, Reply, question};
 use crate::service::Service;
 
 impl Service {
@@ -53,13 +53,8 @@ impl Service {
         operation: Operation,
         document_type: Option<String>,
     ) -> Result<Reply, Refusal> {
-        let decided = self.policy().decide(&uam::Question {
-            sender: &message.sender,
-            transaction: transaction(operation),
-            message_type: document_type.as_deref(),
-            address: arrived.peer.address.ip(),
-            at: arrived.received_at,
-        });
+        let asked = question(arrived, &message.sender, operation, document_type.as_deref());
+        let decided = self.policy().decide(&asked);
         self.record_read(arrived, &message, None).await?;
         let denied = decided.err().map(|denied| denied.code);
         let payload = write_check_access_response(operation, document_type.as_deref(), denied);

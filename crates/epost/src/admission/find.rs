@@ -30,7 +30,7 @@ impl Service {
             Some(ticket) => Some(self.owned(self.index().item(ticket).map_err(Failure::from)?, message)?),
             None => None,
         };
-        let mut found = match &search.by {
+        let mut found: Vec<Item> = match &search.by {
             SearchBy::Token(token) => {
                 let key = token_key(&message.sender, token).ok_or_else(unknown_ticket)?;
                 let item = self.index().item_by_token_key(&key).map_err(Failure::from)?;
@@ -39,7 +39,8 @@ impl Service {
                         (item.received_at, item.ticket.as_str()) > (after.received_at, after.ticket.as_str())
                     })
                 };
-                let own = |item: &Item| item.institution == institution && behind(item);
+                let stands = |item: &Item| search.status.is_none_or(|status| item.status == status);
+                let own = |item: &Item| item.institution == institution && behind(item) && stands(item);
                 item.into_iter().filter(own).collect()
             }
             SearchBy::Received { from, to } => {
@@ -53,7 +54,6 @@ impl Service {
                 self.index().search(&question, PAGE_ITEMS_MAX + 1).map_err(Failure::from)?
             }
         };
-        found.retain(|item| search.status.is_none_or(|status| item.status == status));
         let more = found.len() > PAGE_ITEMS_MAX;
         found.truncate(PAGE_ITEMS_MAX);
         let items: Result<Vec<FoundItem>, Failure> = found.iter().map(|item| self.found(item)).collect();

@@ -1,5 +1,7 @@
 //! Contract B's contents in the Body itself: spooled as parts, so that from here on they are like contract A's attachments.
 
+use std::cell::LazyCell;
+
 use erds::Refusal;
 use pki::digest::{Digest, DigestAlgorithm};
 use soap::message::v2::InlineContent;
@@ -44,11 +46,12 @@ impl Service {
         let spooled = &arrived.spooled;
         let mut inline: Vec<Inline> = Vec::new();
         for content in contents {
-            let sha256 = Digest::of(DigestAlgorithm::Sha256, &content.bytes);
+            // Nothing is hashed here where nothing was included.
+            let sha256 = LazyCell::new(|| Digest::of(DigestAlgorithm::Sha256, &content.bytes));
             // The same bytes are the same content: whichever of equal parts is taken.
             let included = spooled.parts.iter().enumerate().find(|(place, part)| {
                 message.included.contains(&part.content_id)
-                    && part.stored.sha256 == sha256
+                    && part.stored.sha256 == *sha256
                     && !inline
                         .iter()
                         .any(|taken| matches!(taken.place, Place::Included(other) if other == *place))

@@ -299,15 +299,20 @@ impl Service {
             }
             _ => None,
         };
-        let question = uam::Question {
-            sender: &sender,
-            transaction: transaction(request.asks()),
-            message_type: message_type.as_deref(),
-            address: arrived.peer.address.ip(),
-            at: arrived.received_at,
-        };
+        let question = question(arrived, &sender, request.asks(), message_type.as_deref());
         self.policy().permit(authenticated, &question).map_err(|denied| denied.to_refusal())
     }
+}
+
+/// What the policy is asked.
+fn question<'a>(
+    arrived: &Arrived,
+    sender: &'a Sender,
+    operation: Operation,
+    message_type: Option<&'a str>,
+) -> uam::Question<'a> {
+    let (address, at) = (arrived.peer.address.ip(), arrived.received_at);
+    uam::Question { sender, transaction: transaction(operation), message_type, address, at }
 }
 
 /// What a grant must name for this operation.

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use erds::Sender;
 use jiff::Timestamp;
-use pki::path::{Purpose, Revocation, TrustAnchors};
+use pki::path::{Purpose, Revocation};
 use serde_json::json;
 use uam::{Explained, PolicyFile, Question, Transaction};
 
 use super::could_not_run;
 use crate::access;
 use crate::config::Config;
-use crate::trust::read_certificates;
+use crate::trust::{read_anchors, read_certificates};
 
 /// What to ask.
 #[derive(clap::Subcommand)]
@@ -86,9 +86,8 @@ fn asked(check: &Check) -> Result<bool, Box<dyn std::error::Error>> {
 
 /// Whom the certificate names; its revocation is not looked at, for the policy does not ask.
 fn sender(check: &Check, config: &Config, at: Timestamp) -> Result<Sender, Box<dyn std::error::Error>> {
-    let read = |paths: &[PathBuf]| read_certificates(paths);
-    let anchors = TrustAnchors::new(read(&config.senders.anchors)?, read(&config.senders.intermediates)?);
-    let chain = read(std::slice::from_ref(&check.certificate))?;
+    let anchors = read_anchors(&config.senders.anchors, &config.senders.intermediates)?;
+    let chain = read_certificates(std::slice::from_ref(&check.certificate))?;
     let (leaf, extra) = chain.split_first().ok_or("no certificate in the file")?;
     let path = anchors.validate(leaf, extra, Revocation::NotChecked, Purpose::MessageSigning, at);
     let path = path.map_err(|error| format!("{}: {}: {error}", check.certificate.display(), error.code()))?;

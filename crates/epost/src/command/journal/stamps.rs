@@ -12,8 +12,9 @@ use pki::digest::{Digest, DigestAlgorithm};
 use pki::path::{Revocation, TrustAnchors};
 use pki::tsp::{self, TokenChecks};
 
-use crate::config::Config;
-use crate::{stamp, trust};
+use crate::config::{Config, Tsa};
+use crate::stamp;
+use crate::trust::{self, TrustError};
 
 /// The newest stamp, all of them being good.
 pub(super) struct Stamped {
@@ -36,16 +37,24 @@ pub(super) fn judge(
     }
     let kept = trust::read_crls(&[config.data.directory.join("crls")]);
     let crls = CrlSet::new(kept.map_err(|error| error.to_string())?);
+    let authority = |tsa| trust_of(tsa).map_err(|error| error.to_string());
+    let authorities = config.tsa.iter().map(authority).collect::<Result<Vec<_>, _>>()?;
     let mut newest = None;
     for size in sizes {
-        let judged = one(config, published, verifier, &crls, &folder, size);
+        let judged = one(&authorities, published, verifier, &crls, &folder, size);
         newest = Some(judged.map_err(|why| format!("the stamp on {size} records: {why}"))?);
     }
     Ok(newest)
 }
 
+type Authority<'c> = (&'c Tsa, TrustAnchors);
+
+fn trust_of(tsa: &Tsa) -> Result<Authority<'_>, TrustError> {
+    Ok((tsa, trust::read_anchors(&tsa.anchors, &tsa.intermediates)?))
+}
+
 fn one(
-    config: &Config,
+    authorities: &[Authority<'_>],
     published: &Published,
     verifier: &Verifier,
     crls: &CrlSet,
@@ -69,16 +78,12 @@ fn one(
     let imprint = Digest::of(DigestAlgorithm::Sha256, &note);
     let at = token.tst_info().gen_time;
     let mut reasons = Vec::new();
-    for tsa in &config.tsa {
-        let anchors = trust::read_certificates(&tsa.anchors);
-        let intermediates = trust::read_certificates(&tsa.intermediates);
-        let (anchors, intermediates) =
-            anchors.and_then(|anchors| Ok((anchors, intermediates?))).map_err(|error| error.to_string())?;
+    for (tsa, anchors) in authorities {
         let checks = TokenChecks {
             imprint: &imprint,
             nonce: None,
             policies: &tsa.policies,
-            anchors: &TrustAnchors::new(anchors, intermediates),
+            anchors,
             revocation: Revocation::HardFail(crls),
             gen_time_window: None,
             at,
