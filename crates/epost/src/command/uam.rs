@@ -86,7 +86,8 @@ fn asked(check: &Check) -> Result<bool, Box<dyn std::error::Error>> {
 
 /// Whom the certificate names; its revocation is not looked at, for the policy does not ask.
 fn sender(check: &Check, config: &Config, at: Timestamp) -> Result<Sender, Box<dyn std::error::Error>> {
-    let anchors = read_anchors(&config.senders.anchors, &config.senders.intermediates)?;
+    let anchors = read_anchors(&config.senders.anchors, &config.senders.intermediates)?
+        .requiring_policies(config.senders.certificate_policies.clone());
     let chain = read_certificates(std::slice::from_ref(&check.certificate))?;
     let (leaf, extra) = chain.split_first().ok_or("no certificate in the file")?;
     let path = anchors.validate(leaf, extra, Revocation::NotChecked, Purpose::MessageSigning, at);
