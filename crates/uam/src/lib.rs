@@ -31,6 +31,9 @@ pub enum Transaction {
     /// Listing one's own items.
     #[serde(rename = "findItems")]
     FindItems,
+    /// Asking whether somebody has an eBox: a consultation about a person, so that no other right brings it along.
+    #[serde(rename = "checkRecipient")]
+    CheckRecipient,
     /// Asking for the service's health.
     #[serde(rename = "healthCheck")]
     HealthCheck,
@@ -41,8 +44,14 @@ pub enum Transaction {
 
 impl Transaction {
     /// Those that a grant names.
-    pub const ALL: [Self; 5] =
-        [Self::SendDocument, Self::GetStatus, Self::GetProof, Self::FindItems, Self::HealthCheck];
+    pub const ALL: [Self; 6] = [
+        Self::SendDocument,
+        Self::GetStatus,
+        Self::GetProof,
+        Self::FindItems,
+        Self::CheckRecipient,
+        Self::HealthCheck,
+    ];
 
     /// The name in the policy file: the operation's.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +60,7 @@ impl Transaction {
             Self::GetStatus => "getStatus",
             Self::GetProof => "getProof",
             Self::FindItems => "findItems",
+            Self::CheckRecipient => "checkRecipient",
             Self::HealthCheck => "healthCheck",
             Self::Check => "check",
         }

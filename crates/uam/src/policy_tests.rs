@@ -108,6 +108,7 @@ fn denied_by_default() {
     assert_eq!(ask(|_, s| *s = sender("0123456749", "urn:be:APP")), Err("uam.sender"));
     assert_eq!(ask(|q, _| q.at = "2031-01-01T00:00:00Z".parse().unwrap()), Err("uam.expired"));
     assert_eq!(ask(|q, _| q.transaction = Transaction::HealthCheck), Err("uam.transaction"));
+    assert_eq!(ask(|q, _| q.transaction = Transaction::CheckRecipient), Err("uam.transaction"));
     assert!(ask(|q, _| q.transaction = Transaction::Check).is_ok(), "every grant in force has it");
     assert_eq!(ask(|q, _| q.address = "10.2.0.0".parse().unwrap()), Err("uam.address"));
     assert_eq!(ask(|q, _| q.address = "11.1.0.0".parse().unwrap()), Err("uam.zone"));
