@@ -31,6 +31,12 @@ pub enum Transaction {
     /// Listing one's own items.
     #[serde(rename = "findItems")]
     FindItems,
+    /// Reading what became of one's own item, event by event.
+    #[serde(rename = "getDeliveryHistory")]
+    GetDeliveryHistory,
+    /// Having a proof judged.
+    #[serde(rename = "verifyProof")]
+    VerifyProof,
     /// Asking whether somebody has an eBox: a consultation about a person, so that no other right brings it along.
     #[serde(rename = "checkRecipient")]
     CheckRecipient,
@@ -44,11 +50,13 @@ pub enum Transaction {
 
 impl Transaction {
     /// Those that a grant names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::SendDocument,
         Self::GetStatus,
         Self::GetProof,
         Self::FindItems,
+        Self::GetDeliveryHistory,
+        Self::VerifyProof,
         Self::CheckRecipient,
         Self::HealthCheck,
     ];
@@ -60,6 +68,8 @@ impl Transaction {
             Self::GetStatus => "getStatus",
             Self::GetProof => "getProof",
             Self::FindItems => "findItems",
+            Self::GetDeliveryHistory => "getDeliveryHistory",
+            Self::VerifyProof => "verifyProof",
             Self::CheckRecipient => "checkRecipient",
             Self::HealthCheck => "healthCheck",
             Self::Check => "check",

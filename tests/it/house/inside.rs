@@ -262,7 +262,8 @@ pub fn policy() -> String {
     epost::dev::pki::SENDERS.iter().fold(zone, |text, sender| {
         format!(
             "{text}[[grant]]\nissuer = \"{issuer}\"\ncbe = \"{}\"\napplication = \"{}\"\n\
-             transactions = [\"sendDocument\", \"getStatus\", \"getProof\", \"findItems\", \"healthCheck\"]\naddresses = [\"127.0.0.1/32\"]\nzone = \"local\"\n\
+             transactions = [\"sendDocument\", \"getStatus\", \"getProof\", \"findItems\", \"healthCheck\", \
+             \"getDeliveryHistory\", \"verifyProof\", \"checkRecipient\"]\naddresses = [\"127.0.0.1/32\"]\nzone = \"local\"\n\
              until = \"2045-12-31\"\nreference = \"a test\"\n",
             sender.cbe, sender.application
         )

@@ -31,7 +31,8 @@ pub struct Check {
     /// The sender's certificate, PEM.
     #[arg(long)]
     certificate: PathBuf,
-    /// The transaction, as a grant names it: sendDocument, getStatus, getProof, findItems, checkRecipient or healthCheck.
+    /// The transaction, as a grant names it: sendDocument, getStatus, getProof, findItems, getDeliveryHistory, verifyProof,
+    /// checkRecipient or healthCheck.
     #[arg(long, value_parser = transaction)]
     transaction: Transaction,
     /// The document's type, for sendDocument.

@@ -171,7 +171,8 @@ impl SandboxLayout {
         for sender in &pki::SENDERS {
             text.push_str(&format!(
                 "\n[[grant]] # {name}\nissuer = \"{issuer}\"\ncbe = \"{cbe}\"\napplication = \"{application}\"\n\
-                 transactions = [\"sendDocument\", \"getStatus\", \"getProof\", \"findItems\", \"healthCheck\"]\n\
+                 transactions = [\"sendDocument\", \"getStatus\", \"getProof\", \"findItems\", \"getDeliveryHistory\", \
+                 \"verifyProof\", \"checkRecipient\", \"healthCheck\"]\n\
                  addresses = {LOCAL_ADDRESSES}\nzone = \"local\"\nuntil = \"2035-12-31\"\n\
                  reference = \"sandbox: no decision, a test\"\n",
                 name = sender.name,
