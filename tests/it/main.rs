@@ -22,6 +22,7 @@ mod limits;
 mod operator;
 mod read_status;
 mod resend;
+mod soap12;
 mod stamps;
 mod strangers;
 mod time_stamps;

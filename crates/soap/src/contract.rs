@@ -28,6 +28,9 @@ const V1: Files = files!("v1":
 
 const V2: Files = files!("v2":
     "RegisteredMail_v2.wsdl",
+    "RegisteredMail_v2-asymmetric.wsdl",
+    "RegisteredMail_v2-mtom.wsdl",
+    "RegisteredMail_v2-nopolicy.wsdl",
     "RegisteredMail_v2.xsd",
     "RegisteredMail_types_v1.xsd",
     "serviceprovider-errors-v1.xsd",
@@ -36,7 +39,8 @@ const V2: Files = files!("v2":
     "xml.xsd",
 );
 
-/// The document that GET `path?query` names: `wsdl`, or `xsd=NAME` as a schemaLocation says; with its content type.
+/// The document that GET `path?query` names: `wsdl`, `wsdl=VARIANT` (as in `RegisteredMail_v2-VARIANT.wsdl`), or `xsd=NAME` as a
+/// schemaLocation says; with its content type.
 ///
 /// `address` is the service's own, e.g. `https://host:8443` or with the path: it goes into the WSDL's port.
 /// Names are compared with a list; nothing named by a request is opened.
@@ -44,6 +48,9 @@ pub fn document(path: &str, query: &str, address: &str) -> Option<(&'static str,
     let files = files(path)?;
     let name = match query.split_once('=') {
         None | Some((_, "")) if query.trim_end_matches('=').eq_ignore_ascii_case("wsdl") => files.first()?.0,
+        Some((key, name)) if key.eq_ignore_ascii_case("wsdl") => {
+            files.iter().find(|(file, _)| variant(file) == Some(name))?.0
+        }
         Some((key, name)) if key.eq_ignore_ascii_case("xsd") && name.ends_with(".xsd") => name,
         _ => return None,
     };
@@ -65,6 +72,10 @@ pub fn files(path: &str) -> Option<&'static [(&'static str, &'static str)]> {
         "/RegisteredMail/v2" => Some(V2),
         _ => None,
     }
+}
+
+fn variant(file: &str) -> Option<&str> {
+    Some(file.strip_suffix(".wsdl")?.split_once('-')?.1)
 }
 
 fn addressed(text: &str, path: &str, address: &str) -> String {
@@ -100,7 +111,9 @@ mod tests {
     #[test]
     fn every_location_leads_to_a_document() {
         for (path, files) in [("/RegisteredMail/v1", V1), ("/RegisteredMail/v2", V2)] {
-            let mut seen = vec!["wsdl".to_owned()];
+            let variants =
+                files.iter().filter_map(|(file, _)| variant(file)).map(|name| format!("wsdl={name}"));
+            let mut seen: Vec<String> = std::iter::once("wsdl".to_owned()).chain(variants).collect();
             let mut next = 0;
             while let Some(query) = seen.get(next).cloned() {
                 let (_, bytes) = document(path, &query, ADDRESS).unwrap_or_else(|| panic!("{path}?{query}"));
@@ -141,11 +154,13 @@ mod tests {
             "xsd=../Cargo.toml",
             "xsd=RegisteredMail_v1.wsdl",
             "wsdl=x",
+            "wsdl=nopolicy",
             "WSDL&x",
             "singleWsdl",
         ] {
             assert_eq!(document("/RegisteredMail/v1", query, ADDRESS), None, "{query}");
         }
+        assert_eq!(document("/RegisteredMail/v2", "wsdl=v2", ADDRESS), None);
         assert_eq!(document("/RegisteredMail/v3", "wsdl", ADDRESS), None);
         assert!(document("/RegisteredMail/v1", "WSDL", ADDRESS).is_some());
         assert!(document("/RegisteredMail/v1", "xsd=ProofOfDispatch.xsd", ADDRESS).is_some());

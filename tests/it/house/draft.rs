@@ -6,6 +6,7 @@ use erds::{
 };
 use jiff::Timestamp;
 use pki::digest::{DigestAlgorithm, sha256};
+use soap::envelope::SoapVersion;
 use soap::message::{self, HealthCheckKind, ItemName, ProofKind};
 use soap::multipart::Writer;
 use soap::wss::client::{SignOptions, sign_request};
@@ -32,6 +33,7 @@ pub struct Draft {
     pub signed_at: Timestamp,
     pub lifetime_seconds: u32,
     pub soap_action: Option<String>,
+    pub version: SoapVersion,
 }
 
 #[derive(Clone)]
@@ -49,6 +51,7 @@ pub struct Signed {
     pub root: Vec<u8>,
     pub attachments: Vec<Attachment>,
     pub soap_action: Option<String>,
+    pub version: SoapVersion,
 }
 
 impl Draft {
@@ -107,6 +110,7 @@ impl Draft {
             signed_at: Timestamp::now(),
             lifetime_seconds: 300,
             soap_action: Some("\"\"".to_owned()),
+            version: SoapVersion::V11,
         }
     }
 
@@ -126,6 +130,7 @@ impl Draft {
 
     pub fn sign(&self) -> Signed {
         let options = SignOptions {
+            version: self.version,
             lifetime_seconds: self.lifetime_seconds,
             id_suffix: uuid::Uuid::new_v4().simple().to_string(),
             ..SignOptions::default()
@@ -136,15 +141,16 @@ impl Draft {
             root: sign_request(&self.payload, &signer(&self.signer), self.signed_at, &options).unwrap(),
             attachments: self.attachments.clone(),
             soap_action: self.soap_action.clone(),
+            version: self.version,
         }
     }
 }
 
 impl Signed {
-    /// The HTTP Content-Type and body: multipart/related where there are attachments, text/xml where there are none.
+    /// The HTTP Content-Type and body: multipart/related where there are attachments, its version's own where there are none.
     pub fn http(&self) -> (String, Vec<u8>) {
         if self.attachments.is_empty() {
-            return ("text/xml; charset=utf-8".to_owned(), self.root.clone());
+            return (self.version.content_type().to_owned(), self.root.clone());
         }
         let writer = Writer::new([7; 16]);
         let parts: Vec<_> = self

@@ -6,7 +6,8 @@ use soap::envelope::SoapVersion;
 use soap::fault::{self, Namespace};
 use soap::message::{self, HealthReport, ProofAnswer, SealedFile};
 use soap::multipart::Writer;
-use soap::wss::client::{SignOptions, sign_request};
+use soap::wss::SIGNATURE_SHA1;
+use soap::wss::client::{SignOptions, sign_request, timestamp_only};
 
 use super::{PeerFacts, Reply};
 use crate::door::soap::Contract;
@@ -74,7 +75,7 @@ impl Service {
     }
 
     /// The fault as it goes out: 500, in the request's SOAP version, in the form that the caller's side of the bus reads; contract B's
-    /// is signed.
+    /// is signed, but to a signature by SHA-1 (`clients.md` 12).
     pub(super) fn fault_reply(
         &self,
         refusal: &Refusal,
@@ -88,8 +89,14 @@ impl Service {
         let (now, environment) = (self.now(), self.settings().environment);
         if contract == Contract::B {
             let payload = fault::write_fault_body(refusal, id, namespace, version, now, environment);
-            if let Ok(reply) = self.signed(version, 500, &payload) {
-                return reply;
+            let made = if refusal.check == SIGNATURE_SHA1 {
+                // Its stack's policy knows RSA-SHA1 alone: it would refuse our signature, and hide the remedy.
+                timestamp_only(&payload, now, &answer_options(version)).ok().map(|body| plain(version, body))
+            } else {
+                self.signed(version, 500, &payload).ok()
+            };
+            if let Some(reply) = made {
+                return Reply { status: 500, ..reply };
             }
             // A key that cannot sign is no reason to say nothing.
         }
@@ -98,11 +105,7 @@ impl Service {
     }
 
     pub(super) fn signed(&self, version: SoapVersion, status: u16, payload: &str) -> Result<Reply, Failure> {
-        let options = SignOptions {
-            id_suffix: uuid::Uuid::new_v4().simple().to_string(),
-            ..SignOptions::answer(version)
-        };
-        let signed = sign_request(payload, self.answer_signer(), self.now(), &options);
+        let signed = sign_request(payload, self.answer_signer(), self.now(), &answer_options(version));
         let body = signed
             .map_err(|error| Failure::broken(erds::FaultCode::Soa02001, error.code(), &error.to_string()))?;
         Ok(Reply { status, ..plain(version, body) })
@@ -125,6 +128,10 @@ impl Service {
         let body = writer.body(root, &[(content_id, "text/xml", xml)]).map_err(|error| failed(&error))?;
         Ok(Reply { status: 200, content_type: writer.content_type(), body })
     }
+}
+
+fn answer_options(version: SoapVersion) -> SignOptions {
+    SignOptions { id_suffix: uuid::Uuid::new_v4().simple().to_string(), ..SignOptions::answer(version) }
 }
 
 fn plain(version: SoapVersion, body: Vec<u8>) -> Reply {

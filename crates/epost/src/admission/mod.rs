@@ -43,6 +43,18 @@ pub struct Head {
     pub soap_action: Option<String>,
 }
 
+impl Head {
+    /// The SOAP version that a fault is told in where no envelope could be read: the Content-Type names SOAP 1.2's, alone or as what a
+    /// multipart's root is, or it is SOAP 1.1.
+    pub fn version(&self) -> SoapVersion {
+        let names = |text: &str| self.content_type.to_ascii_lowercase().contains(text);
+        match self.contract {
+            Contract::B if names("application/soap+xml") => SoapVersion::V12,
+            _ => SoapVersion::V11,
+        }
+    }
+}
+
 /// Who is at the other end, as admission needs it.
 #[derive(Clone)]
 pub struct PeerFacts {

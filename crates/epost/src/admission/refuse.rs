@@ -22,7 +22,7 @@ impl Service {
         version: Option<SoapVersion>,
         stopped: Stopped,
     ) -> Reply {
-        let version = version.unwrap_or(SoapVersion::V11);
+        let version = version.unwrap_or(arrived.head.version());
         let spooled = &arrived.spooled;
         if !spooled.named.load(Ordering::SeqCst) {
             self.discard(spooled.ticket);
@@ -93,7 +93,7 @@ impl Service {
             // Not even a key can be written: the technical log is all that is left, and nothing was accepted.
             Err(error) => {
                 tracing::error!(event = "alarm.request-unrecorded", %error);
-                self.fault_reply(&refusal, &self.draw_request_id(), &peer, head.contract, SoapVersion::V11)
+                self.fault_reply(&refusal, &self.draw_request_id(), &peer, head.contract, head.version())
             }
         }
     }

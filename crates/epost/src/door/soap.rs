@@ -69,7 +69,7 @@ pub(super) fn describe(contract: Contract, query: &str, listen: &Listen) -> Answ
         Some((content_type, bytes)) => reply(StatusCode::OK, content_type, Bytes::from(bytes)),
         None => bare(
             StatusCode::NOT_FOUND,
-            "GET serves ?wsdl, the ?xsd=NAME that it names, and all of it as ?wsdl.zip; requests are POSTed",
+            "GET serves ?wsdl (of v2 also ?wsdl=asymmetric, mtom, nopolicy), the ?xsd=NAME that it names, and all of it as ?wsdl.zip; requests are POSTed",
         ),
     }
 }

@@ -99,7 +99,7 @@ pub fn sign_request(
         token: format!("X509-{suffix}"),
         body: format!("Body-{suffix}"),
     };
-    let (before, after) = unsigned(payload, signer, now, options, &ids)?;
+    let (before, after) = unsigned(payload, Some(signer), now, options, &ids)?;
     let whole = format!("{before}{after}");
     let document = Document::parse(whole, &Limits::default()).map_err(SignRequestError::Payload)?;
     let mut signed = vec![&ids.timestamp, &ids.body];
@@ -120,6 +120,23 @@ pub fn sign_request(
     Ok([before, signature.xml, after].concat().into_bytes())
 }
 
+/// The same envelope with a Timestamp alone in its Security header, unsigned; of `options`, version and lifetime count.
+///
+/// For whoever would refuse any signature that we make, and with it what it is over.
+///
+/// # Errors
+/// [`SignRequestError::Instant`].
+pub fn timestamp_only(
+    payload: &str,
+    now: Timestamp,
+    options: &SignOptions,
+) -> Result<Vec<u8>, SignRequestError> {
+    let suffix = &options.id_suffix;
+    let ids = Ids { timestamp: format!("TS-{suffix}"), token: String::new(), body: format!("Body-{suffix}") };
+    let (before, after) = unsigned(payload, None, now, options, &ids)?;
+    Ok([before, after].concat().into_bytes())
+}
+
 struct Ids {
     timestamp: String,
     token: String,
@@ -129,7 +146,7 @@ struct Ids {
 /// The envelope without its signature, cut where the signature goes.
 fn unsigned(
     payload: &str,
-    signer: &dyn Signer,
+    signer: Option<&dyn Signer>,
     now: Timestamp,
     options: &SignOptions,
     ids: &Ids,
@@ -137,17 +154,23 @@ fn unsigned(
     let created = now.round(Unit::Millisecond).map_err(|_| SignRequestError::Instant)?;
     let lifetime = SignedDuration::from_secs(i64::from(options.lifetime_seconds));
     let expires = created.checked_add(lifetime).map_err(|_| SignRequestError::Instant)?;
-    let token = xmlsec::base64::encode(signer.certificate().der());
+    let token = signer.map(|signer| {
+        let certificate = xmlsec::base64::encode(signer.certificate().der());
+        format!(
+            "<wsse:BinarySecurityToken EncodingType=\"{BASE64_BINARY}\" ValueType=\"{X509_V3}\" wsu:Id=\"{}\">\
+             {certificate}</wsse:BinarySecurityToken>",
+            ids.token
+        )
+    });
+    let token = token.unwrap_or_default();
     let must = if options.must_understand { " soap:mustUnderstand=\"1\"" } else { "" };
     let soap = options.version.namespace();
     let before = format!(
         "<soap:Envelope xmlns:soap=\"{soap}\"><soap:Header>\
          <wsse:Security xmlns:wsse=\"{WSSE}\" xmlns:wsu=\"{WSU}\"{must}>\
          <wsu:Timestamp wsu:Id=\"{}\"><wsu:Created>{created:.3}</wsu:Created>\
-         <wsu:Expires>{expires:.3}</wsu:Expires></wsu:Timestamp>\
-         <wsse:BinarySecurityToken EncodingType=\"{BASE64_BINARY}\" ValueType=\"{X509_V3}\" wsu:Id=\"{}\">\
-         {token}</wsse:BinarySecurityToken>",
-        ids.timestamp, ids.token
+         <wsu:Expires>{expires:.3}</wsu:Expires></wsu:Timestamp>{token}",
+        ids.timestamp
     );
     let after = format!(
         "</wsse:Security></soap:Header><soap:Body xmlns:wsu=\"{WSU}\" wsu:Id=\"{}\">{payload}</soap:Body></soap:Envelope>",

@@ -17,7 +17,7 @@ mod timestamp;
 mod token;
 mod verify;
 
-pub use refuse::SecurityRefusal;
+pub use refuse::{SIGNATURE_SHA1, SecurityRefusal};
 
 use crate::envelope::{Envelope, Tree};
 use crate::message::{ReadRules, Request};

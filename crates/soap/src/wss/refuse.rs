@@ -53,6 +53,9 @@ pub(super) fn value_invalid(seen: &str) -> Refusal {
     )
 }
 
+/// The check of a signature by SHA-1 over digests that are not: a stack with such a policy believes no signature but its like.
+pub const SIGNATURE_SHA1: &str = "wss.algorithm.signature-sha1";
+
 /// The check of a signature over `xop:Include` as it stands.
 pub(super) const NOT_EXPANDED: &str = "wss.signature.xop-not-expanded";
 
@@ -71,7 +74,7 @@ pub(super) fn signature(error: &SignatureError) -> Refusal {
     match error {
         SignatureError::Value(reason) => value_invalid(reason),
         SignatureError::Algorithm { role: AlgorithmRole::Signature, uri } if is_sha1(uri) => {
-            security("wss.algorithm.signature-sha1", uri, "RSA or ECDSA with SHA-2", SHA1_REMEDY)
+            security(SIGNATURE_SHA1, uri, "RSA or ECDSA with SHA-2", SHA1_REMEDY)
         }
         SignatureError::Algorithm { role: AlgorithmRole::Digest, uri } if is_sha1(uri) => {
             security("wss.algorithm.digest-sha1", uri, "SHA-256, SHA-384 or SHA-512", SHA1_REMEDY)

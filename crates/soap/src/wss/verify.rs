@@ -2,7 +2,7 @@
 
 use super::header::{self, Header};
 use super::namespace::WSU;
-use super::refuse::{not_expanded, security, signature as refused_signature, value_invalid};
+use super::refuse::{is_sha1, not_expanded, security, signature as refused_signature, value_invalid};
 use super::saml::Assertion;
 use super::timestamp::{self, Window};
 use super::token::{self, Token};
@@ -13,7 +13,7 @@ use erds::refusal::{FaultCode, Refusal};
 use pki::certificate::{Certificate, PublicKey};
 use pki::path::{PathError, Purpose, ValidPath};
 use xmlsec::signature::{
-    Profile, Signature, SignatureError, StrTarget, Verified, check_profile, verify_with,
+    AlgorithmRole, Profile, Signature, SignatureError, StrTarget, Verified, check_profile, verify_with,
 };
 use xmlsec::{Element, ids::Ids};
 
@@ -25,7 +25,8 @@ pub(super) fn prove(
 ) -> Result<(ValidPath, Proof), SecurityRefusal> {
     let header = header::read(tree, policy.saml.is_some())?;
     let signature = Signature::parse(header.signature).map_err(|error| refused_signature(&error))?;
-    check_profile(&signature, &policy.profile).map_err(|error| refused_signature(&error))?;
+    check_profile(&signature, &policy.profile)
+        .map_err(|error| refused_signature(&digests_first(error, &signature)))?;
     unique_ids(tree)?;
     let validity = timestamp::read(header.timestamp)?;
     timestamp::judge(validity, window(policy))?;
@@ -67,6 +68,18 @@ pub(super) fn prove(
         person,
     };
     Ok((path, proof))
+}
+
+/// Where digests are SHA-1 too, they are what is told: a signature by SHA-1 alone has an answer of its own.
+fn digests_first(error: SignatureError, signature: &Signature<'_>) -> SignatureError {
+    let by_sha1 =
+        matches!(&error, SignatureError::Algorithm { role: AlgorithmRole::Signature, uri } if is_sha1(uri));
+    let digest =
+        signature.references().iter().map(|reference| &reference.method.uri).find(|uri| is_sha1(uri));
+    match digest {
+        Some(uri) if by_sha1 => SignatureError::Algorithm { role: AlgorithmRole::Digest, uri: uri.clone() },
+        _ => error,
+    }
 }
 
 fn signed_info_sha256(verified: &Verified<'_>) -> [u8; 32] {

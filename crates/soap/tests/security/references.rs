@@ -237,6 +237,8 @@ fn row_33_sha_1_says_the_remedy() {
     signature.method = format!("{DS}rsa-sha1");
     signature.digest = MessageDigest::sha1();
     check(signature.sign(), "SOA-01001 wss.algorithm.signature-sha1");
+    signature.references[1].digest_uri = SHA1.to_owned();
+    check(signature.sign(), "SOA-01001 wss.algorithm.digest-sha1");
     let mut digest = Forge::new(&ALICE);
     digest.references[1].digest_uri = SHA1.to_owned();
     check(digest.sign(), "SOA-01001 wss.algorithm.digest-sha1");
