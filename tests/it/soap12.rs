@@ -25,6 +25,10 @@ async fn an_item_is_accepted_and_proved_in_either_version() {
     for (answer, version) in answers.iter().zip(BOTH) {
         assert_eq!(answer.content_type, version.content_type());
         assert!(said(answer).contains(version.namespace()), "{answer}");
+        assert!(
+            said(answer).contains("xmldsig-more#rsa-sha256\""),
+            "what every stack reads (clients.md 12): {answer}"
+        );
         answer.submitted().must_pass(&[file(1, 900)], &committed_crls());
     }
     let receipt = answers[0].submitted();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use disk::RealDisk;
 use jiff::Timestamp;
 use pki::crl::CrlSet;
+use pki::key::KeyKind;
 
 use super::could_not_run;
 use crate::config::{Config, Identifiers};
@@ -134,6 +135,15 @@ fn production(config: &Config) -> Vec<Finding> {
                 .into_iter()
                 .any(|url| plain(url)),
             "plain http",
+        ),
+        finding(
+            "listen.key",
+            run::certificates(config).is_ok_and(|found| {
+                found.iter().any(|(name, held)| {
+                    *name == "listen.certificate" && held.public_key().kind() != KeyKind::Rsa
+                })
+            }),
+            "not RSA: it signs contract B's answers, which senders' older stacks then refuse",
         ),
         finding("listen.public_url", plain(&config.listen.public_url), "not https"),
         finding(

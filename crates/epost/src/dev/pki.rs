@@ -251,9 +251,11 @@ impl<'a> Maker<'a> {
     fn make(&self, extent: Extent) -> Result<(), PkiError> {
         let strangers: &[Party] = if extent == Extent::Senders { &[] } else { &STRANGERS };
         let parties: Vec<Party> = SENDERS.iter().chain(strangers).copied().collect();
-        // RSA keys take most of the time: one more for the e-Box client, whose assertions are RS256.
-        let mut keys = rsa_keys(parties.len() + 1)?.into_iter();
+        // RSA keys take most of the time: one more for the e-Box client, whose assertions are RS256, and one for the server, whose
+        // signatures under contract B's answers every stack must read.
+        let mut keys = rsa_keys(parties.len() + 2)?.into_iter();
         let ebox_key = keys.next().ok_or(PkiError::Thread)?;
+        let server_key = keys.next().ok_or(PkiError::Thread)?;
 
         let (senders_root, senders_ca) = self.two_authorities("senders")?;
         self.save("ebox-client", &self.ebox_client(&senders_ca, ebox_key)?, &[])?;
@@ -265,7 +267,7 @@ impl<'a> Maker<'a> {
             self.save_for_clients(party.name, &sender, &issuer.certificate)?;
         }
         drop(senders_root);
-        self.make_server()?;
+        self.make_server(server_key)?;
         self.make_seal()?;
         self.make_tsa()
     }
@@ -307,11 +309,11 @@ impl<'a> Maker<'a> {
         Ok(issuer.issue(&subject, key, Use::Sender, self.validity)?)
     }
 
-    fn make_server(&self) -> Result<(), PkiError> {
+    fn make_server(&self, key: PKey<Private>) -> Result<(), PkiError> {
         let root = authority::root("ePost test server root", self.validity)?;
         self.save("server-root", &root, &[])?;
         let subject = authority::plain_name("localhost")?;
-        let server = root.issue(&subject, authority::p256_key()?, Use::Server, self.validity)?;
+        let server = root.issue(&subject, key, Use::Server, self.validity)?;
         self.save("server", &server, &[])
     }
 
