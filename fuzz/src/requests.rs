@@ -225,6 +225,7 @@ pub fn message(data: &[u8]) -> Codes {
         words::parse_get_proof_response(root).err(),
         words::parse_health_check_response(root).err(),
         words::v2::parse_submit_response(root).err(),
+        words::v2::parse_get_delivery_history_response(root).err(),
     ];
     codes.extend(answers.iter().flatten().map(|error| error.code()));
     codes
@@ -246,6 +247,9 @@ fn read_again(request: &Request, rules: &ReadRules) {
             words::v2::write_submit_request(submission, &contents)
         }
         Request::FindItems(search) => words::v2::write_find_items_request(search),
+        Request::GetDeliveryHistory { ticket, first } => {
+            words::v2::write_get_delivery_history_request(ticket, *first)
+        }
         Request::CheckConnection => words::v2::write_check_connection_request(),
         Request::CheckAccess { operation, document_type } => {
             words::v2::write_check_access_request(*operation, document_type.as_deref())

@@ -82,6 +82,7 @@ async fn row_78_an_unknown_ticket_and_another_institutions_get_one_answer() {
             Draft::proof(&by_ticket, ProofKind::Receipt),
             Draft::proof(&by_token, ProofKind::Receipt),
             Draft::proof(&by_ticket, ProofKind::Dispatch),
+            Draft::history(&ticket, 1),
         ] {
             let answer = house.ask(&draft.by("bob")).await;
             assert_eq!(house.verdict(&answer), "REPO_B01 item.unknown");

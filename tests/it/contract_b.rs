@@ -1,11 +1,12 @@
 //! Contract B at the front door: what integrators call first, and what contract A lacks.
 
-use erds::Record;
-use soap::message::Operation;
-use soap::message::v2::{self, ItemSearch, SearchBy};
+use erds::{ChannelName, Record, Status};
+use serde_json::json;
+use soap::message::v2::{self, DeliveryEvent, EventCode, EventSource, ItemSearch, SearchBy};
+use soap::message::{ItemName, Operation, ProofKind};
 
 use crate::house::draft::V2;
-use crate::house::{Answered, Draft, House};
+use crate::house::{Answered, Draft, House, Sandbox, until};
 
 /// A request to contract B.
 fn asking(payload: String) -> Draft {
@@ -184,4 +185,96 @@ async fn a_page_is_bounded_and_the_next_goes_on_behind_it() {
     let (second, more) = page(first.last()).await;
     assert_eq!((second.len(), more.as_str()), (1, "false"));
     assert!(!first.contains(&second[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_is_told_all_that_became_of_his_item() {
+    let sandbox = Sandbox::start().await;
+    sandbox.ebox_fault(json!({"kind": "status-503"})).await;
+    let mut draft = Draft::submission("T");
+    draft.replace("ACTIVATED", "BYPASS"); // the fault is for the delivery, not for the question before it
+    let ticket = sandbox.ask(&draft).await.receipt().ticket;
+    sandbox.status(&ticket, Status::Sent).await.unwrap();
+    sandbox.ask(&Draft::proof(&ItemName::Ticket(ticket), ProofKind::Dispatch)).await.proof_reply();
+    sandbox.ask(&draft).await.receipt();
+    sandbox.ask(&Draft::status(&ticket).by("bob")).await.fault().unwrap();
+    let history = until(async || {
+        let history = sandbox.ask(&Draft::history(&ticket, 1)).await.history();
+        (history.events.len() == 8).then_some(history)
+    })
+    .await;
+    assert_eq!((history.ticket, history.status, history.more), (ticket, Status::Sent, false));
+    let handed_out = |kind| (EventCode::ProofHandedOut, EventSource::Own, None, Some(kind));
+    let by = |code, source| (code, source, Some(ChannelName::EboxCitizen), None);
+    let told = |event: &DeliveryEvent| (event.code, event.source, event.channel, event.proof);
+    assert_eq!(
+        history.events.iter().map(told).collect::<Vec<_>>(),
+        [
+            (EventCode::Received, EventSource::Own, None, None),
+            by(EventCode::Accepted, EventSource::Own),
+            by(EventCode::AttemptFailed, EventSource::Own),
+            by(EventCode::Consigned, EventSource::Channel),
+            by(EventCode::Dispatched, EventSource::Own),
+            handed_out(ProofKind::Dispatch), // with the status
+            handed_out(ProofKind::Dispatch),
+            handed_out(ProofKind::Receipt), // of the resend
+        ]
+    );
+    let numbers: Vec<_> = history.events.iter().map(|event| event.number).collect();
+    assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
+    for stored in sandbox.records() {
+        let event = match &stored.record {
+            Record::Attempted(_) => &history.events[2],
+            Record::Consigned(consigned) => {
+                assert_eq!(history.events[3].external_id.as_deref(), Some(consigned.message_id.as_str()));
+                &history.events[3]
+            }
+            Record::Dispatched(_) => &history.events[4],
+            _ => continue,
+        };
+        assert_eq!(event.at.as_second(), stored.record.at().as_second(), "{event:?}");
+        assert_eq!(event.at.subsec_nanosecond(), 0, "to the second");
+    }
+    assert!(history.events[2].reason.as_deref().unwrap().starts_with("delivery."), "{history:?}");
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_tells_in_whose_words_an_item_failed() {
+    let sandbox = Sandbox::start().await;
+    sandbox.ebox_fault(json!({"kind": "status-400"})).await;
+    let ticket = sandbox.ask(&Draft::submission("T")).await.receipt().ticket;
+    sandbox.status(&ticket, Status::Error).await;
+    let failed = until(async || sandbox.ask(&Draft::history(&ticket, 3)).await.history().events.pop()).await;
+    assert_eq!((failed.number, failed.code, failed.source), (3, EventCode::Failed, EventSource::Channel));
+    assert_eq!(failed.attempt, Some(1));
+    let reason = sandbox.records().into_iter().find_map(|stored| match stored.record {
+        Record::ConsignmentFailed(failed) => Some(failed.reason),
+        _ => None,
+    });
+    assert_eq!(failed.reason, reason);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_is_told_by_bounded_pages() {
+    let house = House::new().await;
+    let ticket = house.ask(&Draft::submission("T")).await.receipt().ticket;
+    let proof = Draft::proof(&ItemName::Ticket(ticket), ProofKind::Receipt);
+    for _ in 0..98 {
+        house.ask(&proof).await.proof_reply();
+    }
+    let page = async |first| {
+        let history = house.ask(&Draft::history(&ticket, first)).await.history();
+        (history.events.iter().map(|event| event.number).collect::<Vec<_>>(), history.more)
+    };
+    assert_eq!(page(1).await, ((1..=100).collect(), false), "the limit; reading a history is no event of it");
+    house.ask(&proof).await.proof_reply();
+    assert_eq!(page(1).await, ((1..=100).collect(), true), "one past it");
+    assert_eq!(page(101).await, (vec![101], false));
+    assert_eq!(page(102).await, (vec![], false));
+    assert_eq!(page(i64::MAX.unsigned_abs()).await, (vec![], false));
+    let mut draft = Draft::history(&ticket, 7);
+    draft.replace(">7<", ">0<");
+    assert_eq!(house.verdict(&house.ask(&draft).await), "SOA-03006 schema.pattern");
 }

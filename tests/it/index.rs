@@ -5,6 +5,7 @@ use std::path::Path;
 use epost::command::index::rebuild;
 use epost::config::Config;
 use erds::{Record, Status};
+use soap::message::{ItemName, ProofKind};
 use store::index::Index;
 
 use crate::house::{Draft, Sandbox};
@@ -24,8 +25,12 @@ async fn made_again_it_is_equal_as_an_ordered_dump() {
     for ticket in [&receipt.ticket, &second.ticket] {
         sandbox.status(ticket, Status::Sent).await;
     }
+    let by_ticket = ItemName::Ticket(receipt.ticket);
+    sandbox.ask(&Draft::proof(&by_ticket, ProofKind::Receipt)).await.proof_reply();
     let kinds: Vec<_> = sandbox.records().iter().map(|stored| stored.record.kind()).collect();
-    for kind in ["received", "refused", "accepted", "withdrawn", "consigned", "dispatched", "control"] {
+    for kind in
+        ["received", "refused", "accepted", "withdrawn", "consigned", "dispatched", "consulted", "control"]
+    {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }
     let grown = sandbox.service().index().dump().unwrap();

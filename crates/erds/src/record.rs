@@ -280,6 +280,9 @@ pub struct Consulted {
     pub ticket: Option<Ticket>,
     /// What was answered: `OK`, or a fault's code.
     pub answer: String,
+    /// The proof that the answer held: `RECEIPT` or `DISPATCH`. Records before it was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 /// The service's own acts: start, stop, re-queue, erasure, a clock that jumped.

@@ -129,7 +129,12 @@ fn one_of_each() -> Vec<Record> {
         }),
         Record::Accessed(Accessed { ticket: ticket(), at: at(8), channel, not_before: Some(at(7)) }),
         Record::ExpiredUnread(ExpiredUnread { ticket: ticket(), at: at(9), channel }),
-        Record::Consulted(Consulted { request: request(), ticket: Some(ticket()), answer: "OK".to_owned() }),
+        Record::Consulted(Consulted {
+            request: request(),
+            ticket: Some(ticket()),
+            answer: "OK".to_owned(),
+            proof: Some("RECEIPT".to_owned()),
+        }),
         Record::Control(Control {
             at: at(10),
             action: "service.started".to_owned(),

@@ -16,10 +16,13 @@ use self::row::{COLUMNS, find, nanoseconds, number, position, read_entry, save, 
 use crate::StoreError;
 
 mod entry;
+mod history;
 mod row;
 
+pub use entry::REQUEUED;
+
 /// Raised with every change of [`SCHEMA`]: a database of another version is cleared and grows anew.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 const SCHEMA: &str = "
 CREATE TABLE progress (
@@ -46,6 +49,11 @@ CREATE TABLE items (
     queued_at INTEGER,
     due_at INTEGER,
     last_position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE events (
+    ticket TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (ticket, position)
 ) WITHOUT ROWID;
 CREATE INDEX items_queue ON items (channel, state = 'consigned', due_at, ticket) WHERE due_at IS NOT NULL;
 CREATE INDEX items_token ON items (token_key) WHERE token_key IS NOT NULL AND accepted IS NOT NULL;
@@ -404,8 +412,9 @@ impl Index {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let Entry { item, state, attempts, queued_at, due_at, last_position } = read_entry(row)?;
+            let events = history::positions(&inner.connection, item.ticket, u64::MAX, 0, usize::MAX)?;
             out.push_str(&format!(
-                "{item:?} {state:?} {attempts} {queued_at:?} {due_at:?} {last_position}\n"
+                "{item:?} {state:?} {attempts} {queued_at:?} {due_at:?} {last_position} {events:?}\n"
             ));
         }
         Ok(out)
@@ -478,13 +487,18 @@ impl Change {
 fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Result<Change, StoreError> {
     let mut change = Change::default();
     let Some(ticket) = record.ticket() else { return Ok(change) };
-    if let Record::Consulted(_) = record {
+    if let Record::Consulted(read) = record {
+        // A read follows on nothing: it comes beside the courier's records, and in any order with them.
+        if read.proof.is_some() {
+            history::save(transaction, ticket, position)?;
+        }
         return Ok(change);
     }
     let known = find(transaction, ticket)?;
     if let Record::Received(received) = record {
         if known.is_none() {
             save(transaction, &Entry::first(position, received))?;
+            history::save(transaction, ticket, position)?;
         }
         return Ok(change);
     }
@@ -506,6 +520,9 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
     entry.last_position = position;
     entry.item.status = entry.state.status();
     save(transaction, &entry)?;
+    if history::is_event(record) {
+        history::save(transaction, ticket, position)?;
+    }
     change.count(&entry, 1);
     change.pending -= before.pending;
     change.sent -= before.sent;

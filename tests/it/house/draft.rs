@@ -95,6 +95,11 @@ impl Draft {
         Self { path: V2, ..Self::asking(message::write_get_proof_request(item, kind)) }
     }
 
+    pub fn history(ticket: &Ticket, first: u64) -> Self {
+        let payload = message::v2::write_get_delivery_history_request(ticket, first);
+        Self { path: V2, ..Self::asking(payload) }
+    }
+
     pub fn health(kind: HealthCheckKind) -> Self {
         Self::asking(message::write_health_check_request(kind))
     }

@@ -143,6 +143,14 @@ impl Answered {
         message::parse_get_proof_response(self.envelope().operation()).unwrap()
     }
 
+    /// Contract B's history of an item, signed; anything else fails the test.
+    #[track_caller]
+    pub fn history(&self) -> message::v2::DeliveryHistory {
+        assert_eq!(self.status, 200, "{self}");
+        self.must_be_signed();
+        message::v2::parse_get_delivery_history_response(self.envelope().operation()).unwrap()
+    }
+
     #[track_caller]
     pub fn health(&self) -> message::HealthAnswer {
         assert_eq!(self.status, 200, "{self}");

@@ -13,6 +13,7 @@ use evidence::receipt::ReceiptContent;
 use evidence::seal::Sealed;
 use journal::{Appended, Entry, Frame, Recorded, UniqueKey};
 use pki::digest::{DigestAlgorithm, sha256};
+use soap::message::ProofKind;
 use soap::message::v2::InlineContent;
 
 use super::duplicates::Fate;
@@ -52,7 +53,8 @@ impl Service {
                 Err(fate) => match self.repeat(arrived, fate, &submission, &message).await? {
                     Some((reply, ticket)) => {
                         self.discard(arrived.spooled.ticket);
-                        self.record_read(arrived, &message, ticket).await?;
+                        let held = ticket.map(|_| ProofKind::Receipt);
+                        self.record_proof(arrived, &message, ticket, held).await?;
                         return Ok(reply);
                     }
                     None => continue,

@@ -10,6 +10,7 @@ pub mod facts;
 mod find;
 mod frames;
 pub mod health;
+mod history;
 mod inline;
 pub mod read;
 pub mod refuse;
@@ -199,6 +200,9 @@ impl Service {
                 self.submit(arrived, message, submission, inline).await
             }
             (Contract::B, Request::FindItems(search)) => self.find_items(arrived, message, search).await,
+            (Contract::B, Request::GetDeliveryHistory { ticket, first }) => {
+                self.get_delivery_history(arrived, message, ticket, first).await
+            }
             (Contract::B, Request::CheckConnection) => self.check_connection(arrived, message).await,
             (Contract::B, Request::CheckAccess { operation, document_type }) => {
                 self.check_access(arrived, message, operation, document_type).await
@@ -335,6 +339,7 @@ fn transaction(operation: Operation) -> uam::Transaction {
         Operation::GetStatus => uam::Transaction::GetStatus,
         Operation::GetProof => uam::Transaction::GetProof,
         Operation::FindItems => uam::Transaction::FindItems,
+        Operation::GetDeliveryHistory => uam::Transaction::GetDeliveryHistory,
         Operation::HealthCheck => uam::Transaction::HealthCheck,
         Operation::CheckConnection | Operation::CheckAccess => uam::Transaction::Check,
     }

@@ -26,7 +26,8 @@ impl Service {
             Status::Sent => Some(self.stored_dispatch(ticket)?),
             Status::Pending | Status::Error => None,
         };
-        self.record_read(arrived, &message, Some(ticket)).await?;
+        let held = proof.as_ref().map(|_| ProofKind::Dispatch);
+        self.record_proof(arrived, &message, Some(ticket), held).await?;
         let proof = proof.map(|proof| (proof.xml, proof.p7s));
         Ok(self.status_reply(message.version, ticket, &token, item.status, proof)?)
     }
@@ -55,7 +56,8 @@ impl Service {
             // Not there yet, or never: the status says which.
             ProofKind::Dispatch => None,
         };
-        self.record_read(arrived, &message, Some(item.ticket)).await?;
+        let held = proof.as_ref().map(|_| kind);
+        self.record_proof(arrived, &message, Some(item.ticket), held).await?;
         let crls = proof.as_ref().map(|(_, proof)| self.proof_crls(proof.gen_time)).unwrap_or_default();
         let proof = proof.map(|(name, proof)| ProofAnswer {
             file_name: name.to_owned(),
@@ -77,9 +79,25 @@ impl Service {
         message: &SignedMessage,
         ticket: Option<Ticket>,
     ) -> Result<(), Refusal> {
+        self.record_proof(arrived, message, ticket, None).await
+    }
+
+    /// As `record_read`; the answer holds this proof of the item.
+    pub(super) async fn record_proof(
+        &self,
+        arrived: &Arc<Arrived>,
+        message: &SignedMessage,
+        ticket: Option<Ticket>,
+        held: Option<ProofKind>,
+    ) -> Result<(), Refusal> {
         let request = message.facts(arrived);
         let submission_key = request.submission_key;
-        let record = Record::Consulted(Consulted { request, ticket, answer: "OK".to_owned() });
+        let record = Record::Consulted(Consulted {
+            request,
+            ticket,
+            answer: "OK".to_owned(),
+            proof: held.map(|kind| kind.as_str().to_owned()),
+        });
         let frames = self.message_frames(arrived, message, &[])?;
         let unique_keys: Vec<UniqueKey> = message.assertion_key().map(UniqueKey).into_iter().collect();
         let entry = Entry { record: record.clone(), frames: frames.clone(), unique_keys };

@@ -311,6 +311,11 @@ fn health_status(out: &mut Writer, level: HealthLevel, message: Option<&str>) {
     out.end();
 }
 
+/// `xs:dateTime` in UTC to the second; what is beyond it is left out.
+pub(super) fn to_second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// `xs:dateTime` in UTC with three fraction digits: more break WSS4J.
 pub(crate) fn to_millisecond(at: Timestamp) -> String {
     format!("{at:.3}")

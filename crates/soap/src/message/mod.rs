@@ -79,6 +79,13 @@ pub enum Request {
     },
     /// Contract B: which of the caller's items.
     FindItems(v2::ItemSearch),
+    /// Contract B: what became of an item.
+    GetDeliveryHistory {
+        /// Which item.
+        ticket: Ticket,
+        /// The number of the first event wanted: 1 or more.
+        first: u64,
+    },
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: whether the caller may.
@@ -161,6 +168,7 @@ impl Request {
             Self::GetProof { .. } => Operation::GetProof,
             Self::Submit { .. } => Operation::Submit,
             Self::FindItems(_) => Operation::FindItems,
+            Self::GetDeliveryHistory { .. } => Operation::GetDeliveryHistory,
             Self::CheckConnection => Operation::CheckConnection,
             Self::CheckAccess { .. } => Operation::CheckAccess,
         }
@@ -181,6 +189,7 @@ pub fn operation_name(namespace: &str, local_name: &str) -> Option<&'static str>
         (namespace::V2, "GetProofRequest") => Some("getProof"),
         (namespace::V2, "SubmitRequest") => Some("submit"),
         (namespace::V2, "FindItemsRequest") => Some("findItems"),
+        (namespace::V2, "GetDeliveryHistoryRequest") => Some("getDeliveryHistory"),
         (namespace::V2, "CheckConnectionRequest") => Some("checkConnection"),
         (namespace::V2, "CheckAccessRequest") => Some("checkAccess"),
         _ => None,

@@ -15,6 +15,8 @@ pub enum Operation {
     Submit,
     /// Contract B: which items.
     FindItems,
+    /// Contract B: what became of an item.
+    GetDeliveryHistory,
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: what the caller may.
@@ -23,13 +25,14 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SendDocument,
         Self::GetStatus,
         Self::HealthCheck,
         Self::GetProof,
         Self::Submit,
         Self::FindItems,
+        Self::GetDeliveryHistory,
         Self::CheckConnection,
         Self::CheckAccess,
     ];
@@ -43,6 +46,7 @@ impl Operation {
             Self::GetProof => "getProof",
             Self::Submit => "submit",
             Self::FindItems => "findItems",
+            Self::GetDeliveryHistory => "getDeliveryHistory",
             Self::CheckConnection => "checkConnection",
             Self::CheckAccess => "checkAccess",
         }

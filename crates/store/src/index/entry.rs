@@ -104,4 +104,4 @@ impl Entry {
 }
 
 /// The act of an operator who puts a failed item back in the queue.
-pub(super) const REQUEUED: &str = "item.requeued";
+pub const REQUEUED: &str = "item.requeued";

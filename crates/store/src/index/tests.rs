@@ -1,6 +1,6 @@
 use erds::record::{
-    Accepted, Accessed, Attempted, Consigned, ConsignmentFailed, Control, DecisionFacts, Dispatched,
-    ExpiredUnread, Hex32, Received, RequestFacts, Withdrawn,
+    Accepted, Accessed, Attempted, Consigned, ConsignmentFailed, Consulted, Control, DecisionFacts,
+    Dispatched, ExpiredUnread, Hex32, Received, RequestFacts, Withdrawn,
 };
 use erds::{ApplicationId, EnterpriseNumber, Environment, Sender, Strictness};
 
@@ -18,29 +18,33 @@ fn ticket(number: usize) -> Ticket {
     Ticket::parse(&format!("{number:013}")).unwrap()
 }
 
+fn request() -> RequestFacts {
+    RequestFacts {
+        request_id: "id".to_owned(),
+        received_at: at(0),
+        operation: "sendDocument".to_owned(),
+        sender: Sender {
+            cbe: EnterpriseNumber::parse("0123456749", Strictness::Strict).unwrap(),
+            application: ApplicationId::parse("urn:be:example:letters").unwrap(),
+            issuing_ca_spki_sha256: [1; 32],
+            environment: Environment::Tst,
+        },
+        message_certificate: HASH,
+        tls_certificate: None,
+        peer_address: "::1".to_owned(),
+        soap_digest: HASH,
+        submission_key: HASH,
+        signed_info: String::new(),
+        signature_value: String::new(),
+        signature_algorithm: String::new(),
+        decision: DecisionFacts { grant_reference: "13/116".to_owned(), policy_digest: HASH },
+    }
+}
+
 fn received(item: usize) -> Record {
     Record::Received(Received {
         ticket: ticket(item),
-        request: RequestFacts {
-            request_id: "id".to_owned(),
-            received_at: at(0),
-            operation: "sendDocument".to_owned(),
-            sender: Sender {
-                cbe: EnterpriseNumber::parse("0123456749", Strictness::Strict).unwrap(),
-                application: ApplicationId::parse("urn:be:example:letters").unwrap(),
-                issuing_ca_spki_sha256: [1; 32],
-                environment: Environment::Tst,
-            },
-            message_certificate: HASH,
-            tls_certificate: None,
-            peer_address: "::1".to_owned(),
-            soap_digest: HASH,
-            submission_key: HASH,
-            signed_info: String::new(),
-            signature_value: String::new(),
-            signature_algorithm: String::new(),
-            decision: DecisionFacts { grant_reference: "13/116".to_owned(), policy_digest: HASH },
-        },
+        request: request(),
         token_key: Some(Hex32([item as u8; 32])),
         content_digest: HASH,
         channel: CHANNEL,
@@ -118,6 +122,11 @@ fn dispatched(item: usize) -> Record {
     })
 }
 
+fn read(item: usize, proof: Option<&str>) -> Record {
+    let (ticket, proof) = (Some(ticket(item)), proof.map(str::to_owned));
+    Record::Consulted(Consulted { request: request(), ticket, answer: "OK".to_owned(), proof })
+}
+
 fn requeued(item: usize, second: i64) -> Record {
     let ticket = Some(ticket(item));
     Record::Control(Control { at: at(second), action: REQUEUED.to_owned(), ticket, detail: String::new() })
@@ -140,6 +149,8 @@ fn history() -> Vec<Record> {
         requeued(3, 200),
         received(5),
         accepted(5),
+        read(1, Some("DISPATCH")),
+        read(1, None),
         failed(5),
     ]
 }
@@ -229,6 +240,31 @@ fn a_failed_item_put_back_has_its_whole_deadline_again() {
     let again =
         Due { ticket: ticket(3), channel: CHANNEL, attempts: 0, accepted_at: at(200), stage: Stage::Consign };
     assert_eq!(due, [again]);
+}
+
+#[test]
+fn an_items_events_are_told_in_order_a_page_at_a_time() {
+    let index = grown(&history());
+    let events = |item, skipped, limit| index.history(ticket(item), skipped, limit).unwrap();
+    assert_eq!(events(1, 0, 99), [0, 2, 5, 8, 10, 11, 15], "read without a proof is no event");
+    assert_eq!(events(1, 0, 7).len(), 7, "the limit");
+    assert_eq!([events(1, 0, 4), events(1, 4, 4)].concat(), events(1, 0, 99));
+    assert_eq!(events(1, 7, 4), [0; 0], "one past the last");
+    assert_eq!(events(3, 0, 99), [4, 6, 9, 12], "put back in the queue");
+    let act = |action: &str| Control {
+        at: at(0),
+        action: action.to_owned(),
+        ticket: Some(ticket(3)),
+        detail: String::new(),
+    };
+    let next = index.next_position().unwrap();
+    index.apply(next, &Record::Control(act("another.act"))).unwrap();
+    index.apply(next + 1, &dispatched(3)).unwrap();
+    assert_eq!(events(3, 0, 99), [4, 6, 9, 12], "neither another act nor what contradicts");
+    index.apply(next + 3, &attempted(3, 1, 300)).unwrap();
+    assert_eq!(events(3, 0, 99).len(), 4, "not while one before it may still come");
+    index.apply(next + 2, &read(1, None)).unwrap();
+    assert_eq!(events(3, 4, 99), [next + 3]);
 }
 
 #[test]

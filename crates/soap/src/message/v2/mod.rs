@@ -4,6 +4,7 @@
 
 mod answer;
 mod find;
+mod history;
 mod request;
 mod submit;
 
@@ -13,6 +14,11 @@ pub use answer::{
 };
 pub(super) use find::find_items;
 pub use find::{FoundItem, ItemSearch, SearchBy, write_find_items_request, write_find_items_response};
+pub(super) use history::get_delivery_history;
+pub use history::{
+    DeliveryEvent, DeliveryHistory, EventCode, EventSource, parse_get_delivery_history_response,
+    write_get_delivery_history_request, write_get_delivery_history_response,
+};
 pub(super) use request::{check_access, check_connection};
 pub use request::{write_check_access_request, write_check_connection_request};
 pub(super) use submit::submit;

@@ -15,6 +15,11 @@ fn parse(xml: &str) -> Request {
     Request::parse(document(xml).root(), &rules).unwrap_or_else(|refusal| panic!("{refusal}: {xml}"))
 }
 
+fn refused(xml: &str) -> &'static str {
+    let rules = ReadRules { strictness: Strictness::Strict, today: jiff::civil::date(2026, 6, 1) };
+    Request::parse(document(xml).root(), &rules).unwrap_err().check
+}
+
 #[test]
 fn an_item_is_written_and_read_with_its_contents_or_without() {
     let mut item = submission();
@@ -72,6 +77,70 @@ fn a_search_is_written_and_read() {
     };
     let erased = FoundItem { token: None, ..item.clone() };
     golden("find-items-response.xml", write_find_items_response(&[item, erased], true).as_bytes());
+}
+
+#[test]
+fn a_history_is_written_and_read() {
+    let ticket = Ticket::parse("0123456789ABC").unwrap();
+    let xml = write_get_delivery_history_request(&ticket, 101);
+    golden("get-delivery-history-request.xml", xml.as_bytes());
+    assert_eq!(parse(&xml), Request::GetDeliveryHistory { ticket, first: 101 });
+    let whole = xml.replace("<v2:First>101</v2:First>", "");
+    assert_eq!(parse(&whole), Request::GetDeliveryHistory { ticket, first: 1 });
+    for (number, check) in [
+        ("0", "schema.pattern"),
+        ("-1", "schema.pattern"),
+        ("", "schema.pattern"),
+        ("9223372036854775808", "schema.pattern"),
+        ("1</v2:First><v2:First>2", "schema.unexpected"),
+        ("<x/>", "schema.text"),
+    ] {
+        assert_eq!(refused(&xml.replace("101", number)), check, "{number}");
+    }
+    let last = xml.replace("101", " 9223372036854775807 ");
+    assert_eq!(parse(&last), Request::GetDeliveryHistory { ticket, first: i64::MAX.unsigned_abs() });
+    assert_eq!(refused(&xml.replace(ticket.as_str(), "0123456789ABI")), "schema.pattern");
+    assert_eq!(refused(&xml.replace("v2:Ticket", "v2:Token")), "schema.order");
+
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let event = |number, code| DeliveryEvent {
+        number,
+        at: at(1_700_000_000),
+        code,
+        source: EventSource::Own,
+        channel: None,
+        external_id: None,
+        attempt: None,
+        not_before: None,
+        reason: None,
+        proof: None,
+    };
+    let full = DeliveryEvent {
+        source: EventSource::Channel,
+        channel: Some(erds::ChannelName::EboxCitizen),
+        external_id: Some("<m>".to_owned()),
+        attempt: Some(2),
+        not_before: Some(at(1_600_000_000)),
+        reason: Some("delivery.retry.deadline".to_owned()),
+        proof: Some(super::super::ProofKind::Receipt),
+        ..event(11, EventCode::Consigned)
+    };
+    let events = (1..).zip(EventCode::ALL).map(|(number, code)| event(number, code)).chain([full]).collect();
+    let history = DeliveryHistory { ticket, status: erds::Status::Pending, events, more: true };
+    let xml = write_get_delivery_history_response(&history);
+    golden("get-delivery-history-response.xml", xml.as_bytes());
+    assert_eq!(parse_get_delivery_history_response(document(&xml).root()).unwrap(), history);
+    for (from, to, code) in [
+        ("RECEIVED", "LOST", "schema.enumeration"),
+        ("OWN", "NOBODY", "schema.enumeration"),
+        (">true<", ">perhaps<", "schema.enumeration"),
+        ("2023-11-14T22:13:20Z", "yesterday", "schema.enumeration"),
+        ("<v2:Number>1<", "<v2:Number>0<", "schema.pattern"),
+    ] {
+        let spoilt = xml.replacen(from, to, 1);
+        let error = parse_get_delivery_history_response(document(&spoilt).root()).unwrap_err();
+        assert_eq!(error.code(), code, "{to}");
+    }
 }
 
 #[test]
