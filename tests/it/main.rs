@@ -26,6 +26,7 @@ mod soap12;
 mod stamps;
 mod strangers;
 mod time_stamps;
+mod uam;
 
 mod submit;
 mod tidy;

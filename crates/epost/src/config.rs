@@ -85,6 +85,9 @@ pub struct Listen {
     /// Certificate fingerprints (SHA-256, hex) of TLS peers that forward other senders' messages.
     #[serde(default)]
     pub trusted_gateways: Vec<String>,
+    /// The header in which those say the sender's address; none: they say none, and their own is judged.
+    #[serde(default)]
+    pub gateway_address_header: Option<String>,
     /// Connections at once; the next one is closed.
     #[serde(default = "default_connections")]
     pub connections_max: usize,

@@ -392,6 +392,12 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
             .map(|hex| hex.0)
             .ok_or_else(|| value("listen.trusted_gateways", text, "SHA-256 fingerprints in hex"))
     };
+    let header = |name: &str| {
+        let parsed = name.parse::<http::HeaderName>();
+        parsed
+            .map(|name| name.as_str().to_owned())
+            .map_err(|_| value("listen.gateway_address_header", name, "a header's name, as X-Forwarded-For"))
+    };
     Ok(Settings {
         environment,
         strictness: match config.identifiers {
@@ -407,6 +413,7 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
             wait_max: Duration::from_secs(config.seal.lag_seconds_max),
         },
         trusted_gateways: config.listen.trusted_gateways.iter().map(gateway).collect::<Result<_, _>>()?,
+        gateway_address_header: config.listen.gateway_address_header.as_deref().map(header).transpose()?,
         consumer_fault_addresses: config.listen.consumer_fault_addresses.clone(),
         limits: config.limits.clone(),
         free_bytes_min: config.data.free_bytes_min,

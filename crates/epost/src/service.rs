@@ -46,6 +46,8 @@ pub struct Settings {
     pub signing: SigningLimits,
     /// TLS peers that forward other senders' messages.
     pub trusted_gateways: Vec<[u8; 32]>,
+    /// The header in which those say the sender's address, in lower case; none: they say none, and their own is judged.
+    pub gateway_address_header: Option<String>,
     /// Callers that read faults in `errors/v1`.
     pub consumer_fault_addresses: Vec<std::net::IpAddr>,
     /// Limits of a request.

@@ -18,7 +18,7 @@ async fn a_decision_is_explained_grant_by_grant() {
     assert!(said.contains(": fits\n") && said.contains("\ngranted  by "), "{said}");
 
     for (who, question, check_expected, grants) in [
-        ("alice", &["--transaction", "getStatus", "--address", "192.0.2.1"][..], "uam.zone", 1),
+        ("alice", &["--transaction", "getStatus", "--address", "192.0.2.1"][..], "uam.zone", 2),
         ("not_authorised", &["--transaction", "getStatus"], "uam.sender", 0),
     ] {
         let denied = check(folder.path(), who, &[question, &["--json"]].concat());

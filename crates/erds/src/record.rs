@@ -38,6 +38,9 @@ pub struct RequestFacts {
     pub tls_certificate: Option<Hex32>,
     /// The address that the connection came from.
     pub peer_address: String,
+    /// Behind a gateway, the sender's address as the gateway says it: then `peer_address` is the gateway's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asserted_address: Option<String>,
     /// SHA-256 of the exact SOAP bytes kept in the frame.
     pub soap_digest: Hex32,
     /// SHA-256 of the sender and the canonical `SignedInfo`: the same signed message twice has the same key.
@@ -59,6 +62,15 @@ pub struct DecisionFacts {
     pub grant_reference: String,
     /// SHA-256 of the policy file that granted it.
     pub policy_digest: Hex32,
+    /// The grant's id in it; none: a remote decision point granted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// The application's program number, where its grant gives one: with the institution's own log it leads to a person (N4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_number: Option<String>,
+    /// Under which name the remote decision point knows its decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<String>,
 }
 
 /// One check that ran, or that knowingly did not.
@@ -121,6 +133,9 @@ pub struct Refused {
     pub message_certificate: Option<Hex32>,
     /// The address that the connection came from.
     pub peer_address: String,
+    /// As in [`RequestFacts`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asserted_address: Option<String>,
     /// What was seen: bounded, escaped, without personal data (see [`bounded`]).
     pub seen: String,
     /// What was expected.

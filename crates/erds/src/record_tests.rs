@@ -28,6 +28,7 @@ fn request() -> RequestFacts {
         message_certificate: Hex32([2; 32]),
         tls_certificate: Some(Hex32([2; 32])),
         peer_address: "127.0.0.1".to_owned(),
+        asserted_address: Some("10.0.0.7".to_owned()),
         soap_digest: Hex32([3; 32]),
         submission_key: Hex32([4; 32]),
         signed_info: "a".repeat(1800),
@@ -36,6 +37,9 @@ fn request() -> RequestFacts {
         decision: DecisionFacts {
             grant_reference: "deliberation 13/116".to_owned(),
             policy_digest: Hex32([5; 32]),
+            grant: Some("letters".to_owned()),
+            program_number: Some("P-17".to_owned()),
+            decision_id: None,
         },
     }
 }
@@ -67,6 +71,7 @@ fn one_of_each() -> Vec<Record> {
             tls_certificate: Some(digest),
             message_certificate: None,
             peer_address: "::1".to_owned(),
+            asserted_address: None,
             seen: "x".to_owned(),
             expected: "y".to_owned(),
             remedy: "z".to_owned(),

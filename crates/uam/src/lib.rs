@@ -1,12 +1,15 @@
 //! Is this sender, from this address, granted this transaction? Deny by default.
 //!
-//! The policy is one TOML file: zones of the network, and grants that each cite the decision they rest on. A decision
-//! repeats that citation and the file's digest, so that a record shows by what right a request was taken. Sending and
-//! consulting are granted apart (N1). Application to application over the internet is forbidden unless the grant cites
-//! a written derogation.
+//! The policy is one TOML file, signed at its end: zones of the network, grants that each cite the decision they rest on, mandates and
+//! successions between institutions. A decision repeats that citation and the file's digest, so that a record shows by what right a
+//! request was taken. Sending and consulting are granted apart (N1). Application to application over the internet is forbidden
+//! unless the grant cites a written derogation that has not ended.
 
 mod cidr;
+mod grant;
 mod policy;
+mod signed;
+mod tie;
 
 use std::net::IpAddr;
 
@@ -14,7 +17,10 @@ use erds::{FaultCode, Refusal, Sender};
 use jiff::Timestamp;
 
 pub use cidr::{Cidr, CidrError};
-pub use policy::{PolicyError, PolicyFile};
+pub use grant::Grant;
+pub use policy::{Difference, PolicyError, PolicyFile, TEXT_CHARACTERS_MAX};
+pub use signed::{SIGNATURE_LINE, with_signature};
+pub use tie::{Mandate, Readable, Succession};
 
 /// What can be granted: always by name, never "everything".
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Deserialize)]
@@ -76,6 +82,16 @@ impl Transaction {
         }
     }
 
+    /// Whether it is sending.
+    pub fn sends(self) -> bool {
+        self == Self::SendDocument
+    }
+
+    /// Whether it looks into what was sent, or at a recipient; asking for one's own health or rights is neither.
+    pub fn consults(self) -> bool {
+        matches!(self, Self::GetStatus | Self::GetProof | Self::FindItems | Self::GetDeliveryHistory | Self::CheckRecipient)
+    }
+
     /// The transaction of that exact name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|transaction| transaction.as_str() == name)
@@ -100,10 +116,16 @@ pub struct Question<'a> {
 /// A grant fits: by which decision, and by which text of the policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Decision {
-    /// The decision that the grant cites; with its derogation, if it rests on one.
+    /// The decision that the grant cites; with its derogation and its mandate, if it rests on one.
     pub grant_reference: String,
     /// SHA-256 of the policy file.
     pub policy_digest: [u8; 32],
+    /// The grant's id.
+    pub grant: Option<String>,
+    /// The program number of the application, where its grant gives one (N4).
+    pub program_number: Option<String>,
+    /// Under which name a remote decision point knows the decision.
+    pub decision_id: Option<String>,
 }
 
 /// No grant fits. The caller is told the class alone; the check is for the journal.
@@ -136,6 +158,10 @@ impl Denied {
             "uam.internet" => {
                 ("application to application from an internet zone", "a grant that cites a derogation")
             }
+            "uam.derogation" => ("a derogation whose last day is past", "a derogation in force"),
+            "uam.mandate" => {
+                ("a mandate that has ended or does not name the transaction", "a mandate in force for it")
+            }
             "uam.message-type" => ("a document type that is not granted", "a document type of the grant"),
             _ => ("a sender without grant", "a granted sender"),
         };
@@ -150,10 +176,8 @@ impl Denied {
 pub struct Explained {
     /// Which grant of the file, from 1.
     pub number: usize,
-    /// The decision that it cites.
-    pub reference: String,
-    /// Whose it is.
-    pub application: String,
+    /// The grant.
+    pub grant: Grant,
     /// The first check at which it does not fit; none: it fits.
     pub denied: Option<Denied>,
 }

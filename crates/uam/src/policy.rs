@@ -1,19 +1,30 @@
 //! The policy file and its reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use erds::{EnterpriseNumber, FaultCode, Sender, Strictness};
+use erds::Sender;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::{Cidr, CidrError, Decision, Denied, Explained, Question, Transaction};
+use crate::grant::{GrantEntry, Step};
+use crate::signed::{SIGNATURE_LINE, split};
+use crate::tie::{self, MandateEntry, SuccessionEntry};
+use crate::{
+    Cidr, CidrError, Decision, Denied, Explained, Grant, Mandate, Question, Readable, Succession, Transaction,
+};
 
 /// A policy that was read whole and makes sense: every grant names a zone that exists and addresses inside it.
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
+    version: u64,
     zones: BTreeMap<String, Zone>,
     grants: Vec<Grant>,
+    mandates: Vec<Mandate>,
+    successions: Vec<Succession>,
+    text: String,
+    signatures: Vec<Vec<u8>>,
     digest: [u8; 32],
 }
 
@@ -24,34 +35,72 @@ pub enum PolicyError {
     #[error("{0}")]
     Form(String),
     /// An issuer that is neither 64 hex digits nor the name of a configured one.
-    #[error("grant {grant}: issuer `{issuer}` is neither 64 hex digits nor the name of a configured issuer")]
+    #[error("{place}: issuer `{issuer}` is neither 64 hex digits nor the name of a configured issuer")]
     Issuer {
-        /// Which grant, from 1.
-        grant: usize,
+        /// Which entry, as `grant 1`.
+        place: String,
         /// As written.
         issuer: String,
     },
     /// No enterprise number.
-    #[error("grant {grant}: cbe: {error}")]
+    #[error("{place}: enterprise number: {error}")]
     Enterprise {
-        /// Which grant, from 1.
-        grant: usize,
+        /// Which entry.
+        place: String,
         /// What is wrong with it.
         error: erds::IdentifierError,
     },
     /// A list that must name something is empty, or a text that must say something is.
-    #[error("grant {grant}: `{key}` is empty")]
+    #[error("{place}: `{key}` is empty")]
     Empty {
-        /// Which grant, from 1.
-        grant: usize,
+        /// Which entry.
+        place: String,
         /// Which key.
         key: &'static str,
     },
+    /// A text that no record could take.
+    #[error("{place}: `{key}` has {characters} characters; at most {TEXT_CHARACTERS_MAX}")]
+    Long {
+        /// Which entry.
+        place: String,
+        /// Which key.
+        key: &'static str,
+        /// How many.
+        characters: usize,
+    },
+    /// Two entries of one id.
+    #[error("{place}: id `{id}` stands twice")]
+    Repeated {
+        /// The second entry.
+        place: String,
+        /// The id.
+        id: String,
+    },
+    /// Sending and consulting in one grant: they are granted apart (N1).
+    #[error("{place}: sending and consulting in one grant; give each its own")]
+    Mixed {
+        /// Which entry.
+        place: String,
+    },
+    /// A mandate or a succession between an institution and itself.
+    #[error("{place}: an institution and itself")]
+    Itself {
+        /// Which entry.
+        place: String,
+    },
+    /// A grant rests on a mandate that is not in the file, or is another institution's.
+    #[error("{place}: there is no mandate `{mandate}` to its institution")]
+    MandateUnknown {
+        /// Which entry.
+        place: String,
+        /// As written.
+        mandate: String,
+    },
     /// A zone that is not in the file.
-    #[error("grant {grant}: there is no zone `{zone}`")]
+    #[error("{place}: there is no zone `{zone}`")]
     ZoneUnknown {
-        /// Which grant, from 1.
-        grant: usize,
+        /// Which entry.
+        place: String,
         /// As written.
         zone: String,
     },
@@ -62,12 +111,20 @@ pub enum PolicyError {
         zone: String,
     },
     /// An official address outside the grant's zone.
-    #[error("grant {grant}: an address lies outside zone `{zone}`")]
+    #[error("{place}: an address lies outside zone `{zone}`")]
     AddressOutsideZone {
-        /// Which grant, from 1.
-        grant: usize,
+        /// Which entry.
+        place: String,
         /// Its zone.
         zone: String,
+    },
+    /// A signature line that is none, or something behind the signatures.
+    #[error(
+        "line {line}: after the first `{SIGNATURE_LINE}` only such lines may follow, each with base64 alone"
+    )]
+    Signature {
+        /// Which line, from 1.
+        line: usize,
     },
 }
 
@@ -79,9 +136,15 @@ impl PolicyError {
             Self::Issuer { .. } => "policy.issuer",
             Self::Enterprise { .. } => "policy.cbe",
             Self::Empty { .. } => "policy.empty",
+            Self::Long { .. } => "policy.long",
+            Self::Repeated { .. } => "policy.repeated",
+            Self::Mixed { .. } => "policy.mixed",
+            Self::Itself { .. } => "policy.itself",
+            Self::MandateUnknown { .. } => "policy.mandate.unknown",
             Self::ZoneUnknown { .. } => "policy.zone.unknown",
             Self::ZoneRepeated { .. } => "policy.zone.repeated",
             Self::AddressOutsideZone { .. } => "policy.address.outside-zone",
+            Self::Signature { .. } => "policy.signature.form",
         }
     }
 }
@@ -96,53 +159,58 @@ impl From<CidrError> for PolicyError {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
+    version: u64,
+    #[serde(default)]
     zone: Vec<ZoneEntry>,
     #[serde(default)]
     grant: Vec<GrantEntry>,
+    #[serde(default)]
+    mandate: Vec<MandateEntry>,
+    #[serde(default)]
+    succession: Vec<SuccessionEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ZoneEntry {
     name: String,
+    kind: ZoneKind,
     addresses: Vec<Cidr>,
-    #[serde(default)]
-    internet: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GrantEntry {
-    issuer: String,
-    cbe: String,
-    application: String,
-    transactions: Vec<Transaction>,
-    message_types: Option<Vec<String>>,
-    addresses: Vec<Cidr>,
-    zone: String,
-    until: Date,
-    reference: String,
-    derogation: Option<String>,
+/// What network a zone is of.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ZoneKind {
+    Extranet,
+    Private,
+    Vpn,
+    Internet,
 }
 
-#[derive(Clone, Debug)]
-struct Zone {
-    addresses: Vec<Cidr>,
-    internet: bool,
+impl ZoneKind {
+    pub(crate) fn is_internet(self) -> bool {
+        self == Self::Internet
+    }
 }
 
 #[derive(Clone, Debug)]
-struct Grant {
-    issuing_ca_spki_sha256: [u8; 32],
-    cbe: EnterpriseNumber,
-    application: String,
-    transactions: Vec<Transaction>,
-    message_types: Option<Vec<String>>,
-    addresses: Vec<Cidr>,
-    zone: String,
-    until: Date,
-    reference: String,
-    derogation: Option<String>,
+pub(crate) struct Zone {
+    pub(crate) kind: ZoneKind,
+    pub(crate) addresses: Vec<Cidr>,
+}
+
+/// What differs between two policies.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Difference {
+    /// Grants and mandates by id, successions as `A>B`: new ones.
+    pub added: Vec<String>,
+    /// Those with another text.
+    pub changed: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+    /// The zones are others.
+    pub zones: bool,
 }
 
 impl PolicyFile {
@@ -159,29 +227,67 @@ impl PolicyFile {
     /// # Errors
     /// [`PolicyError`]: the writer's fault.
     pub fn parse_with_issuers(text: &str, issuers: &BTreeMap<String, [u8; 32]>) -> Result<Self, PolicyError> {
+        let (text, signatures) = split(text)?;
         let file: File = toml::from_str(text).map_err(|error| PolicyError::Form(error.to_string()))?;
         let mut zones = BTreeMap::new();
         for entry in file.zone {
-            let zone = Zone { addresses: entry.addresses, internet: entry.internet };
+            let zone = Zone { kind: entry.kind, addresses: entry.addresses };
             if zones.insert(entry.name.clone(), zone).is_some() {
                 return Err(PolicyError::ZoneRepeated { zone: entry.name });
             }
         }
-        let grants = file.grant.into_iter().zip(1..);
-        let grants = grants
-            .map(|(entry, number)| Grant::read(entry, number, &zones, issuers))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { zones, grants, digest: pki::digest::sha256(text.as_bytes()) })
+        let grants =
+            read_all("grant", file.grant, |entry, place| Grant::read(entry, place, &zones, issuers))?;
+        let mandates = read_all("mandate", file.mandate, Mandate::read)?;
+        let successions = read_all("succession", file.succession, Succession::read)?;
+        once("grant", grants.iter().map(Grant::id))?;
+        once("mandate", mandates.iter().map(Mandate::id))?;
+        for (grant, number) in grants.iter().zip(1..) {
+            let Some(cited) = &grant.mandate else { continue };
+            let known = |mandate: &Mandate| mandate.id == *cited && mandate.mandatary == grant.cbe;
+            if !mandates.iter().any(known) {
+                let (place, mandate) = (format!("grant {number}"), cited.clone());
+                return Err(PolicyError::MandateUnknown { place, mandate });
+            }
+        }
+        let digest = pki::digest::sha256(text.as_bytes());
+        let text = text.to_owned();
+        Ok(Self { version: file.version, zones, grants, mandates, successions, text, signatures, digest })
     }
 
-    /// SHA-256 of the file's text.
+    /// Which of the policies this is: a later one has a higher number; 0: it is not numbered.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// SHA-256 of the file's text, its signatures apart.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
+    }
+
+    /// The text that is signed: the file up to its first signature.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The signatures that it came with, DER, in the file's order; not judged.
+    pub fn signatures(&self) -> &[Vec<u8>] {
+        &self.signatures
     }
 
     /// How many grants there are.
     pub fn grants_count(&self) -> usize {
         self.grants.len()
+    }
+
+    /// The grants, in the file's order.
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// The successions, in the file's order.
+    pub fn successions(&self) -> &[Succession] {
+        &self.successions
     }
 
     /// Whether any grant, in force or not, is this sender's.
@@ -197,9 +303,7 @@ impl PolicyFile {
         let mut closest = Step::Sender;
         for grant in &self.grants {
             match self.judge(grant, question) {
-                Ok(()) => {
-                    return Ok(Decision { grant_reference: grant.citation(), policy_digest: self.digest });
-                }
+                Ok(()) => return Ok(self.decision(grant)),
                 Err(step) => closest = closest.max(step),
             }
         }
@@ -213,121 +317,111 @@ impl PolicyFile {
         of_institution
             .map(|(number, grant)| {
                 let denied = self.judge(grant, question).err().map(Step::denied);
-                Explained {
-                    number,
-                    reference: grant.citation(),
-                    application: grant.application.clone(),
-                    denied,
-                }
+                Explained { number, grant: grant.clone(), denied }
             })
             .collect()
     }
 
+    /// Whose items the institution (10 digits) may read in this transaction: its own first.
+    pub fn readable(&self, institution: &str, transaction: Transaction, at: Timestamp) -> Vec<Readable> {
+        tie::readable(&self.mandates, &self.successions, institution, transaction, at)
+    }
+
+    /// What this policy changes of an earlier one.
+    pub fn difference(&self, earlier: &Self) -> Difference {
+        let mut difference =
+            Difference { zones: !same_zones(&self.zones, &earlier.zones), ..Difference::default() };
+        let (after, before) = (self.entries(), earlier.entries());
+        for (id, text) in &after {
+            match before.get(id) {
+                None => difference.added.push(id.clone()),
+                Some(former) if former != text => difference.changed.push(id.clone()),
+                Some(_) => {}
+            }
+        }
+        difference.removed.extend(before.into_keys().filter(|id| !after.contains_key(id)));
+        difference
+    }
+
+    /// What each grant, mandate and succession says, by its name.
+    fn entries(&self) -> BTreeMap<String, String> {
+        let grants = self.grants.iter().map(|grant| (grant.id.clone(), format!("{grant:?}")));
+        let mandates = self.mandates.iter().map(|it| (format!("mandate {}", it.id), format!("{it:?}")));
+        let successions = self.successions.iter();
+        let successions =
+            successions.map(|it| (format!("{}>{}", it.predecessor(), it.successor()), format!("{it:?}")));
+        grants.chain(mandates).chain(successions).collect()
+    }
+
     fn judge(&self, grant: &Grant, question: &Question<'_>) -> Result<(), Step> {
-        let require = |holds: bool, step| if holds { Ok(()) } else { Err(step) };
-        require(grant.is_of(question.sender), Step::Sender)?;
-        require(question.at.to_zoned(TimeZone::UTC).date() <= grant.until, Step::Until)?;
-        let named = grant.transactions.contains(&question.transaction);
-        require(named || question.transaction == Transaction::Check, Step::Transaction)?;
-        let zone = self.zones.get(&grant.zone).ok_or(Step::Zone)?;
-        require(zone.addresses.iter().any(|block| block.contains(question.address)), Step::Zone)?;
-        require(grant.addresses.iter().any(|block| block.contains(question.address)), Step::Address)?;
-        require(!zone.internet || grant.derogation.is_some(), Step::Internet)?;
-        let types =
-            grant.message_types.as_ref().filter(|_| question.transaction == Transaction::SendDocument);
-        let fits = types
-            .is_none_or(|types| question.message_type.is_some_and(|asked| types.iter().any(|t| t == asked)));
-        require(fits, Step::MessageType)
+        let mandate_holds = grant.mandate.is_none()
+            || self.mandate(grant).is_some_and(|mandate| mandate.holds(question.transaction, question.at));
+        grant.judge(&self.zones, question, mandate_holds)
     }
-}
 
-/// The checks in the order they run: the later one fails, the closer the grant came.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Step {
-    Sender,
-    Until,
-    Transaction,
-    Zone,
-    Address,
-    Internet,
-    MessageType,
-}
+    fn mandate(&self, grant: &Grant) -> Option<&Mandate> {
+        let cited = grant.mandate.as_ref()?;
+        self.mandates.iter().find(|mandate| mandate.id == *cited)
+    }
 
-impl Step {
-    fn denied(self) -> Denied {
-        let check = match self {
-            Self::Sender => "uam.sender",
-            Self::Until => "uam.expired",
-            Self::Transaction => "uam.transaction",
-            Self::Zone => "uam.zone",
-            Self::Address => "uam.address",
-            Self::Internet => "uam.internet",
-            Self::MessageType => "uam.message-type",
+    fn decision(&self, grant: &Grant) -> Decision {
+        let citation = grant.citation();
+        let grant_reference = match self.mandate(grant) {
+            Some(mandate) => format!("{citation}; {}", mandate.citation()),
+            None => citation,
         };
-        let code = if self == Self::MessageType { FaultCode::EpostB08 } else { FaultCode::Soa01002 };
-        Denied { code, check }
-    }
-}
-
-impl Grant {
-    fn read(
-        entry: GrantEntry,
-        grant: usize,
-        zones: &BTreeMap<String, Zone>,
-        issuers: &BTreeMap<String, [u8; 32]>,
-    ) -> Result<Self, PolicyError> {
-        let issuer = erds::record::Hex32::from_hex(&entry.issuer)
-            .map(|hex| hex.0)
-            .or_else(|| issuers.get(&entry.issuer).copied());
-        let Some(issuing_ca_spki_sha256) = issuer else {
-            return Err(PolicyError::Issuer { grant, issuer: entry.issuer });
-        };
-        let cbe = EnterpriseNumber::parse(&entry.cbe, Strictness::Strict);
-        let cbe = cbe.map_err(|error| PolicyError::Enterprise { grant, error })?;
-        let empties = [
-            ("application", entry.application.is_empty()),
-            ("transactions", entry.transactions.is_empty()),
-            ("message_types", entry.message_types.as_ref().is_some_and(Vec::is_empty)),
-            ("addresses", entry.addresses.is_empty()),
-            ("reference", entry.reference.trim().is_empty()),
-            ("derogation", entry.derogation.as_ref().is_some_and(|text| text.trim().is_empty())),
-        ];
-        if let Some(&(key, _)) = empties.iter().find(|(_, empty)| *empty) {
-            return Err(PolicyError::Empty { grant, key });
-        }
-        let Some(zone) = zones.get(&entry.zone) else {
-            return Err(PolicyError::ZoneUnknown { grant, zone: entry.zone });
-        };
-        if !entry.addresses.iter().all(|block| zone.addresses.iter().any(|outer| outer.covers(block))) {
-            return Err(PolicyError::AddressOutsideZone { grant, zone: entry.zone });
-        }
-        Ok(Self {
-            issuing_ca_spki_sha256,
-            cbe,
-            application: entry.application,
-            transactions: entry.transactions,
-            message_types: entry.message_types,
-            addresses: entry.addresses,
-            zone: entry.zone,
-            until: entry.until,
-            reference: entry.reference,
-            derogation: entry.derogation,
-        })
-    }
-
-    fn is_of(&self, sender: &Sender) -> bool {
-        self.issuing_ca_spki_sha256 == sender.issuing_ca_spki_sha256
-            && self.cbe == sender.cbe
-            && self.application == sender.application.as_str()
-    }
-
-    fn citation(&self) -> String {
-        match &self.derogation {
-            Some(derogation) => format!("{}; derogation: {derogation}", self.reference),
-            None => self.reference.clone(),
+        Decision {
+            grant_reference,
+            policy_digest: self.digest,
+            grant: Some(grant.id.clone()),
+            program_number: grant.program_number.clone(),
+            decision_id: None,
         }
     }
 }
+
+fn same_zones(one: &BTreeMap<String, Zone>, other: &BTreeMap<String, Zone>) -> bool {
+    format!("{one:?}") == format!("{other:?}")
+}
+
+fn read_all<E, T>(
+    kind: &str,
+    entries: Vec<E>,
+    read: impl Fn(E, &str) -> Result<T, PolicyError>,
+) -> Result<Vec<T>, PolicyError> {
+    entries.into_iter().zip(1..).map(|(entry, number)| read(entry, &format!("{kind} {number}"))).collect()
+}
+
+fn once<'a>(kind: &str, ids: impl Iterator<Item = &'a str>) -> Result<(), PolicyError> {
+    let mut seen = BTreeSet::new();
+    for (id, number) in ids.zip(1..) {
+        if !seen.insert(id) {
+            return Err(PolicyError::Repeated { place: format!("{kind} {number}"), id: id.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// A text that is there says something, and fits a record.
+pub(crate) fn filled(place: &str, key: &'static str, text: Option<&str>) -> Result<(), PolicyError> {
+    let Some(text) = text else { return Ok(()) };
+    let place = place.to_owned();
+    if text.trim().is_empty() {
+        return Err(PolicyError::Empty { place, key });
+    }
+    match text.chars().count() {
+        characters if characters > TEXT_CHARACTERS_MAX => Err(PolicyError::Long { place, key, characters }),
+        _ => Ok(()),
+    }
+}
+
+/// The day by which ends are judged: UTC.
+pub(crate) fn day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
+}
+
+/// The most characters of a text of the policy: citations of a grant, its derogation and its mandate stand in one record.
+pub const TEXT_CHARACTERS_MAX: usize = 200;
 
 #[cfg(test)]
 #[path = "policy_tests.rs"]

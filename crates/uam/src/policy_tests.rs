@@ -1,53 +1,86 @@
-use erds::{ApplicationId, Environment};
+use erds::{ApplicationId, EnterpriseNumber, Environment, FaultCode, Strictness};
 
 use super::*;
 
 const POLICY: &str = r#"
+version = 3
+
 [[zone]]
 name = "extranet"
+kind = "extranet"
 addresses = ["10.0.0.0/8", "::1/128"]
 
 [[zone]]
-name = "internet"
+name = "far"
+kind = "internet"
 addresses = ["0.0.0.0/0"]
-internet = true
 
 [[grant]]
+id = "send"
 issuer = "0707070707070707070707070707070707070707070707070707070707070707"
 cbe = "0123456749"
 application = "urn:be:app"
-transactions = ["sendDocument"]
+program_number = "P-17"
+transactions = ["sendDocument", "healthCheck"]
 message_types = ["LETTER"]
+purpose = "letters"
+manager = "An"
 addresses = ["10.1.0.0/16"]
 zone = "extranet"
 until = "2030-12-31"
+reviewed = "2026-01-01"
 reference = "sending"
 
 [[grant]]
+id = "consult"
 issuer = "authority"
 cbe = "0123456749"
 application = "urn:be:app"
 transactions = ["getStatus", "getProof"]
+purpose = "letters"
+manager = "An"
 addresses = ["10.1.0.0/16"]
 zone = "extranet"
 until = "2030-12-31"
 reference = "consulting"
 
 [[grant]]
+id = "far"
 issuer = "authority"
 cbe = "0000000196"
 application = "urn:be:far"
 transactions = ["sendDocument"]
+purpose = "letters"
+manager = "Jan"
 addresses = ["8.8.8.8"]
-zone = "internet"
+zone = "far"
 until = "2030-12-31"
 reference = "far"
 DEROGATION
+
+[[mandate]]
+id = "M-1"
+mandator = "0123456749"
+mandatary = "0000000196"
+transactions = ["getStatus", "sendDocument"]
+until = "2029-12-31"
+reference = "agreement"
+
+[[succession]]
+predecessor = "1000000021"
+successor = "0123456749"
+since = "2027-01-01"
+reference = "merger"
 "#;
 
+const DEROGATION: &str = "derogation = { reference = \"D-1\", until = \"2028-06-30\" }";
+
+fn read(text: &str) -> Result<PolicyFile, PolicyError> {
+    PolicyFile::parse_with_issuers(text, &BTreeMap::from([("authority".to_owned(), [7; 32])]))
+}
+
 fn policy(derogation: &str) -> PolicyFile {
-    let issuers = BTreeMap::from([("authority".to_owned(), [7; 32])]);
-    PolicyFile::parse_with_issuers(&POLICY.replace("DEROGATION", derogation), &issuers).unwrap()
+    read(&POLICY.replace("DEROGATION", derogation)).unwrap()
 }
 
 fn sender(cbe: &str, application: &str) -> Sender {
@@ -91,23 +124,24 @@ fn granted() {
         42,
         &Question {
             sender: &sender("0123456749", "urn:be:app"),
-            transaction: Transaction::GetProof,
-            message_type: None,
+            transaction: Transaction::SendDocument,
+            message_type: Some("LETTER"),
             address: "::ffff:10.1.0.0".parse().unwrap(),
             at: "2026-01-01T00:00:00Z".parse().unwrap(),
         },
     );
     let (request, decision) = permitted.unwrap().into_parts();
     assert_eq!((request, decision.policy_digest), (42, policy("").digest()));
+    assert_eq!((decision.grant.as_deref(), decision.program_number.as_deref()), (Some("send"), Some("P-17")));
 }
 
 #[test]
 fn denied_by_default() {
     assert_eq!(ask(|_, s| s.issuing_ca_spki_sha256 = [8; 32]), Err("uam.sender"));
-    assert_eq!(ask(|_, s| *s = sender("0000000196", "urn:be:app")), Err("uam.sender"));
+    assert_eq!(ask(|_, s| *s = sender("1000000021", "urn:be:app")), Err("uam.sender"));
     assert_eq!(ask(|_, s| *s = sender("0123456749", "urn:be:APP")), Err("uam.sender"));
     assert_eq!(ask(|q, _| q.at = "2031-01-01T00:00:00Z".parse().unwrap()), Err("uam.expired"));
-    assert_eq!(ask(|q, _| q.transaction = Transaction::HealthCheck), Err("uam.transaction"));
+    assert_eq!(ask(|q, _| q.transaction = Transaction::FindItems), Err("uam.transaction"));
     assert_eq!(ask(|q, _| q.transaction = Transaction::CheckRecipient), Err("uam.transaction"));
     assert!(ask(|q, _| q.transaction = Transaction::Check).is_ok(), "every grant in force has it");
     assert_eq!(ask(|q, _| q.address = "10.2.0.0".parse().unwrap()), Err("uam.address"));
@@ -118,12 +152,69 @@ fn denied_by_default() {
 }
 
 #[test]
-fn the_internet_needs_a_derogation() {
-    let from_far = |policy: &PolicyFile| {
-        ask_of(policy, "0000000196", "urn:be:far", |q, _| q.address = "8.8.8.8".parse().unwrap())
+fn the_internet_needs_a_derogation_that_has_not_ended() {
+    let from_far = |policy: &PolicyFile, at: &str| {
+        ask_of(policy, "0000000196", "urn:be:far", |q, _| {
+            q.address = "8.8.8.8".parse().unwrap();
+            q.at = at.parse().unwrap();
+        })
     };
-    assert_eq!(from_far(&policy("")), Err("uam.internet"));
-    assert_eq!(from_far(&policy("derogation = \"D-1\"")), Ok("far; derogation: D-1".to_owned()));
+    let (last, next) = ("2028-06-30T23:59:59Z", "2028-07-01T00:00:00Z");
+    assert_eq!(from_far(&policy(""), last), Err("uam.internet"));
+    assert_eq!(from_far(&policy(DEROGATION), last), Ok("far; derogation: D-1".to_owned()));
+    assert_eq!(from_far(&policy(DEROGATION), next), Err("uam.derogation"), "the grant itself is in force");
+}
+
+#[test]
+fn what_rests_on_a_mandate_ends_with_it() {
+    let policy = policy(&format!("{DEROGATION}\nmandate = \"M-1\""));
+    let asked = |at: &str| {
+        ask_of(&policy, "0000000196", "urn:be:far", |q, _| {
+            q.address = "8.8.8.8".parse().unwrap();
+            q.at = at.parse().unwrap();
+        })
+    };
+    let cited = "far; derogation: D-1; mandate M-1 of 0123456749: agreement";
+    assert_eq!(asked("2028-06-30T00:00:00Z"), Ok(cited.to_owned()));
+    let narrow = POLICY.replace("[\"getStatus\", \"sendDocument\"]", "[\"getStatus\"]");
+    let narrow = read(&narrow.replace("DEROGATION", &format!("{DEROGATION}\nmandate = \"M-1\""))).unwrap();
+    let denied = ask_of(&narrow, "0000000196", "urn:be:far", |q, _| {
+        q.address = "8.8.8.8".parse().unwrap();
+        q.at = "2028-06-30T00:00:00Z".parse().unwrap();
+    });
+    assert_eq!(denied, Err("uam.mandate"));
+}
+
+#[test]
+fn mandators_and_predecessors_are_readable() {
+    let policy = policy("");
+    let readable = |institution: &str, transaction, at: &str| -> Vec<(String, bool)> {
+        let found = policy.readable(institution, transaction, at.parse().unwrap());
+        found.into_iter().map(|one| (one.institution, one.citation.is_some())).collect()
+    };
+    let own = |institution: &str| vec![(institution.to_owned(), false)];
+    let (before, after) = ("2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z");
+    let with = |institution: &str, other: &str| [own(institution), vec![(other.to_owned(), true)]].concat();
+    assert_eq!(readable("0123456749", Transaction::GetProof, before), own("0123456749"));
+    assert_eq!(readable("0123456749", Transaction::GetProof, after), with("0123456749", "1000000021"));
+    assert_eq!(readable("1000000021", Transaction::GetProof, after), own("1000000021"), "one way");
+    let by_mandate = readable("0000000196", Transaction::GetStatus, before);
+    assert_eq!(by_mandate, with("0000000196", "0123456749"));
+    assert_eq!(
+        readable("0000000196", Transaction::GetStatus, after).len(),
+        3,
+        "the mandator's predecessor too"
+    );
+    assert_eq!(readable("0000000196", Transaction::GetProof, after), own("0000000196"), "not in the mandate");
+    assert_eq!(readable("0000000196", Transaction::GetStatus, "2030-01-01T00:00:00Z"), own("0000000196"));
+}
+
+#[test]
+fn a_ring_of_successions_ends() {
+    let ring = "[[succession]]\npredecessor = \"0123456749\"\nsuccessor = \"1000000021\"\nsince = \"2026-01-01\"\nreference = \"r\"\n";
+    let policy = read(&format!("{}{ring}", POLICY.replace("DEROGATION", ""))).unwrap();
+    let at = "2027-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(policy.readable("0123456749", Transaction::GetProof, at).len(), 2);
 }
 
 #[test]
@@ -142,33 +233,52 @@ fn a_denial_tells_its_class_alone() {
 
 #[test]
 fn a_wrong_policy_is_refused() {
+    let long = format!("purpose = \"{}\"", "x".repeat(TEXT_CHARACTERS_MAX + 1));
     let cases = [
         ("zone = \"extranet\"", "zone = \"nowhere\"", "policy.zone.unknown"),
-        ("name = \"internet\"", "name = \"extranet\"", "policy.zone.repeated"),
+        ("name = \"far\"", "name = \"extranet\"", "policy.zone.repeated"),
+        ("kind = \"internet\"", "kind = \"dmz\"", "policy.form"),
+        ("kind = \"internet\"", "", "policy.form"),
         ("issuer = \"authority\"", "issuer = \"unknown\"", "policy.issuer"),
         ("cbe = \"0123456749\"", "cbe = \"0123456789\"", "policy.cbe"),
+        ("mandator = \"0123456749\"", "mandator = \"0123456789\"", "policy.cbe"),
         ("addresses = [\"10.1.0.0/16\"]", "addresses = [\"11.0.0.0/8\"]", "policy.address.outside-zone"),
         ("addresses = [\"10.1.0.0/16\"]", "addresses = []", "policy.empty"),
         ("reference = \"sending\"", "reference = \" \"", "policy.empty"),
+        ("reference = \"agreement\"", "reference = \" \"", "policy.empty"),
         ("reference = \"sending\"", "", "policy.form"),
+        ("purpose = \"letters\"", "", "policy.form"),
+        ("purpose = \"letters\"", &long, "policy.long"),
+        ("manager = \"An\"", "", "policy.form"),
+        ("id = \"consult\"", "id = \"send\"", "policy.repeated"),
+        ("[\"getStatus\", \"getProof\"]", "[\"getStatus\", \"sendDocument\"]", "policy.mixed"),
         ("[\"sendDocument\"]", "[\"everything\"]", "policy.form"),
         ("until = \"2030-12-31\"", "until = \"soon\"", "policy.form"),
-        ("internet = true", "internet = true\nextra = 1", "policy.form"),
+        ("version = 3", "version = -3", "policy.form"),
         ("DEROGATION", "derogations = \"D-1\"", "policy.form"),
-        ("DEROGATION", "derogation = \"\"", "policy.empty"),
+        ("DEROGATION", "derogation = \"D-1\"", "policy.form"),
+        ("DEROGATION", "derogation = { reference = \"\", until = \"2028-01-01\" }", "policy.empty"),
+        ("DEROGATION", "derogation = { reference = \"D-1\" }", "policy.form"),
+        ("DEROGATION", "mandate = \"M-2\"", "policy.mandate.unknown"),
+        ("reviewed = \"2026-01-01\"", "mandate = \"M-1\"", "policy.mandate.unknown"),
+        ("mandatary = \"0000000196\"", "mandatary = \"0123456749\"", "policy.itself"),
+        ("successor = \"0123456749\"", "successor = \"1000000021\"", "policy.itself"),
     ];
-    let issuers = BTreeMap::from([("authority".to_owned(), [7; 32])]);
     for (from, to, expected) in cases {
         let text = POLICY.replacen(from, to, 1).replace("DEROGATION", "");
-        let error = PolicyFile::parse_with_issuers(&text, &issuers).unwrap_err();
+        let error = read(&text).unwrap_err();
         assert_eq!(error.code(), expected, "{to}: {error}");
     }
+    let at_the_limit =
+        POLICY.replace("DEROGATION", "").replace("\"letters\"", &format!("\"{}\"", "x".repeat(200)));
+    read(&at_the_limit).unwrap();
 }
 
 #[test]
 fn names_go_both_ways() {
     for transaction in Transaction::ALL {
         assert_eq!(Transaction::from_name(transaction.as_str()), Some(transaction));
+        assert!(!(transaction.sends() && transaction.consults()));
     }
 }
 
@@ -189,4 +299,33 @@ fn every_grant_of_the_institution_says_why_it_does_not_fit() {
     assert_eq!(told(&question), [(1, Some("uam.message-type")), (2, Some("uam.transaction"))]);
     let granted = Question { message_type: Some("LETTER"), ..question };
     assert_eq!(told(&granted), [(1, None), (2, Some("uam.transaction"))]);
+}
+
+#[test]
+fn a_review_is_overdue_after_its_days_and_not_before() {
+    let policy = policy("");
+    let [send, consult, _] = policy.grants() else { panic!("three grants") };
+    let at = |text: &str| format!("{text}T12:00:00Z").parse().unwrap();
+    assert!(!send.is_review_overdue(at("2026-01-31"), 30), "the last day");
+    assert!(send.is_review_overdue(at("2026-02-01"), 30), "one past it");
+    assert!(consult.is_review_overdue(at("2026-01-01"), 30), "never reviewed");
+    assert!(!consult.is_review_overdue(at("2031-01-01"), 30), "it has ended");
+}
+
+#[test]
+fn the_difference_names_what_changed() {
+    let (before, text) = (policy(""), POLICY.replace("DEROGATION", ""));
+    assert_eq!(policy("# another comment").difference(&before), Difference::default());
+    let after = text.replacen("until = \"2030-12-31\"", "until = \"2026-12-31\"", 1);
+    let after =
+        after.replace("id = \"consult\"", "id = \"read\"").replace("since = \"2027", "since = \"2026");
+    let difference = read(&after).unwrap().difference(&before);
+    let expected = Difference {
+        added: vec!["read".to_owned()],
+        changed: vec!["1000000021>0123456749".to_owned(), "send".to_owned()],
+        removed: vec!["consult".to_owned()],
+        zones: false,
+    };
+    assert_eq!(difference, expected);
+    assert!(read(&text.replace("10.0.0.0/8", "10.0.0.0/7")).unwrap().difference(&before).zones);
 }

@@ -47,6 +47,8 @@ pub struct Plan {
     pub token_services: Vec<TokenService>,
     /// Certificates of TLS peers that forward other senders' messages.
     pub gateways: Vec<Certificate>,
+    /// The header in which those say the sender's address.
+    pub gateway_address_header: Option<String>,
     /// Parts up to this size lie in the journal.
     pub inline_bytes_max: usize,
 }
@@ -65,6 +67,7 @@ impl Default for Plan {
             registered: Vec::new(),
             token_services: Vec::new(),
             gateways: Vec::new(),
+            gateway_address_header: None,
             inline_bytes_max: 64 * 1024,
         }
     }
@@ -122,6 +125,7 @@ impl House {
         };
         let settings = Settings {
             trusted_gateways: plan.gateways.iter().map(Certificate::fingerprint).collect(),
+            gateway_address_header: plan.gateway_address_header,
             ..settings(plan.limits, plan.read_poll_seconds)
         };
         let (service, _) = Service::open(settings, places, outside).await?;
@@ -183,6 +187,7 @@ pub async fn take(service: &Arc<Service>, signed: &Signed, content_type: &str, b
         contract: Contract::of_path(signed.path).unwrap(),
         content_type: content_type.to_owned(),
         soap_action: signed.soap_action.clone(),
+        asserted_address: None,
     };
     let peer =
         PeerFacts { address: "127.0.0.1:50000".parse().unwrap(), certificate: certificate(&signed.tls) };
@@ -243,6 +248,7 @@ fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
         seal_lag_seconds_max: 60,
         signing: Default::default(),
         trusted_gateways: Vec::new(),
+        gateway_address_header: None,
         consumer_fault_addresses: Vec::new(),
         limits,
         free_bytes_min: 1,
@@ -258,14 +264,18 @@ pub fn policy() -> String {
         .spki_sha256()
         .iter()
         .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    let zone = "[[zone]]\nname = \"local\"\naddresses = [\"127.0.0.0/8\"]\n".to_owned();
-    epost::dev::pki::SENDERS.iter().fold(zone, |text, sender| {
+    let zone = "[[zone]]\nname = \"local\"\nkind = \"private\"\naddresses = [\"127.0.0.0/8\"]\n".to_owned();
+    let rights = [
+        ("sending", "[\"sendDocument\", \"healthCheck\", \"verifyProof\"]"),
+        ("consulting", "[\"getStatus\", \"getProof\", \"findItems\", \"getDeliveryHistory\", \"checkRecipient\"]"),
+    ];
+    let all = epost::dev::pki::SENDERS.iter().flat_map(|sender| rights.map(|right| (sender, right)));
+    all.fold(zone, |text, (sender, (right, transactions))| {
         format!(
-            "{text}[[grant]]\nissuer = \"{issuer}\"\ncbe = \"{}\"\napplication = \"{}\"\n\
-             transactions = [\"sendDocument\", \"getStatus\", \"getProof\", \"findItems\", \"healthCheck\", \
-             \"getDeliveryHistory\", \"verifyProof\", \"checkRecipient\"]\naddresses = [\"127.0.0.1/32\"]\nzone = \"local\"\n\
+            "{text}[[grant]]\nid = \"{}-{right}\"\nissuer = \"{issuer}\"\ncbe = \"{}\"\napplication = \"{}\"\n\
+             transactions = {transactions}\npurpose = \"testing\"\nmanager = \"the tests\"\nprogram_number = \"P-17\"\naddresses = [\"127.0.0.1/32\"]\nzone = \"local\"\n\
              until = \"2045-12-31\"\nreference = \"a test\"\n",
-            sender.cbe, sender.application
+            sender.name, sender.cbe, sender.application
         )
     })
 }

@@ -28,7 +28,7 @@ impl Service {
             message_certificate: certificate(&message.certificate),
             tls_certificate: certificate(tls),
             through_gateway: self.is_gateway(tls),
-            address: arrived.peer.address.ip(),
+            address: message.asserted_address.unwrap_or(arrived.peer.address.ip()),
             environment: settings.environment,
             received_at: arrived.received_at,
             limits: RequestLimits {
@@ -53,7 +53,8 @@ impl Service {
         operation: Operation,
         document_type: Option<String>,
     ) -> Result<Reply, Refusal> {
-        let asked = question(arrived, &message.sender, operation, document_type.as_deref());
+        let address = message.asserted_address.unwrap_or(arrived.peer.address.ip());
+        let asked = question(arrived, address, &message.sender, operation, document_type.as_deref());
         let decided = self.policy().decide(&asked);
         self.record_read(arrived, &message, None).await?;
         let denied = decided.err().map(|denied| denied.code);

@@ -1,5 +1,7 @@
 //! What a record says of a request, and the keys under which a repeat is known.
 
+use std::net::IpAddr;
+
 use erds::record::{DecisionFacts, Hex32, RequestFacts};
 use erds::{Sender, Token};
 use pki::certificate::Certificate;
@@ -28,6 +30,8 @@ pub struct SignedMessage {
     pub included: Vec<String>,
     /// The signature is over the `xop:Include` of the documents, which are bound by their digests alone.
     pub contents_as_sent: bool,
+    /// Behind a gateway, the sender's address as the gateway says it.
+    pub asserted_address: Option<IpAddr>,
     decision: uam::Decision,
     operation: &'static str,
     submission_key: [u8; 32],
@@ -38,9 +42,14 @@ pub struct SignedMessage {
 
 impl SignedMessage {
     /// Copies what the record needs.
-    pub fn new(permitted: &Permitted<Authenticated<Request>>, envelope: &Envelope) -> Self {
+    pub fn new(
+        permitted: &Permitted<Authenticated<Request>>,
+        envelope: &Envelope,
+        asserted_address: Option<IpAddr>,
+    ) -> Self {
         let authenticated = permitted.request();
         Self {
+            asserted_address,
             decision: permitted.decision().clone(),
             sender: authenticated.sender().clone(),
             certificate: authenticated.certificate().clone(),
@@ -78,6 +87,7 @@ impl SignedMessage {
             message_certificate: Hex32(self.certificate.fingerprint()),
             tls_certificate: Some(Hex32(arrived.peer.certificate.fingerprint())),
             peer_address: arrived.peer.address.ip().to_string(),
+            asserted_address: self.asserted_address.map(|address| address.to_string()),
             soap_digest: Hex32(sha256(&arrived.spooled.root)),
             submission_key: Hex32(self.submission_key),
             signed_info: base64(&self.signed_info),
@@ -86,6 +96,9 @@ impl SignedMessage {
             decision: DecisionFacts {
                 grant_reference: self.decision.grant_reference.clone(),
                 policy_digest: Hex32(self.decision.policy_digest),
+                grant: self.decision.grant.clone(),
+                program_number: self.decision.program_number.clone(),
+                decision_id: self.decision.decision_id.clone(),
             },
         }
     }

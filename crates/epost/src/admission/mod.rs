@@ -16,7 +16,7 @@ pub mod read;
 pub mod refuse;
 pub mod spool;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use erds::{FaultCode, Refusal, Sender};
@@ -42,6 +42,8 @@ pub struct Head {
     pub content_type: String,
     /// Its SOAPAction header, if any: a hint that may not contradict the Body.
     pub soap_action: Option<String>,
+    /// The header in which a gateway says the sender's address (`listen.gateway_address_header`), as it came; whoever sends it.
+    pub asserted_address: Option<String>,
 }
 
 impl Head {
@@ -181,8 +183,11 @@ impl Service {
             let (sender, submission_key) = (Some(sender), Some(submission_key));
             Stopped { refusal, sender, submission_key, operation: Some(operation) }
         };
-        let permitted = self.permit(arrived, authenticated).map_err(stopped)?;
-        let message = facts::SignedMessage::new(&permitted, &envelope);
+        let asserted = self.asserted_address(arrived);
+        let address =
+            asserted.unwrap_or(Some(arrived.peer.address.ip())).ok_or_else(no_address).map_err(stopped)?;
+        let permitted = self.permit(arrived, address, authenticated).map_err(stopped)?;
+        let message = facts::SignedMessage::new(&permitted, &envelope, asserted.flatten());
         let request = permitted.into_parts().0.into_request();
         if !matches!(request, Request::SendDocument(_) | Request::Submit { .. }) {
             refuse_attachments(arrived, &message).map_err(stopped)?;
@@ -269,6 +274,16 @@ impl Service {
         self.settings().trusted_gateways.contains(&tls.fingerprint())
     }
 
+    /// The sender's address as a gateway says it, none if it says no address; nothing where no gateway is to say it. The header
+    /// of anybody else is never looked at.
+    fn asserted_address(&self, arrived: &Arrived) -> Option<Option<IpAddr>> {
+        let says =
+            self.settings().gateway_address_header.is_some() && self.is_gateway(&arrived.peer.certificate);
+        // What stands before the last comma came to the gateway, from whomever.
+        let said = arrived.head.asserted_address.as_deref().and_then(|said| said.rsplit(',').next());
+        says.then(|| said.and_then(|address| address.trim().parse().ok()))
+    }
+
     /// The TLS certificate is in force and names the institution and application that signed, or is a configured gateway's.
     fn same_party(
         &self,
@@ -305,6 +320,7 @@ impl Service {
     fn permit(
         &self,
         arrived: &Arrived,
+        address: IpAddr,
         authenticated: Authenticated<Request>,
     ) -> Result<Permitted<Authenticated<Request>>, Refusal> {
         let sender = authenticated.sender().clone();
@@ -315,7 +331,7 @@ impl Service {
             }
             _ => None,
         };
-        let question = question(arrived, &sender, request.asks(), message_type.as_deref());
+        let question = question(arrived, address, &sender, request.asks(), message_type.as_deref());
         self.policy().permit(authenticated, &question).map_err(|denied| denied.to_refusal())
     }
 }
@@ -323,11 +339,12 @@ impl Service {
 /// What the policy is asked.
 fn question<'a>(
     arrived: &Arrived,
+    address: IpAddr,
     sender: &'a Sender,
     operation: Operation,
     message_type: Option<&'a str>,
 ) -> uam::Question<'a> {
-    let (address, at) = (arrived.peer.address.ip(), arrived.received_at);
+    let at = arrived.received_at;
     uam::Question { sender, transaction: transaction(operation), message_type, address, at }
 }
 
@@ -343,6 +360,17 @@ fn transaction(operation: Operation) -> uam::Transaction {
         Operation::HealthCheck => uam::Transaction::HealthCheck,
         Operation::CheckConnection | Operation::CheckAccess => uam::Transaction::Check,
     }
+}
+
+/// A gateway that is to say whose request it forwards does not: nobody's official address can be judged.
+fn no_address() -> Refusal {
+    Refusal::new(
+        FaultCode::Soa01002,
+        "uam.gateway-address",
+        "a gateway's request without the sender's address",
+        "the sender's address in the configured header, last in its list",
+        "Have the gateway say the sender's address in every request.",
+    )
 }
 
 /// A read has no documents: what arrived beside the envelope is nothing that anybody signed.

@@ -118,6 +118,7 @@ impl Service {
             tls_certificate: Some(Hex32(arrived.peer.certificate.fingerprint())),
             message_certificate: None,
             peer_address: arrived.peer.address.ip().to_string(),
+            asserted_address: self.asserted_address(arrived).flatten().map(|address| address.to_string()),
             seen: bounded(&refusal.seen),
             expected: bounded(&refusal.expected),
             remedy: bounded(&refusal.remedy),

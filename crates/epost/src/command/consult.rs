@@ -103,7 +103,7 @@ struct Question {
     /// About items to this recipient: the number as the sender gave it.
     #[arg(long)]
     recipient: Option<String>,
-    /// Asked by this USERID, or about an item sent by it: the application's name, or the person's.
+    /// Asked by this USERID, or about an item sent by it: the application's name or program number, or the person's.
     #[arg(long)]
     user_id: Option<String>,
     /// Of this time or later, e.g. 2026-11-01T00:00:00Z.

@@ -119,7 +119,7 @@ impl Told<'_> {
             self.digest(),
             self.policy.grants_count(),
         );
-        for Explained { number, reference, application, denied } in &self.grants {
+        for Explained { number, grant, denied } in &self.grants {
             let verdict = match denied {
                 None => "fits".to_owned(),
                 Some(denied) => {
@@ -127,7 +127,9 @@ impl Told<'_> {
                     format!("{}: seen {}; expected {}", denied.check, refusal.seen, refusal.expected)
                 }
             };
-            text += &format!("grant {number:<3}{application} ({reference}): {verdict}\n");
+            let (id, application, citation) = (grant.id(), grant.application(), grant.citation());
+            text += &format!("grant {number:<3}{id}: {application} ({citation}): {verdict}\n");
+            text += &format!("         for {}; manager {}\n", grant.purpose(), grant.manager());
         }
         if self.grants.is_empty() {
             text += "         no grant is of this institution\n";
@@ -139,10 +141,12 @@ impl Told<'_> {
     }
 
     fn to_json(&self, decision: &Decided) -> serde_json::Value {
-        let grants = self.grants.iter().map(|grant| {
+        let grants = self.grants.iter().map(|Explained { number, grant, denied }| {
             json!({
-                "number": grant.number, "application": grant.application, "reference": grant.reference,
-                "denied": grant.denied.map(|denied| denied.check),
+                "number": number, "id": grant.id(), "application": grant.application(),
+                "reference": grant.citation(), "purpose": grant.purpose(), "manager": grant.manager(),
+                "until": grant.until(), "reviewed": grant.reviewed(),
+                "denied": denied.map(|denied| denied.check),
             })
         });
         json!({

@@ -23,7 +23,8 @@ pub struct Query {
     pub sender: Option<String>,
     /// About items to this recipient: INSS or enterprise number, as the sender gave it.
     pub recipient: Option<String>,
-    /// Asked by this USERID, or about an item sent by it: the application's name, or the person's that a token service named.
+    /// Asked by this USERID, or about an item sent by it: the application's name or program number, or the person's that a token service
+    /// named.
     pub user_id: Option<String>,
     /// Of this time or later.
     pub from: Option<Timestamp>,
@@ -128,6 +129,7 @@ struct Reader<'a> {
 struct About {
     cbe: String,
     application: String,
+    program_number: Option<String>,
     recipient: Option<String>,
     person: Option<String>,
 }
@@ -173,7 +175,9 @@ impl Reader<'_> {
         let wanted = is(&self.sender, &|about| self.sender.as_ref() == Some(&about.cbe))
             && is(&query.recipient, &|about| query.recipient == about.recipient)
             && is(&query.user_id, &|about| {
-                query.user_id.as_ref() == Some(&about.application) || query.user_id == about.person
+                query.user_id.as_ref() == Some(&about.application)
+                    || query.user_id == about.program_number
+                    || query.user_id == about.person
             });
         let line = || {
             json!({
@@ -190,12 +194,14 @@ impl Reader<'_> {
         let of = |sender: &erds::Sender| About {
             cbe: sender.cbe.digits().to_owned(),
             application: sender.application.as_str().to_owned(),
+            program_number: None,
             recipient: None,
             person: None,
         };
         Ok(match &stored.record {
             Record::Consulted(consulted) => {
-                Some(About { person: self.person(stored)?, ..of(&consulted.request.sender) })
+                let program_number = consulted.request.decision.program_number.clone();
+                Some(About { person: self.person(stored)?, program_number, ..of(&consulted.request.sender) })
             }
             Record::Refused(refused) => match &refused.sender {
                 Some(sender) => Some(About { person: self.person(stored)?, ..of(sender) }),
@@ -224,7 +230,7 @@ impl Reader<'_> {
 
     fn received(&self, stored: &Stored) -> Result<Option<About>, Failure> {
         let Record::Received(received) = &stored.record else { return Ok(None) };
-        let RequestFacts { sender, .. } = &received.request;
+        let RequestFacts { sender, decision, .. } = &received.request;
         let submission = self.frame(stored, "submission")?;
         let submission: Option<erds::Submission> = submission
             .map(|bytes| serde_json::from_slice(&bytes))
@@ -233,6 +239,7 @@ impl Reader<'_> {
         Ok(Some(About {
             cbe: sender.cbe.digits().to_owned(),
             application: sender.application.as_str().to_owned(),
+            program_number: decision.program_number.clone(),
             recipient: submission.map(|submission| submission.recipient.number_as_given().to_owned()),
             person: self.person(stored)?,
         }))

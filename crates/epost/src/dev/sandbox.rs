@@ -166,13 +166,15 @@ impl SandboxLayout {
         let issuer = self.pki.senders_issuer_spki_sha256()?;
         let mut text = format!(
             "# Made by `epost sandbox`: who is granted what. One more [[grant]] lets in one more sender.\n\
-             [[zone]]\nname = \"local\"\naddresses = {LOCAL_ADDRESSES}\n"
+             [[zone]]\nname = \"local\"\nkind = \"private\"\naddresses = {LOCAL_ADDRESSES}\n"
         );
-        for sender in &pki::SENDERS {
+        let rights = [("sending", SENDING), ("consulting", CONSULTING)];
+        for (sender, (right, transactions)) in
+            pki::SENDERS.iter().flat_map(|sender| rights.map(|right| (sender, right)))
+        {
             text.push_str(&format!(
-                "\n[[grant]] # {name}\nissuer = \"{issuer}\"\ncbe = \"{cbe}\"\napplication = \"{application}\"\n\
-                 transactions = [\"sendDocument\", \"getStatus\", \"getProof\", \"findItems\", \"getDeliveryHistory\", \
-                 \"verifyProof\", \"checkRecipient\", \"healthCheck\"]\n\
+                "\n[[grant]]\nid = \"{name}-{right}\"\nissuer = \"{issuer}\"\ncbe = \"{cbe}\"\napplication = \"{application}\"\n\
+                 transactions = {transactions}\npurpose = \"testing a client\"\nmanager = \"you\"\nreviewed = \"2026-11-21\"\n\
                  addresses = {LOCAL_ADDRESSES}\nzone = \"local\"\nuntil = \"2035-12-31\"\n\
                  reference = \"sandbox: no decision, a test\"\n",
                 name = sender.name,
@@ -219,6 +221,9 @@ fn make_folder(path: &Path) -> Result<(), SandboxError> {
 fn write(path: &Path, text: &str) -> Result<(), SandboxError> {
     std::fs::write(path, text).map_err(|cause| SandboxError::File { path: path.to_owned(), cause })
 }
+
+const SENDING: &str = "[\"sendDocument\", \"healthCheck\", \"verifyProof\"]";
+const CONSULTING: &str = "[\"getStatus\", \"getProof\", \"findItems\", \"getDeliveryHistory\", \"checkRecipient\"]";
 
 /// This machine and private networks: containers on the same machine come from there.
 const LOCAL_ADDRESSES: &str =

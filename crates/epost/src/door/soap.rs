@@ -116,7 +116,9 @@ pub(super) async fn receive(
         0 => None,
         _ => single(headers, "soapaction").or(Some("\u{0}".into())),
     };
-    let head = Head { contract, content_type, soap_action };
+    let gateway_header = service.settings().gateway_address_header.as_deref();
+    let asserted_address = gateway_header.and_then(|name| last(headers, name));
+    let head = Head { contract, content_type, soap_action, asserted_address };
     if request.body().size_hint().lower() > service.limits().body_bytes_max {
         return bare(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -261,6 +263,15 @@ async fn refuse_early(
 fn answer(answered: Reply) -> Answer {
     let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     reply(status, &answered.content_type, Bytes::from(answered.body))
+}
+
+/// A proxy adds its own line, or its word at the end of the last one.
+fn last(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(name)
+        .iter()
+        .next_back()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 fn single(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -32,12 +32,19 @@ fn request() -> RequestFacts {
         message_certificate: HASH,
         tls_certificate: None,
         peer_address: "::1".to_owned(),
+        asserted_address: None,
         soap_digest: HASH,
         submission_key: HASH,
         signed_info: String::new(),
         signature_value: String::new(),
         signature_algorithm: String::new(),
-        decision: DecisionFacts { grant_reference: "13/116".to_owned(), policy_digest: HASH },
+        decision: DecisionFacts {
+            grant_reference: "13/116".to_owned(),
+            policy_digest: HASH,
+            grant: None,
+            program_number: None,
+            decision_id: None,
+        },
     }
 }
 
