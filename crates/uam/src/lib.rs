@@ -89,7 +89,14 @@ impl Transaction {
 
     /// Whether it looks into what was sent, or at a recipient; asking for one's own health or rights is neither.
     pub fn consults(self) -> bool {
-        matches!(self, Self::GetStatus | Self::GetProof | Self::FindItems | Self::GetDeliveryHistory | Self::CheckRecipient)
+        matches!(
+            self,
+            Self::GetStatus
+                | Self::GetProof
+                | Self::FindItems
+                | Self::GetDeliveryHistory
+                | Self::CheckRecipient
+        )
     }
 
     /// The transaction of that exact name.

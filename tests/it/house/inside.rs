@@ -267,7 +267,10 @@ pub fn policy() -> String {
     let zone = "[[zone]]\nname = \"local\"\nkind = \"private\"\naddresses = [\"127.0.0.0/8\"]\n".to_owned();
     let rights = [
         ("sending", "[\"sendDocument\", \"healthCheck\", \"verifyProof\"]"),
-        ("consulting", "[\"getStatus\", \"getProof\", \"findItems\", \"getDeliveryHistory\", \"checkRecipient\"]"),
+        (
+            "consulting",
+            "[\"getStatus\", \"getProof\", \"findItems\", \"getDeliveryHistory\", \"checkRecipient\"]",
+        ),
     ];
     let all = epost::dev::pki::SENDERS.iter().flat_map(|sender| rights.map(|right| (sender, right)));
     all.fold(zone, |text, (sender, (right, transactions))| {

@@ -223,7 +223,8 @@ fn write(path: &Path, text: &str) -> Result<(), SandboxError> {
 }
 
 const SENDING: &str = "[\"sendDocument\", \"healthCheck\", \"verifyProof\"]";
-const CONSULTING: &str = "[\"getStatus\", \"getProof\", \"findItems\", \"getDeliveryHistory\", \"checkRecipient\"]";
+const CONSULTING: &str =
+    "[\"getStatus\", \"getProof\", \"findItems\", \"getDeliveryHistory\", \"checkRecipient\"]";
 
 /// This machine and private networks: containers on the same machine come from there.
 const LOCAL_ADDRESSES: &str =
