@@ -91,9 +91,24 @@ pub struct Listen {
     /// Connections at once; the next one is closed.
     #[serde(default = "default_connections")]
     pub connections_max: usize,
-    /// Requests being read or answered at once; the next one gets 503.
+    /// Of those, from one address (an IPv6 /64).
+    #[serde(default = "default_connections_per_address")]
+    pub connections_per_address_max: usize,
+    /// Of those, of one sender.
+    #[serde(default = "default_connections_per_sender")]
+    pub connections_per_sender_max: usize,
+    /// Requests being read or answered at once; the next one gets SOA-02002.
     #[serde(default = "default_requests")]
     pub requests_max: usize,
+    /// Of those, of one sender.
+    #[serde(default = "default_requests_per_sender")]
+    pub requests_per_sender_max: usize,
+    /// Bytes of the bodies being read or answered at once, as their Content-Length states them or as they come.
+    #[serde(default = "default_spool")]
+    pub spool_bytes_max: u64,
+    /// Of those, of one sender.
+    #[serde(default = "default_spool_per_sender")]
+    pub spool_bytes_per_sender_max: u64,
     /// Header fields of one request.
     #[serde(default = "default_headers")]
     pub headers_max: usize,
@@ -123,8 +138,23 @@ pub struct Listen {
 fn default_connections() -> usize {
     1024
 }
+fn default_connections_per_address() -> usize {
+    768
+}
+fn default_connections_per_sender() -> usize {
+    256
+}
 fn default_requests() -> usize {
     256
+}
+fn default_requests_per_sender() -> usize {
+    64
+}
+fn default_spool() -> u64 {
+    16 * 1024 * 1024 * 1024
+}
+fn default_spool_per_sender() -> u64 {
+    4 * 1024 * 1024 * 1024
 }
 fn default_headers() -> usize {
     64

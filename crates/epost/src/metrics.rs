@@ -63,6 +63,7 @@ pub struct Metrics {
     requests: Family<Labels<2>, Counter>,
     stages: Family<Labels<1>, Histogram, NewHistogram>,
     refused_connections: Family<Labels<1>, Counter>,
+    turned_away: Family<Labels<1>, Counter>,
     connections: Gauge,
     under_way: Gauge,
     scraped: Scraped,
@@ -90,20 +91,22 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("epost");
         let requests = Family::default();
         let stages = Family::new_with_constructor(new_histogram as NewHistogram);
-        let (refused_connections, connections, under_way) =
-            (Family::default(), Gauge::default(), Gauge::default());
+        let (refused_connections, turned_away) = (Family::default(), Family::default());
+        let (connections, under_way) = (Gauge::default(), Gauge::default());
         let help = "Requests by operation and outcome: OK, or the fault's code";
         registry.register("requests", help, Family::clone(&requests));
         let help = "Seconds that the stages of requests took, whatever their outcome";
         registry.register("stage_seconds", help, Family::clone(&stages));
         let help = "Connections that ended before a request, by reason";
         registry.register("refused_connections", help, Family::clone(&refused_connections));
+        let help = "Requests that were not read because too much was under way, by reason";
+        registry.register("requests_turned_away", help, Family::clone(&turned_away));
         registry.register("connections", "Connections that are open", Gauge::clone(&connections));
         registry.register("requests_under_way", "Requests being answered", Gauge::clone(&under_way));
         let scraped = Scraped::default();
         scraped.register(&mut registry);
         let registry = Mutex::new(registry);
-        Self { registry, requests, stages, refused_connections, connections, under_way, scraped }
+        Self { registry, requests, stages, refused_connections, turned_away, connections, under_way, scraped }
     }
 }
 
@@ -174,6 +177,11 @@ impl Metrics {
     /// A connection ended before a request; `reason` is the event of the technical log.
     pub fn refused_connection(&self, reason: &'static str) {
         self.refused_connections.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A request was turned away unread; `reason` is the check of its fault.
+    pub fn turned_away(&self, reason: &'static str) {
+        self.turned_away.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A connection is open while the value lives.

@@ -127,6 +127,11 @@ pub fn prepare(
     on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 ) -> Result<Prepared, StartError> {
     let settings = settings(config)?;
+    let (spool, body) = (&config.listen, config.limits.body_bytes_max);
+    if spool.spool_bytes_per_sender_max.min(spool.spool_bytes_max) < body {
+        let least = format!("{body} at least, as limits.body_bytes_max: else such a body never gets in");
+        return Err(value("listen.spool_bytes_per_sender_max", spool.spool_bytes_per_sender_max, least));
+    }
     if let Some(bad) = config.senders.certificate_policies.iter().find(|dotted| encode_oid(dotted).is_err()) {
         return Err(value("senders.certificate_policies", bad, "dotted identifiers, as 1.2.3.4"));
     }
@@ -409,6 +414,7 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         seal_lag_seconds_max: seconds(config.seal.lag_seconds_max),
         signing: SigningLimits {
             at_once_max: config.seal.signatures_at_once_max,
+            stamps_at_once_max: config.tsa.iter().map(|tsa| tsa.concurrency_max).max().unwrap_or(1),
             waiting_max: config.seal.signatures_waiting_max,
             wait_max: Duration::from_secs(config.seal.lag_seconds_max),
         },

@@ -1,24 +1,31 @@
-//! The seal's key at work: so many signatures at once, so many that wait, and whoever comes beyond is told at once to come again.
+//! The seal's key and the time-stamping authorities at work: so many at once, so many that wait, and whoever comes beyond is told at
+//! once to come again. Those of one sender wait behind each other, not before others.
 //!
 //! A key in a module may take seconds, or never answer. It then holds [`SigningLimits::at_once_max`] threads and no more: the
 //! door goes on to accept, to read and to answer.
 
+mod turns;
+
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use erds::FaultCode;
+use erds::{FaultCode, Record};
 use evidence::seal::Sealed;
 use journal::Recorded;
-use tokio::sync::Semaphore;
 
 use crate::metrics::Stage;
 use crate::service::{Failure, Service};
+use turns::Turns;
 
-/// How many signatures of the seal there may be.
+/// How many seals may be in the making.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SigningLimits {
-    /// Being made at once.
+    /// Signatures being made at once.
     pub at_once_max: usize,
-    /// Waiting for one of those to end.
+    /// Time-stamps being asked for at once: as many as the authorities together take.
+    pub stamps_at_once_max: usize,
+    /// Waiting for a signature to end, and as many for a time-stamp.
     pub waiting_max: usize,
     /// How long one waits: after it, its time-stamp would come too late anyway.
     pub wait_max: Duration,
@@ -26,7 +33,7 @@ pub struct SigningLimits {
 
 impl Default for SigningLimits {
     fn default() -> Self {
-        Self { at_once_max: 8, waiting_max: 256, wait_max: Duration::from_secs(60) }
+        Self { at_once_max: 8, stamps_at_once_max: 32, waiting_max: 256, wait_max: Duration::from_secs(60) }
     }
 }
 
@@ -36,8 +43,8 @@ pub(crate) enum SigningBusy {
     /// `waiting_max` wait already.
     #[error("seal.signatures_waiting_max wait already")]
     Full,
-    /// The key is so slow that waiting longer would be of no use.
-    #[error("no turn at the seal's key within seal.lag_seconds_max")]
+    /// Key or authorities are so slow that waiting longer would be of no use.
+    #[error("no turn at the seal's key or the time-stamping authorities within seal.lag_seconds_max")]
     Slow,
 }
 
@@ -51,32 +58,52 @@ impl SigningBusy {
     }
 }
 
-/// Turns at the seal's key.
+/// Turns at the seal's key and at the time-stamping authorities.
 pub(crate) struct SigningPool {
-    /// One for each that signs or waits.
-    places: Semaphore,
-    /// One for each that signs; given in the order of asking.
-    turns: Semaphore,
+    signatures: Arc<Turns>,
+    stamps: Arc<Turns>,
     wait_max: Duration,
 }
 
 impl SigningPool {
     pub(crate) fn new(limits: &SigningLimits) -> Self {
-        let at_once = limits.at_once_max.clamp(1, Semaphore::MAX_PERMITS / 2);
-        let waiting = limits.waiting_max.min(Semaphore::MAX_PERMITS / 2);
         Self {
-            places: Semaphore::new(at_once + waiting),
-            turns: Semaphore::new(at_once),
+            signatures: Turns::new(limits.at_once_max, limits.waiting_max),
+            stamps: Turns::new(limits.stamps_at_once_max, limits.waiting_max),
             wait_max: limits.wait_max,
         }
     }
 
-    /// Runs `sign` on this thread when its turn comes; the runtime's other work goes on meanwhile.
-    pub(crate) async fn run<T>(&self, sign: impl FnOnce() -> T) -> Result<T, SigningBusy> {
-        let _place = self.places.try_acquire().map_err(|_| SigningBusy::Full)?;
-        let turn = tokio::time::timeout(self.wait_max, self.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(SigningBusy::Slow) };
-        Ok(tokio::task::block_in_place(sign))
+    /// Runs `sign` on this thread when the turn of `whose` comes; the runtime's other work goes on meanwhile.
+    pub(crate) async fn run<T>(&self, whose: &str, sign: impl FnOnce() -> T) -> Result<T, SigningBusy> {
+        self.in_turn(&self.signatures, whose, async { tokio::task::block_in_place(sign) }).await
+    }
+
+    /// Asks for a time-stamp when the turn of `whose` comes.
+    async fn stamp<T>(&self, whose: &str, ask: impl Future<Output = T>) -> Result<T, SigningBusy> {
+        self.in_turn(&self.stamps, whose, ask).await
+    }
+
+    async fn in_turn<T>(
+        &self,
+        turns: &Arc<Turns>,
+        whose: &str,
+        act: impl Future<Output = T>,
+    ) -> Result<T, SigningBusy> {
+        let turn = tokio::time::timeout(self.wait_max, turns.take(whose)).await;
+        let _turn = turn.map_err(|_| SigningBusy::Slow)?.map_err(|_| SigningBusy::Full)?;
+        Ok(act.await)
+    }
+}
+
+/// In whose line a proof of this record waits: its sender's, or that of our own work.
+fn whose(record: &Record) -> String {
+    match record {
+        Record::Received(received) => {
+            let sender = &received.request.sender;
+            format!("{} {}", sender.cbe.digits(), sender.application.as_str())
+        }
+        _ => String::new(),
     }
 }
 
@@ -92,16 +119,19 @@ impl Service {
         let sealing = |error: evidence::seal::SealError| {
             Failure::broken(FaultCode::SepiaT02, error.code(), &error.to_string())
         };
-        let signing = self.signing().run(|| {
+        let whose = whose(recorded.record());
+        let signing = self.signing().run(&whose, || {
             let _timed = self.metrics().time(Stage::Seal);
             evidence::seal::seal(recorded, xml, self.signer(), self.now())
         });
         let busy = |error: SigningBusy| Failure::away(error.code(), &error.to_string());
         let unstamped = signing.await.map_err(busy)?.map_err(sealing)?;
         let timed = self.metrics().time(Stage::Stamp);
-        let stamp = self.stamper().stamp(&unstamped.signature_digest()).await;
+        let imprint = unstamped.signature_digest();
+        let stamp = self.signing().stamp(&whose, self.stamper().stamp(&imprint)).await;
         drop(timed);
-        let stamp = stamp.map_err(|error| Failure::away("tsa.none-answered", &error.to_string()))?;
+        let stamp =
+            stamp.map_err(busy)?.map_err(|error| Failure::away("tsa.none-answered", &error.to_string()))?;
         Ok((unstamped.stamp(stamp.token).map_err(sealing)?, stamp.authority))
     }
 }
@@ -114,7 +144,12 @@ mod tests {
     use super::*;
 
     fn pool(waiting_max: usize, wait_max: Duration) -> Arc<SigningPool> {
-        Arc::new(SigningPool::new(&SigningLimits { at_once_max: 2, waiting_max, wait_max }))
+        Arc::new(SigningPool::new(&SigningLimits {
+            at_once_max: 2,
+            stamps_at_once_max: 1,
+            waiting_max,
+            wait_max,
+        }))
     }
 
     /// Signatures that end when told to.
@@ -129,7 +164,7 @@ mod tests {
             let (end, ended) = channel();
             let (pool, began) = (pool.clone(), began.clone());
             running.push(tokio::spawn(async move {
-                let signed = pool.run(move || {
+                let signed = pool.run("a", move || {
                     let _ = began.send(());
                     ended.recv().is_ok()
                 });
@@ -160,22 +195,22 @@ mod tests {
         for signed in running {
             assert!(signed.await.unwrap());
         }
-        assert_eq!(pool.run(|| 1).await, Ok(1), "and every turn is given back");
+        assert_eq!(pool.run("b", || 1).await, Ok(1), "and every turn is given back");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn so_many_wait_and_the_next_is_told_at_once() {
         let pool = pool(1, LONG);
         let (running, ends) = slow(&pool, 3).await;
-        while pool.places.available_permits() > 0 {
+        while pool.signatures.waiting() == 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(
-            pool.run(|| ()).await,
+            pool.run("b", || ()).await,
             Err(SigningBusy::Full),
             "two sign, one waits, one more is one too many"
         );
-        assert_eq!(pool.turns.available_permits(), 0);
+
         for end in ends {
             end.send(()).unwrap();
         }
@@ -188,11 +223,11 @@ mod tests {
     async fn nobody_waits_for_what_would_come_too_late() {
         let pool = pool(8, Duration::ZERO);
         let (running, ends) = slow(&pool, 2).await;
-        assert_eq!(pool.run(|| ()).await, Err(SigningBusy::Slow));
+        assert_eq!(pool.run("b", || ()).await, Err(SigningBusy::Slow));
         drop(ends);
         for signed in running {
             assert!(!signed.await.unwrap());
         }
-        assert_eq!(pool.run(|| ()).await, Ok(()), "without waiting there is a turn");
+        assert_eq!(pool.run("b", || ()).await, Ok(()), "without waiting there is a turn");
     }
 }

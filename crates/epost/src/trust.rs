@@ -247,7 +247,7 @@ fn token_service(configured: &Saml) -> Result<TokenService, TrustError> {
 }
 
 /// Whom a certificate claims to be of; its path is not judged here.
-fn party(certificate: &Certificate) -> Option<Sender> {
+pub(crate) fn party(certificate: &Certificate) -> Option<Sender> {
     let subject = certificate.subject();
     let units: Vec<&str> = subject.values(NameAttribute::OrganizationalUnit).collect();
     let names: Vec<&str> = subject.values(NameAttribute::CommonName).collect();

@@ -2,6 +2,7 @@
 //! The rows that one message can carry are in the soap crate's security tests.
 
 mod content;
+mod flood;
 mod http;
 mod saml;
 mod sender;

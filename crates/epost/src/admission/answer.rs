@@ -76,7 +76,7 @@ impl Service {
 
     /// The fault as it goes out: 500, in the request's SOAP version, in the form that the caller's side of the bus reads; contract B's
     /// is signed, but to a signature by SHA-1 (`clients.md` 12).
-    pub(super) fn fault_reply(
+    pub(crate) fn fault_reply(
         &self,
         refusal: &Refusal,
         id: &str,

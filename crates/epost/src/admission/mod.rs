@@ -270,7 +270,8 @@ impl Service {
             .then_some(wss::saml::Rules { services, tls: &arrived.peer.certificate })
     }
 
-    fn is_gateway(&self, tls: &Certificate) -> bool {
+    /// Whether this TLS peer forwards other senders' messages.
+    pub(crate) fn is_gateway(&self, tls: &Certificate) -> bool {
         self.settings().trusted_gateways.contains(&tls.fingerprint())
     }
 

@@ -4,6 +4,7 @@
 
 pub mod consult;
 pub mod operator;
+mod shares;
 pub mod soap;
 pub mod tls;
 
@@ -27,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::Listen;
 use crate::service::Service;
+use shares::{Beyond, Doorkeeper, Party};
 
 /// An answer, whole: receipts and faults are small.
 pub type Answer = Response<Full<Bytes>>;
@@ -77,10 +79,13 @@ pub async fn serve(
     service: Arc<Service>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
     let connections = Arc::new(Semaphore::new(listen.connections_max));
-    let requests = Arc::new(Semaphore::new(listen.requests_max));
-    let listen = Arc::new(listen);
+    let house = Arc::new(House {
+        acceptor: TlsAcceptor::from(tls),
+        keeper: Doorkeeper::new(&listen),
+        listen,
+        service,
+    });
     let graceful = GracefulShutdown::new();
     loop {
         let (stream, address) = tokio::select! {
@@ -95,44 +100,51 @@ pub async fn serve(
             },
             _ = stop.changed() => break,
         };
+        let metrics = house.service.metrics();
         let Ok(permit) = connections.clone().try_acquire_owned() else {
-            service.metrics().refused_connection("door.connections-full");
+            metrics.refused_connection("door.connections-full");
             tracing::warn!(event = "door.connections-full", %address, limit = "listen.connections_max");
             continue;
         };
-        let (acceptor, watcher) = (acceptor.clone(), graceful.watcher());
-        let (listen, service, requests) = (listen.clone(), service.clone(), requests.clone());
+        let Ok(place) = house.keeper.address(address.ip()) else {
+            metrics.refused_connection("door.address-connections-full");
+            let limit = "listen.connections_per_address_max";
+            tracing::warn!(event = "door.address-connections-full", %address, limit);
+            continue;
+        };
+        let (house, watcher) = (house.clone(), graceful.watcher());
         tokio::spawn(async move {
-            let _permit = permit;
-            connection(stream, address, &acceptor, watcher, listen, service, requests).await;
+            let _held = (permit, place);
+            connection(stream, address, house, watcher).await;
         });
     }
     drop(listener);
     let _ = tokio::time::timeout(Duration::from_secs(10), graceful.shutdown()).await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    address: SocketAddr,
-    acceptor: &TlsAcceptor,
-    watcher: Watcher,
-    listen: Arc<Listen>,
+/// What every connection needs.
+struct House {
+    acceptor: TlsAcceptor,
+    keeper: Doorkeeper,
+    listen: Listen,
     service: Arc<Service>,
-    requests: Arc<Semaphore>,
-) {
+}
+
+async fn connection(stream: TcpStream, address: SocketAddr, house: Arc<House>, watcher: Watcher) {
     let _ = stream.set_nodelay(true);
-    let _open = service.metrics().connection();
+    let (listen, metrics) = (&house.listen, house.service.metrics());
+    let _open = metrics.connection();
     let deadline = Duration::from_secs(listen.handshake_seconds_max);
-    let tls = match tokio::time::timeout(deadline, acceptor.accept(stream).into_fallible()).await {
+    let tls = match tokio::time::timeout(deadline, house.acceptor.accept(stream).into_fallible()).await {
         Ok(Ok(tls)) => tls,
         Ok(Err((error, stream))) => {
             let error = error.to_string();
-            service.metrics().refused_connection("door.tls-refused");
+            metrics.refused_connection("door.tls-refused");
             tracing::info!(event = "door.tls-refused", %address, error = %error.escape_debug());
             return close_gently(stream).await;
         }
         Err(_) => {
-            service.metrics().refused_connection("door.tls-slow");
+            metrics.refused_connection("door.tls-slow");
             tracing::info!(event = "door.tls-slow", %address, limit = "listen.handshake_seconds_max");
             return;
         }
@@ -141,14 +153,20 @@ async fn connection(
     let Some(certificate) = leaf.and_then(|der| Certificate::from_der(der).ok()) else {
         return tracing::info!(event = "door.no-certificate", %address);
     };
-    service.senders().meet(&certificate).await;
+    let party = Party::of(&certificate, house.service.is_gateway(&certificate));
+    let Ok(_place) = house.keeper.connection(&party) else {
+        metrics.refused_connection("door.sender-connections-full");
+        let (limit, subject) = ("listen.connections_per_sender_max", certificate.subject());
+        return tracing::warn!(event = "door.sender-connections-full", %address, limit, %subject);
+    };
+    house.service.senders().meet(&certificate).await;
     let peer = Peer { address, certificate };
     let header_deadline = Duration::from_secs(listen.header_seconds_max);
     let limits = (listen.headers_max, listen.head_bytes_max);
+    let serving = house.clone();
     let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (service, listen, peer, requests) =
-            (service.clone(), listen.clone(), peer.clone(), requests.clone());
-        async move { Ok::<_, Infallible>(route(request, peer, &listen, &service, &requests).await) }
+        let (house, peer, party) = (serving.clone(), peer.clone(), party.clone());
+        async move { Ok::<_, Infallible>(route(request, peer, party, &house).await) }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -176,27 +194,51 @@ async fn close_gently(mut stream: TcpStream) {
     let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
 }
 
-async fn route(
-    request: Request<Incoming>,
-    peer: Peer,
-    listen: &Listen,
-    service: &Arc<Service>,
-    requests: &Arc<Semaphore>,
-) -> Answer {
+async fn route(request: Request<Incoming>, peer: Peer, party: Party, house: &House) -> Answer {
     let Some(contract) = soap::Contract::of_path(request.uri().path()) else {
         return bare(StatusCode::NOT_FOUND, "here are /RegisteredMail/v1 and /RegisteredMail/v2");
     };
-    let _under_way = service.metrics().request();
     match *request.method() {
-        Method::GET => soap::describe(contract, request.uri().query().unwrap_or_default(), listen),
-        Method::POST => match requests.clone().try_acquire_owned() {
-            Ok(_permit) => soap::receive(contract, request, peer, listen, service).await,
-            Err(_) => soap::overloaded(request, listen, service).await,
+        Method::GET => match house.keeper.request(&party) {
+            Ok(_place) => soap::describe(contract, request.uri().query().unwrap_or_default(), &house.listen),
+            Err(beyond) => soap::bare_overload(Crowded::Requests(beyond)),
         },
+        Method::POST => soap::receive(contract, request, peer, party, house).await,
         _ => {
             let mut answer = bare(StatusCode::METHOD_NOT_ALLOWED, "POST a SOAP request, or GET ?wsdl");
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
             answer
+        }
+    }
+}
+
+/// What there is no more of for now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Crowded {
+    /// Places for requests.
+    Requests(Beyond),
+    /// Room for their bodies.
+    Spool(Beyond),
+}
+
+impl Crowded {
+    /// The event, which is the fault's check too.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Requests(Beyond::All) => "door.requests-full",
+            Self::Requests(Beyond::One) => "door.sender-requests-full",
+            Self::Spool(Beyond::All) => "door.spool-full",
+            Self::Spool(Beyond::One) => "door.sender-spool-full",
+        }
+    }
+
+    /// The option.
+    fn limit(self) -> &'static str {
+        match self {
+            Self::Requests(Beyond::All) => "listen.requests_max",
+            Self::Requests(Beyond::One) => "listen.requests_per_sender_max",
+            Self::Spool(Beyond::All) => "listen.spool_bytes_max",
+            Self::Spool(Beyond::One) => "listen.spool_bytes_per_sender_max",
         }
     }
 }

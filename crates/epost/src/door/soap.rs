@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use erds::{FaultCode, Refusal};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 use hyper::{Request, StatusCode};
+use jiff::Timestamp;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{Answer, Peer, bare, reply};
-use crate::admission::spool::{Spool, SpoolError};
-use crate::admission::{Arrived, Head, Reply};
+use super::shares::{Party, Share};
+use super::{Answer, Crowded, House, Peer, bare, reply};
+use crate::admission::spool::{Spool, SpoolError, Spooled};
+use crate::admission::{Arrived, Head, PeerFacts, Reply};
 use crate::config::Listen;
-use crate::metrics::Stage;
+use crate::metrics::{Held, Stage};
 use crate::service::Service;
 
 /// Which contract an address speaks.
@@ -89,9 +93,10 @@ pub(super) async fn receive(
     contract: Contract,
     request: Request<Incoming>,
     peer: Peer,
-    listen: &Listen,
-    service: &Arc<Service>,
+    party: Party,
+    house: &House,
 ) -> Answer {
+    let (service, listen) = (&house.service, &house.listen);
     let headers = request.headers();
     // HTTP/1.1 knows codings beside chunked: one that nobody undoes would be read as the message.
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
@@ -119,29 +124,82 @@ pub(super) async fn receive(
     let gateway_header = service.settings().gateway_address_header.as_deref();
     let asserted_address = gateway_header.and_then(|name| last(headers, name));
     let head = Head { contract, content_type, soap_action, asserted_address };
-    if request.body().size_hint().lower() > service.limits().body_bytes_max {
+    let stated_bytes = request.body().size_hint().lower();
+    if stated_bytes > service.limits().body_bytes_max {
         return bare(
             StatusCode::PAYLOAD_TOO_LARGE,
             &format!("a body of at most {} bytes (limits.body_bytes_max)", service.limits().body_bytes_max),
         );
     }
-    let patience = Patience {
-        idle: Duration::from_secs(listen.body_idle_seconds_max),
-        bytes_per_second_min: listen.body_bytes_per_second_min,
-    };
-    match read(head, request.into_body(), peer, patience, service).await {
-        Ok(arrived) => {
-            // In a task of its own: a sender who hangs up does not stop an acceptance half-way.
-            let service = service.clone();
-            match tokio::spawn(async move { service.answer(arrived).await }).await {
-                Ok(answered) => answer(answered),
-                Err(_) => bare(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "this request could not be answered; it may be sent again",
-                ),
+    let coming = Coming { head, peer: peer.into() };
+    let idle = Duration::from_secs(listen.body_idle_seconds_max);
+    let mut entered = match Entered::enter(house, &party, stated_bytes) {
+        Ok(entered) => entered,
+        Err(crowded) => {
+            // Who waits to be told to go on has sent nothing that would have to be read, and is to send nothing.
+            if !headers.contains_key(EXPECT) {
+                drain(&mut request.into_body(), service.limits().drain_bytes_max, idle).await;
             }
+            return turn_away(service, &coming, crowded);
         }
-        Err(answer) => answer,
+    };
+    let patience = Patience { idle, bytes_per_second_min: listen.body_bytes_per_second_min };
+    let mut body = request.into_body();
+    match read(&coming, &mut body, &mut entered, patience, service).await {
+        Ok((spooled, received_at)) => {
+            let arrived = Arrived { head: coming.head, peer: coming.peer, received_at, spooled };
+            finish(entered, service.clone().answer(arrived)).await
+        }
+        Err(Unread::Refused(spool, error)) => {
+            drain(&mut body, service.limits().drain_bytes_max, idle).await;
+            let service = service.clone();
+            let refused = async move {
+                service.refuse_unread(coming.head, coming.peer, spool.map(|s| *s), error).await
+            };
+            finish(entered, refused).await
+        }
+        Err(Unread::Crowded(crowded)) => {
+            drain(&mut body, service.limits().drain_bytes_max, idle).await;
+            turn_away(service, &coming, crowded)
+        }
+        Err(Unread::Ended(answer)) => answer,
+    }
+}
+
+/// What HTTP and TLS say of a request that is on its way in.
+struct Coming {
+    head: Head,
+    peer: PeerFacts,
+}
+
+/// A request that was let in: its place among all, the room of its body, and that it is counted.
+struct Entered {
+    _place: Share<Arc<str>>,
+    room: Share<Arc<str>>,
+    _under_way: Held,
+}
+
+impl Entered {
+    fn enter(house: &House, party: &Party, stated_bytes: u64) -> Result<Self, Crowded> {
+        let _place = house.keeper.request(party).map_err(Crowded::Requests)?;
+        let room = house.keeper.spool(party, stated_bytes).map_err(Crowded::Spool)?;
+        Ok(Self { _place, room, _under_way: house.service.metrics().request() })
+    }
+}
+
+/// Answers in a task of its own, which keeps the request's place: a sender who hangs up neither stops an acceptance half-way nor makes
+/// room for more of them.
+async fn finish(entered: Entered, answering: impl Future<Output = Reply> + Send + 'static) -> Answer {
+    let answered = tokio::spawn(async move {
+        let _entered = entered;
+        answering.await
+    });
+    match answered.await {
+        Ok(answered) => answer(answered),
+        Err(_) => bare(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "this request could not be answered; it may be sent again",
+        ),
     }
 }
 
@@ -159,19 +217,47 @@ impl Patience {
     }
 }
 
-/// POST, when enough others are under way: nothing is read of it, nothing was accepted.
-pub(super) async fn overloaded(
-    request: Request<Incoming>,
-    listen: &Listen,
-    service: &Arc<Service>,
-) -> Answer {
-    tracing::warn!(event = "door.requests-full", limit = "listen.requests_max");
-    let idle = Duration::from_secs(listen.body_idle_seconds_max);
-    drain(&mut request.into_body(), service.limits().drain_bytes_max, idle).await;
-    let text = "listen.requests_max requests are under way, nothing was accepted: send the same request again, later";
-    let mut answer = bare(StatusCode::SERVICE_UNAVAILABLE, text);
+/// Too much is under way: nothing was accepted, and the same request may come again. The technical log has it, by the fault's Id.
+fn turn_away(service: &Service, coming: &Coming, crowded: Crowded) -> Answer {
+    let id = service.draw_request_id();
+    let (reason, limit) = (crowded.code(), crowded.limit());
+    let (address, subject) = (coming.peer.address, coming.peer.certificate.subject());
+    tracing::warn!(event = "door.turned-away", id, reason, limit, %address, %subject);
+    service.metrics().turned_away(reason);
+    if !is_soap(&coming.head) {
+        return bare_overload(crowded);
+    }
+    service.metrics().answered(None, FaultCode::Soa02002.as_str());
+    let refusal = Refusal::new(
+        FaultCode::Soa02002,
+        reason,
+        &format!("as much under way as {limit} lets in"),
+        "fewer requests at once, or smaller ones",
+        "Nothing was accepted: send the same request again, later, with the same Token.",
+    );
+    let head = &coming.head;
+    let fault = service.fault_reply(&refusal, &id, &coming.peer, head.contract, head.version());
+    retry_after(answer(fault))
+}
+
+/// The same, to what is no SOAP.
+pub(super) fn bare_overload(crowded: Crowded) -> Answer {
+    let text =
+        format!("as much under way as {} lets in; nothing was accepted: come again, later", crowded.limit());
+    retry_after(bare(StatusCode::SERVICE_UNAVAILABLE, &text))
+}
+
+fn retry_after(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     answer
+}
+
+/// Whether its sender reads SOAP, by the Content-Type.
+fn is_soap(head: &Head) -> bool {
+    let media = head.content_type.split(';').next().unwrap_or_default().trim();
+    ["text/xml", "application/soap+xml", "multipart/related"]
+        .iter()
+        .any(|known| media.eq_ignore_ascii_case(known))
 }
 
 /// Reads a bounded rest of a body that nobody needs, for a bounded time, or TLS would eat the answer.
@@ -189,32 +275,40 @@ async fn drain(body: &mut Incoming, bytes_max: u64, time_max: Duration) {
     let _ = tokio::time::timeout(time_max, drained).await;
 }
 
+/// Why a body did not become a message.
+enum Unread {
+    /// It cannot be read as one; what was spooled of it.
+    Refused(Option<Box<Spool>>, SpoolError),
+    /// There is no room for more of it.
+    Crowded(Crowded),
+    /// It broke off or stood still.
+    Ended(Answer),
+}
+
 async fn read(
-    head: Head,
-    mut body: Incoming,
-    peer: Peer,
+    coming: &Coming,
+    body: &mut Incoming,
+    entered: &mut Entered,
     patience: Patience,
     service: &Arc<Service>,
-) -> Result<Arrived, Answer> {
-    let idle = patience.idle;
+) -> Result<(Spooled, Timestamp), Unread> {
+    let address = coming.peer.address;
     let (began, mut read_bytes) = (tokio::time::Instant::now(), 0);
     let _timed = service.metrics().time(Stage::Read);
-    let mut spool = match Spool::begin(service, &head) {
-        Ok(spool) => spool,
-        Err(error) => return Err(refuse_early(service, head, peer, None, error, &mut body, idle).await),
-    };
+    let mut spool = Spool::begin(service, &coming.head).map_err(|error| Unread::Refused(None, error))?;
     loop {
-        let frame = match tokio::time::timeout(idle, body.frame()).await {
+        let frame = match tokio::time::timeout(patience.idle, body.frame()).await {
             Err(_) => {
                 let limit = "listen.body_idle_seconds_max";
-                tracing::info!(event = "door.body-idle", address = %peer.address, limit);
-                return Err(bare(StatusCode::REQUEST_TIMEOUT, &format!("no byte for {limit} seconds")));
+                tracing::info!(event = "door.body-idle", %address, limit);
+                let text = format!("no byte for {limit} seconds");
+                return Err(Unread::Ended(bare(StatusCode::REQUEST_TIMEOUT, &text)));
             }
             Ok(None) => break,
             Ok(Some(Err(error))) => {
                 let error = error.to_string();
-                tracing::info!(event = "door.body-broken", address = %peer.address, error = %error.escape_debug());
-                return Err(bare(StatusCode::BAD_REQUEST, "the body broke off"));
+                tracing::info!(event = "door.body-broken", %address, error = %error.escape_debug());
+                return Err(Unread::Ended(bare(StatusCode::BAD_REQUEST, "the body broke off")));
             }
             Ok(Some(Ok(frame))) => frame,
         };
@@ -222,41 +316,22 @@ async fn read(
         read_bytes += data.len() as u64;
         if patience.ends(read_bytes, began.elapsed()) {
             let limit = "listen.body_bytes_per_second_min";
-            tracing::info!(event = "door.body-slow", address = %peer.address, limit);
-            return Err(bare(StatusCode::REQUEST_TIMEOUT, &format!("fewer bytes a second than {limit}")));
+            tracing::info!(event = "door.body-slow", %address, limit);
+            let text = format!("fewer bytes a second than {limit}");
+            return Err(Unread::Ended(bare(StatusCode::REQUEST_TIMEOUT, &text)));
+        }
+        // Whose length nobody stated.
+        if let Some(more) = read_bytes.checked_sub(entered.room.amount()) {
+            entered.room.grow(more).map_err(|beyond| Unread::Crowded(Crowded::Spool(beyond)))?;
         }
         if let Err(error) = spool.feed(&data) {
-            return Err(refuse_early(service, head, peer, Some(spool), error, &mut body, idle).await);
+            return Err(Unread::Refused(Some(Box::new(spool)), error));
         }
     }
     let received_at = service.now();
     match spool.finish().await {
-        Ok(spooled) => Ok(Arrived { head, peer: peer.into(), received_at, spooled }),
-        Err((spool, error)) => {
-            Err(refuse_early(service, head, peer, Some(spool), error, &mut body, idle).await)
-        }
-    }
-}
-
-/// Answers a body that cannot be read as a message; drains a bounded rest first, or TLS would eat the fault.
-async fn refuse_early(
-    service: &Arc<Service>,
-    head: Head,
-    peer: Peer,
-    spool: Option<Spool>,
-    error: SpoolError,
-    body: &mut Incoming,
-    idle: Duration,
-) -> Answer {
-    drain(body, service.limits().drain_bytes_max, idle).await;
-    // In a task of its own, as above: the record and its index entry are written together or by the next start.
-    let service = service.clone();
-    match tokio::spawn(async move { service.refuse_unread(head, peer.into(), spool, error).await }).await {
-        Ok(refused) => answer(refused),
-        Err(_) => bare(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "this request could not be answered; it may be sent again",
-        ),
+        Ok(spooled) => Ok((spooled, received_at)),
+        Err((spool, error)) => Err(Unread::Refused(Some(Box::new(spool)), error)),
     }
 }
 
