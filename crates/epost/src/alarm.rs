@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 14] = [
+pub const REMEDIES: [(&str, &str); 15] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -55,6 +55,10 @@ pub const REMEDIES: [(&str, &str); 14] = [
     (
         "alarm.index.unknown-item",
         "The journal holds a record of an item that was never received: run `epost journal verify` and call the makers.",
+    ),
+    (
+        "alarm.journal-unsealed",
+        "A closed journal segment stays in memory, as what is derived of it cannot be written: look at the disk under data.directory; it is tried again with the next one, and at a start.",
     ),
     (
         "alarm.keys.damaged",

@@ -301,7 +301,7 @@ fn default_stamp() -> u32 {
     24
 }
 fn default_segment() -> u64 {
-    256 * 1024 * 1024
+    64 * 1024 * 1024
 }
 fn default_inline() -> usize {
     64 * 1024

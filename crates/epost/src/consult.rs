@@ -218,7 +218,7 @@ impl Desk {
         let expires_at = self.service.now().saturating_add(self.validity).unwrap_or(Timestamp::MAX);
         let told = json!({"purpose": asked.purpose, "reason": asked.reason, "query": asked.query});
         loop {
-            let number = self.last() + 1;
+            let number = self.last()? + 1;
             let facts = Facts { expires_at: Some(expires_at), ..person.facts(number) };
             // Taken by another request of the same moment: the next number.
             if self.record(REQUESTED, ticket, person, facts, told.clone()).await? {
@@ -307,7 +307,7 @@ impl Desk {
     /// `Failed`: ours.
     pub async fn history(&self, person: &Person, filter: &HistoryFilter) -> Result<Vec<Value>, ConsultError> {
         let sees_all = person.has(Role::Approve) || person.has(Role::Audit);
-        let (now, last) = (self.service.now(), self.last());
+        let (now, last) = (self.service.now(), self.last()?);
         let first = filter.number.unwrap_or(filter.after.saturating_add(1)).max(1);
         let last = filter.number.map_or(last, |number| number.min(last));
         let mut lines = Vec::new();
@@ -352,13 +352,13 @@ impl Desk {
     }
 
     /// The highest number there is.
-    fn last(&self) -> u64 {
+    fn last(&self) -> Result<u64, Failure> {
         let mut last = self.last.load(Ordering::SeqCst);
-        while self.service.journal().find(&step_key(REQUESTED, last + 1)).is_some() {
+        while self.service.journal().find(&step_key(REQUESTED, last + 1))?.is_some() {
             last += 1;
         }
         self.last.fetch_max(last, Ordering::SeqCst);
-        last
+        Ok(last)
     }
 
     /// Appends a step; false: there is one already.
@@ -395,7 +395,7 @@ impl Desk {
     }
 
     fn step(&self, action: &str, number: u64) -> Result<Option<Step>, Failure> {
-        let Some(position) = self.service.journal().find(&step_key(action, number)) else { return Ok(None) };
+        let Some(position) = self.service.journal().find(&step_key(action, number))? else { return Ok(None) };
         let stored = self.service.journal().read(position)?;
         read_step(&self.service, &stored).map(Some)
     }

@@ -2,14 +2,21 @@
 //!
 //! One writer decides about duplicates and groups commits: one `fdatasync` serves every record that waits. What [`Journal::append`]
 //! has answered survives any crash; after a sync error nothing is answered any more, because nothing can be known.
+//!
+//! Memory holds what is needed of the open segment; of a closed one the rest lies beside it, derived (`summary`, `keys`), so that neither
+//! memory nor the time to open grows with the history.
 
 pub mod audit;
 pub mod checkpoint;
+mod keys;
 mod log;
 pub mod merkle;
+mod open;
 pub mod proof;
+mod seal;
 mod segment;
 mod snapshot;
+mod summary;
 pub mod tiles;
 mod verify;
 mod writer;
@@ -23,7 +30,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use checkpoint::Checkpoint;
 use log::Log;
-pub use log::{OpenError, OpenReport, ReadError};
+pub use log::ReadError;
+pub use open::{OpenError, OpenReport};
 pub use snapshot::{Span, snapshot};
 pub use verify::{VerifyError, VerifyReport, verify};
 
@@ -178,7 +186,7 @@ impl Journal {
         options: Options,
         signed: Option<&Checkpoint>,
     ) -> Result<(Self, OpenReport), OpenError> {
-        let (log, tail, report) = Log::open(disk, dir, &options, signed)?;
+        let (log, tail, report) = open::open(disk, dir, &options, signed)?;
         let log = Arc::new(log);
         let (queue, waiting) = mpsc::channel(writer::QUEUE_MAX);
         let thread = writer::start(log.clone(), tail, waiting, options).map_err(OpenError::Thread)?;
@@ -230,7 +238,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::read`].
     pub fn entry(&self, position: Position) -> Result<merkle::Hash, ReadError> {
-        self.log.entry(position)
+        self.log.leaf(position).map(|leaf| leaf.entry())
     }
 
     /// Every record from `first` on, one after the other, up to the size at the time of the call.
@@ -238,14 +246,17 @@ impl Journal {
         (first..self.size()).map(|position| self.read(position))
     }
 
-    /// Who claims a key.
-    pub fn find(&self, key: &UniqueKey) -> Option<Position> {
-        self.log.find(key)
+    /// Who claims a key. Of a closed segment's records, this reads the disk.
+    ///
+    /// # Errors
+    /// The disk's; damage of what is derived for it, which the next start makes again.
+    pub fn find(&self, key: &UniqueKey) -> Result<Option<Position>, ReadError> {
+        self.log.find(key).map_err(ReadError::Disk)
     }
 
     /// How many records there are.
     pub fn size(&self) -> u64 {
-        self.log.root().0
+        self.log.size()
     }
 
     /// Size and root of the tree (RFC 6962).

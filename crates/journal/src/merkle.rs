@@ -51,6 +51,18 @@ impl Tree {
         self.subtrees.push((level, hash));
     }
 
+    /// Its complete subtrees, largest first.
+    pub(crate) fn subtrees(&self) -> impl Iterator<Item = &Hash> {
+        self.subtrees.iter().map(|(_, hash)| hash)
+    }
+
+    /// The tree of `size` leaves with these complete subtrees, largest first; what follows them is not looked at. None if they are too few.
+    pub(crate) fn from_subtrees(size: u64, hashes: &[Hash]) -> Option<Self> {
+        let levels = (0..u64::BITS).rev().filter(|level| size >> level & 1 == 1);
+        let hashes = hashes.get(..size.count_ones() as usize)?;
+        Some(Self { size, subtrees: levels.zip(hashes.iter().copied()).collect() })
+    }
+
     /// The root; SHA-256 of nothing for an empty tree.
     pub fn root(&self) -> Hash {
         let mut subtrees = self.subtrees.iter().rev().map(|(_, hash)| *hash);

@@ -17,6 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError, Verifier, decode, decode_ha
 use crate::log::segments;
 use crate::merkle::{Hash, leaf_hash, verify_inclusion};
 use crate::segment::{self, GroupError};
+use crate::summary;
 use crate::tiles::{Published, TilesError};
 use crate::{Position, ReadError};
 
@@ -153,7 +154,7 @@ impl FromStr for Proof {
 }
 
 /// What a record's entry is the hash of, read from the journal's files without opening the journal: a service may be running on them.
-/// Reads the record's segment from its beginning.
+/// Reads the record's segment from its beginning, if what is derived of it does not say where the record stands.
 ///
 /// # Errors
 /// No such record; damage before it in its segment.
@@ -169,14 +170,16 @@ pub fn read_salted(
     let (first, path) = named.rfind(|(first, _)| *first <= position).ok_or(ReadError::Absent(position))?;
     let file = disk.open(path, OpenMode::Read).map_err(ReadError::Disk)?;
     let damaged = |error| ReadError::of(position, error);
-    let mut offset = segment::check_header(file.as_ref(), first, origin).map_err(damaged)?;
-    for at in first..position {
-        offset = match segment::read_group(file.as_ref(), offset, at) {
-            Ok(group) => group.end,
-            Err(GroupError::End) => return Err(ReadError::Absent(position)),
-            Err(error) => return Err(damaged(error)),
-        };
+    let summary = disk.open(&summary::path(dir, first), OpenMode::Read);
+    if let Ok(offset) = summary.and_then(|file| summary::offset(file.as_ref(), position - first))
+        && let Ok(leaf) = segment::read_leaf(file.as_ref(), offset, position)
+    {
+        return Ok(leaf.salted().to_vec());
     }
+    let offset = match segment::walk_to(file.as_ref(), first, origin, position) {
+        Err(GroupError::End) => return Err(ReadError::Absent(position)),
+        offset => offset.map_err(damaged)?,
+    };
     if file.length().map_err(ReadError::Disk)? == offset {
         return Err(ReadError::Absent(position));
     }

@@ -280,6 +280,17 @@ pub(crate) fn read_group(file: &dyn DiskFile, offset: u64, position: Position) -
     Ok(Group { entry: leaf.entry(), batch: leaf.batch, body, frames, end })
 }
 
+/// Where the group of record `position` begins, in the segment that begins with `first`: every group before it is read.
+pub(crate) fn walk_to(
+    file: &dyn DiskFile,
+    first: Position,
+    origin: &str,
+    position: Position,
+) -> Result<u64, GroupError> {
+    let begin = check_header(file, first, origin)?;
+    (first..position).try_fold(begin, |offset, at| read_group(file, offset, at).map(|group| group.end))
+}
+
 /// Whether the broken header may be one whose write never ended: nothing follows a header before it is synced, and a whole header
 /// of another log or version is no torn one.
 pub(crate) fn header_is_torn(file: &dyn DiskFile, origin: &str) -> io::Result<bool> {

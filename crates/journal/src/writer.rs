@@ -8,6 +8,7 @@ use erds::Record;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::log::{Durable, Log, Tail};
+use crate::seal;
 use crate::segment::{self, FRAME_BYTES_MAX, SALT_BYTES};
 use crate::{AppendError, Appended, Entry, Options, Position, Recorded, UniqueKey};
 
@@ -73,29 +74,39 @@ pub(crate) fn start(
     mut waiting: mpsc::Receiver<Waiting>,
     options: Options,
 ) -> io::Result<std::thread::JoinHandle<()>> {
+    let (closed, to_seal) = std::sync::mpsc::channel();
+    let sealer = {
+        let log = log.clone();
+        std::thread::Builder::new().name("journal-seal".into()).spawn(move || seal::run(&log, &to_seal))?
+    };
     let writer = move || {
-        let mut writer = Writer { log, tail, options };
-        while let Some(first) = waiting.blocking_recv() {
-            let batch = collect(first, &mut waiting);
-            if let Err((answers, error)) = writer.commit(batch) {
-                // After a failed write or sync the kernel may have dropped the pages: nothing can be known any more.
-                let reason = error.to_string();
-                tracing::error!(event = "journal.stopped", reason);
-                // Before anybody is answered: whoever hears "nothing was accepted" might act on it, and what was written may be on the
-                // disk all the same.
-                (writer.options.on_fatal)(&format!("journal: {reason}"));
-                for answer in answers {
-                    let _ = answer.send(Err(AppendError::Stopped(reason.clone())));
-                }
-                waiting.close();
-                while let Some(late) = waiting.blocking_recv() {
-                    let _ = late.answer.send(Err(AppendError::Stopped(reason.clone())));
-                }
-                return;
-            }
-        }
+        write(Writer { log, tail, closed, options }, &mut waiting);
+        // The folder is free once this thread has ended.
+        let _ = sealer.join();
     };
     std::thread::Builder::new().name("journal".into()).spawn(writer)
+}
+
+/// Commits what waits until nobody can append any more, or the disk failed.
+fn write(mut writer: Writer, waiting: &mut mpsc::Receiver<Waiting>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let batch = collect(first, waiting);
+        let Err((answers, error)) = writer.commit(batch) else { continue };
+        // After a failed write or sync the kernel may have dropped the pages: nothing can be known any more.
+        let reason = error.to_string();
+        tracing::error!(event = "journal.stopped", reason);
+        // Before anybody is answered: whoever hears "nothing was accepted" might act on it, and what was written may be on the
+        // disk all the same.
+        (writer.options.on_fatal)(&format!("journal: {reason}"));
+        for answer in answers {
+            let _ = answer.send(Err(AppendError::Stopped(reason.clone())));
+        }
+        waiting.close();
+        while let Some(late) = waiting.blocking_recv() {
+            let _ = late.answer.send(Err(AppendError::Stopped(reason.clone())));
+        }
+        return;
+    }
 }
 
 fn collect(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
@@ -112,6 +123,8 @@ fn collect(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting
 struct Writer {
     log: Arc<Log>,
     tail: Tail,
+    /// Who seals, told of each segment that is closed.
+    closed: std::sync::mpsc::Sender<()>,
     options: Options,
 }
 
@@ -123,9 +136,11 @@ enum Outcome {
 
 impl Writer {
     fn commit(&mut self, batch: Vec<Waiting>) -> Result<(), (Vec<Answer>, io::Error)> {
-        let first = self.log.root().0;
-        if self.tail.offset >= self.options.segment_bytes_max {
-            match self.log.new_segment(first, &self.options.origin) {
+        let (first, segment_first) = self.log.read_state(|state| (state.tree.size(), state.open.first));
+        if self.tail.offset >= self.options.segment_bytes_max && first > segment_first {
+            let next =
+                self.tail.file.length().and_then(|bytes| self.log.next_segment(first, bytes, &self.closed));
+            match next {
                 Ok(tail) => self.tail = tail,
                 Err(error) => {
                     let taken_back = is_full(&error) && self.log.take_back_segment(first).is_ok();
@@ -146,14 +161,20 @@ impl Writer {
             answers.for_each(|answer| drop(answer.send(Err(AppendError::Stopped(error.to_string())))));
             return Ok(());
         }
-        for (Waiting { entry, body, answer }, salt) in batch.into_iter().zip(salts.chunks_exact(SALT_BYTES)) {
-            let holder = entry
-                .unique_keys
-                .iter()
-                .find_map(|key| claimed.get(key).copied().or_else(|| self.log.find(key)));
-            if let Some(position) = holder {
-                outcomes.push((answer, Outcome::Existing(position)));
-                continue;
+        let mut waiting = batch.into_iter().zip(salts.chunks_exact(SALT_BYTES));
+        while let Some((Waiting { entry, body, answer }, salt)) = waiting.next() {
+            match self.holder(&entry.unique_keys, &claimed) {
+                Ok(None) => {}
+                Ok(Some(position)) => {
+                    outcomes.push((answer, Outcome::Existing(position)));
+                    continue;
+                }
+                // Whether it is a duplicate cannot be known: nothing of the batch was written yet, and nothing is.
+                Err(error) => {
+                    let answered = outcomes.into_iter().map(|(answer, _)| answer);
+                    let rest = waiting.map(|(waiting, _)| waiting.answer);
+                    return Err((answered.chain([answer]).chain(rest).collect(), error));
+                }
             }
             let position = first + records.len() as Position;
             let offset = self.tail.offset + bytes.len() as u64;
@@ -193,6 +214,24 @@ impl Writer {
 }
 
 impl Writer {
+    /// Who holds one of the keys already, the batch before it included.
+    fn holder(
+        &self,
+        keys: &[UniqueKey],
+        claimed: &HashMap<UniqueKey, Position>,
+    ) -> io::Result<Option<Position>> {
+        for key in keys {
+            let holder = match claimed.get(key) {
+                Some(position) => Some(*position),
+                None => self.log.find(key)?,
+            };
+            if holder.is_some() {
+                return Ok(holder);
+            }
+        }
+        Ok(None)
+    }
+
     /// Takes room for what is to be written and more, up to the segment's size. Without it the write itself lengthens the file:
     /// slower, and no worse.
     fn make_room(&mut self, bytes: u64) {
@@ -246,6 +285,7 @@ mod tests {
 
     use super::*;
     use crate::Frame;
+    use crate::open::open;
 
     const DIR: &str = "j";
 
@@ -267,10 +307,11 @@ mod tests {
     /// A segment of writes of `batches` records each: the file's header, and each record's bytes.
     fn written(batches: &[usize]) -> (Vec<u8>, Vec<Vec<u8>>) {
         let disk = ForgetfulDisk::new();
-        let (log, tail, _) = Log::open(Arc::new(disk.clone()), Path::new(DIR), &options(), None).unwrap();
+        let (log, tail, _) = open(Arc::new(disk.clone()), Path::new(DIR), &options(), None).unwrap();
         let log = Arc::new(log);
         let mut offsets = Vec::new();
-        let mut writer = Writer { log, tail, options: options() };
+        let (closed, _to_seal) = std::sync::mpsc::channel();
+        let mut writer = Writer { log, tail, closed, options: options() };
         let header = writer.tail.offset as usize;
         for records in batches {
             let (answers, mut answered): (Vec<_>, Vec<_>) = (0..*records).map(|_| oneshot::channel()).unzip();
@@ -282,9 +323,9 @@ mod tests {
                 answered.iter_mut().all(|answer| matches!(answer.try_recv(), Ok(Ok(Appended::Recorded(_)))))
             );
         }
-        for position in 0..writer.log.root().0 {
-            offsets.push(writer.log.place(position).unwrap().1 as usize);
-        }
+        offsets.extend(
+            writer.log.read_state(|state| state.open.places.clone()).iter().map(|offset| *offset as usize),
+        );
         let file = disk.open(&Path::new(DIR).join(format!("{:020}.seg", 0)), OpenMode::Read).unwrap();
         let bytes = read_exactly(file.as_ref(), 0, file.length().unwrap() as usize).unwrap();
         offsets.push(bytes.len());
@@ -299,8 +340,7 @@ mod tests {
         let path = Path::new(DIR).join(format!("{:020}.seg", 0));
         let mut file = disk.open(&path, OpenMode::CreateNew).unwrap();
         file.write_at(0, &[header.to_vec(), groups.concat()].concat()).unwrap();
-        let opened =
-            Log::open(Arc::new(disk.clone()), Path::new(DIR), &options(), None).map(|_| ()).unwrap_err();
+        let opened = open(Arc::new(disk.clone()), Path::new(DIR), &options(), None).map(|_| ()).unwrap_err();
         let crate::OpenError::Damaged { position: at, what, .. } = opened else { panic!("{opened}") };
         assert_eq!((at, what.as_str()), (position, expected));
         let verified = crate::verify(&disk, Path::new(DIR), "one", &mut |_| Ok(())).unwrap_err();

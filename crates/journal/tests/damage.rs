@@ -100,7 +100,7 @@ fn fail_each_operation(segment_bytes_max: u64) {
                         (stored.record, stored.frames),
                         (entry(*number).record, entry(*number).frames)
                     );
-                    assert_eq!(journal.find(&key(*number)), Some(*position));
+                    assert_eq!(journal.find(&key(*number)).unwrap(), Some(*position));
                 }
                 assert!(matches!(journal.append_blocking(entry(99)).unwrap(), Appended::Recorded(_)));
                 let report = verify(&found, Path::new(DIR), ORIGIN, &mut |_| Ok(())).unwrap();

@@ -31,7 +31,7 @@ impl Service {
     pub(super) fn claim(&self, base: [u8; 32]) -> Result<Result<UniqueKey, Fate>, Failure> {
         let mut key = base;
         loop {
-            let Some(position) = self.journal().find(&UniqueKey(key)) else {
+            let Some(position) = self.journal().find(&UniqueKey(key))? else {
                 return Ok(Ok(UniqueKey(key)));
             };
             match self.journal().read(position)?.record {
