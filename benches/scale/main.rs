@@ -3,6 +3,9 @@
 //! For each size: a journal of so many small records is written, then opened by a process of its own, which says how long that took and
 //! what it holds. Everything lies in a folder under the target directory that is removed at the end; 10 million take 6 GB.
 
+mod index;
+mod proofs;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -18,6 +21,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.first().map(String::as_str) {
         Some("open") => open(Path::new(&arguments[1])),
+        Some("fill") => index::fill(Path::new(&arguments[1]), arguments[2].parse().unwrap()),
         _ => {
             let sizes: Vec<u64> =
                 arguments.iter().map(|size| size.parse().expect("a number of records")).collect();
@@ -91,7 +95,7 @@ fn open(folder: &Path) {
     );
 
     let size = journal.size();
-    let scattered = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % size;
+    let scattered = |number| scattered(number, size);
     report_calls("key of any record found", |number| {
         assert_eq!(journal.find(&keys(scattered(number))[0]).unwrap(), Some(scattered(number)));
     });
@@ -102,6 +106,9 @@ fn open(folder: &Path) {
         assert_eq!(journal.read(scattered(number)).unwrap().position, scattered(number));
     });
     println!("  {:<44} {:>5} MB resident", "after that", resident_megabytes());
+    proofs::measure(&journal, &folder.join("tlog"));
+    println!("  {:<44} {:>5} MB resident", "after that", resident_megabytes());
+    index::measure(&folder.join("index.sqlite"), size);
 }
 
 fn report_calls(what: &str, mut call: impl FnMut(u64)) {
@@ -115,6 +122,11 @@ fn report_calls(what: &str, mut call: impl FnMut(u64)) {
     times.sort_unstable();
     let [median, high] = [times.len() / 2, times.len() * 95 / 100].map(|at| benches::micros(times[at]));
     println!("  {what:<44} p50 {median:>6.1} µs, p95 {high:>6.1} µs");
+}
+
+/// A number below `size`, everywhere alike.
+fn scattered(number: u64, size: u64) -> u64 {
+    ((u128::from(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(size)) >> 64) as u64
 }
 
 fn resident_megabytes() -> u64 {

@@ -17,6 +17,7 @@ mod seal;
 mod segment;
 mod snapshot;
 mod summary;
+mod tile_cache;
 pub mod tiles;
 mod verify;
 mod writer;

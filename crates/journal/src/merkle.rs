@@ -9,15 +9,15 @@ pub type Hash = [u8; 32];
 
 /// The hash of a leaf whose entry is `entry` (RFC 6962: 0x00 ‖ entry).
 pub fn leaf_hash(entry: &Hash) -> Hash {
-    let mut bytes = vec![0];
-    bytes.extend_from_slice(entry);
+    let mut bytes = [0; 33];
+    bytes[1..].copy_from_slice(entry);
     sha256(&bytes)
 }
 
-fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let mut bytes = vec![1];
-    bytes.extend_from_slice(left);
-    bytes.extend_from_slice(right);
+pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    let mut bytes = [1; 65];
+    bytes[1..33].copy_from_slice(left);
+    bytes[33..].copy_from_slice(right);
     sha256(&bytes)
 }
 

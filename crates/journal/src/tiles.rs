@@ -18,6 +18,7 @@ use disk::{Disk, OpenMode, read_exactly};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, LogKey, Verifier};
 use crate::merkle::{self, Hash, Tree, leaf_hash};
+use crate::tile_cache::TileCache;
 use crate::{Journal, Position, ReadError};
 
 /// Hashes of a whole tile.
@@ -81,6 +82,7 @@ pub struct Published {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     checkpoint: Checkpoint,
+    tiles: TileCache,
 }
 
 impl Published {
@@ -103,7 +105,7 @@ impl Published {
         let checkpoint = note
             .and_then(|note| verifier.open(&note))
             .map_err(|cause| TilesError::Checkpoint { path, cause })?;
-        Ok(Some(Self { disk, dir: dir.to_owned(), checkpoint }))
+        Ok(Some(Self { disk, dir: dir.to_owned(), checkpoint, tiles: TileCache::default() }))
     }
 
     /// The newest checkpoint.
@@ -138,13 +140,10 @@ impl Published {
     /// The hash of a complete subtree.
     fn subtree(&self, level: u32, index: u64) -> Result<Hash, TilesError> {
         let (tile_level, within) = (level / TILE_LEVELS, level % TILE_LEVELS);
-        let first = index << within;
-        let hashes = self.tile(tile_level, first / TILE_WIDTH as u64)?;
-        let begin = (first % TILE_WIDTH as u64) as usize;
-        let hashes = hashes.get(begin..begin + (1 << within));
-        let hashes =
-            hashes.ok_or_else(|| self.wrong(tile_level, index, "fewer hashes than its checkpoint needs"))?;
-        Ok(root_of(hashes))
+        let (number, index_within) = (index >> (TILE_LEVELS - within), index % (TILE_WIDTH as u64 >> within));
+        let tile = self.tiles.get((tile_level, number), || self.tile(tile_level, number))?;
+        let found = tile.subtree(within, index_within);
+        found.ok_or_else(|| self.wrong(tile_level, index, "fewer hashes than its checkpoint needs"))
     }
 
     /// The tile of this level and index, as wide as the checkpoint's tree has it.
