@@ -250,6 +250,7 @@ fn read_again(request: &Request, rules: &ReadRules) {
         Request::GetDeliveryHistory { ticket, first } => {
             words::v2::write_get_delivery_history_request(ticket, *first)
         }
+        Request::VerifyProof(proof) => words::v2::write_verify_proof_request(proof),
         Request::CheckConnection => words::v2::write_check_connection_request(),
         Request::CheckAccess { operation, document_type } => {
             words::v2::write_check_access_request(*operation, document_type.as_deref())

@@ -2,7 +2,7 @@
 
 use erds::{ChannelName, Record, Status};
 use serde_json::json;
-use soap::message::v2::{self, DeliveryEvent, EventCode, EventSource, ItemSearch, SearchBy};
+use soap::message::v2::{self, DeliveryEvent, EventCode, EventSource, ItemSearch, ProofToVerify, SearchBy};
 use soap::message::{ItemName, Operation, ProofKind};
 
 use crate::house::draft::V2;
@@ -275,4 +275,96 @@ async fn a_history_is_told_by_bounded_pages() {
     let mut draft = Draft::history(&ticket, 7);
     draft.replace(">7<", ">0<");
     assert_eq!(house.verdict(&house.ask(&draft).await), "SOA-03006 schema.pattern");
+}
+
+/// Asks for the verdict on a proof: indication, sub-indication, and each check's name and outcome.
+async fn judged(house: &House, proof: &ProofToVerify) -> (String, Option<String>, Vec<(String, String)>) {
+    let answer = house.ask(&asking(v2::write_verify_proof_request(proof))).await;
+    let indication = told(&answer, "Indication").unwrap();
+    let text = String::from_utf8(answer.body.clone()).unwrap();
+    let value = |text: &str, name: &str| {
+        let (_, rest) = text.split_once(&format!("<v2:{name}>")).unwrap();
+        rest.split_once('<').unwrap().0.to_owned()
+    };
+    let checks =
+        text.split("<v2:Check>").skip(1).map(|check| (value(check, "Name"), value(check, "Outcome")));
+    (indication, told(&answer, "SubIndication"), checks.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_is_judged_as_the_offline_verifier_judges_it() {
+    let house = House::new().await;
+    let receipt = house.ask(&Draft::submission("T")).await.receipt();
+    let reply =
+        house.ask(&Draft::proof(&ItemName::Ticket(receipt.ticket), ProofKind::Receipt)).await.proof_reply();
+    let proof = reply.proof.unwrap();
+    let proof = ProofToVerify { content: proof.content, signature: proof.signature, crls: reply.crls };
+
+    let (indication, why, checks) = judged(&house, &proof).await;
+    assert_eq!((indication.as_str(), why), ("TOTAL-PASSED", None), "{checks:?}");
+    let offline = receipt.judge(&[], &proof.crls);
+    let names: Vec<_> = offline.checks.iter().map(|check| check.name).collect();
+    assert_eq!(checks.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names, "each by name");
+
+    let mut flipped = proof.clone();
+    let middle = flipped.content.len() / 2;
+    flipped.content[middle] ^= 1;
+    let (indication, why, checks) = judged(&house, &flipped).await;
+    assert_eq!((indication.as_str(), why.as_deref()), ("TOTAL-FAILED", Some("HASH_FAILURE")));
+    assert!(checks.contains(&("digest of the proof".to_owned(), "FAILED".to_owned())), "{checks:?}");
+    let mut flipped = proof.clone();
+    let last = flipped.signature.len() / 2;
+    flipped.signature[last] ^= 1;
+    assert_eq!(judged(&house, &flipped).await.0, "TOTAL-FAILED");
+
+    let unknown = ProofToVerify { crls: Vec::new(), ..proof.clone() };
+    let (indication, why, _) = judged(&house, &unknown).await;
+    assert_eq!((indication.as_str(), why.as_deref()), ("INDETERMINATE", Some("TRY_LATER")));
+
+    let nonsense = ProofToVerify { content: vec![0; 9], signature: vec![1; 9], crls: Vec::new() };
+    let (indication, why, _) = judged(&house, &nonsense).await;
+    assert_eq!((indication.as_str(), why.as_deref()), ("TOTAL-FAILED", Some("FORMAT_FAILURE")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_judgement_names_whom_it_trusts_and_looks_nothing_up() {
+    let house = House::new().await;
+    let receipt = house.ask(&Draft::submission("T")).await.receipt();
+    let crls = crate::house::reply::committed_crls();
+    let proof = ProofToVerify { content: receipt.xml, signature: receipt.p7s, crls };
+    let asked = asking(v2::write_verify_proof_request(&proof));
+    let own = house.ask(&asked).await;
+    let strip = |answer: &Answered| {
+        answer.must_be_signed();
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        let (_, rest) = text.split_once("<v2:VerifyProofResponse").unwrap();
+        let (rest, _) = rest.split_once("<v2:JudgedAt>").unwrap();
+        // All but the two checks that tell the time of the judgement.
+        let timed = ["<v2:Name>validation context<", "<v2:Name>proof of existence<"];
+        let pieces =
+            rest.split("<v2:Check>").filter(|piece| !timed.iter().any(|name| piece.starts_with(name)));
+        pieces.collect::<Vec<_>>().join("<v2:Check>")
+    };
+    let text = strip(&own);
+    for root in ["seal-root", "tsa-root"] {
+        let sha256 = erds::record::Hex32(crate::house::certificate(root).fingerprint()).to_hex();
+        assert!(text.contains(&sha256.to_ascii_uppercase()), "{root}: {text}");
+    }
+    assert_eq!(text.matches("<v2:TrustAnchor>").count(), 2);
+    assert_eq!(told(&own, "Environment").as_deref(), Some("TST"));
+    // Another institution, and a service that has never seen the item, say the same: it is a question about two files.
+    assert_eq!(strip(&house.ask(&asked.clone().by("bob")).await), text);
+    let elsewhere = House::new().await;
+    assert_eq!(strip(&elsewhere.ask(&asked).await), text);
+    assert_eq!(elsewhere.records().len(), 1);
+    assert!(matches!(&elsewhere.records()[0].record, Record::Consulted(read) if read.ticket.is_none()
+            && read.request.operation == "verifyProof"));
+
+    let spoilt = ProofToVerify { crls: vec![vec![0x30, 0]], ..proof };
+    let answer = house.ask(&asking(v2::write_verify_proof_request(&spoilt))).await;
+    assert_eq!(house.verdict(&answer), "SOA-03006 crl.malformed");
+    house.service.set_policy(
+        uam::PolicyFile::parse(&crate::house::inside::policy().replace(", \"verifyProof\"", "")).unwrap(),
+    );
+    assert_eq!(house.verdict(&house.ask(&asked).await), "SOA-01002 uam.transaction");
 }

@@ -170,6 +170,7 @@ pub fn prepare(
         answer_signer: Arc::new(answer_signer),
         senders,
         policy,
+        proof_anchors: trust::ProofAnchors::read(config)?,
         proof_crls: Arc::new(move |at| for_proofs.current_at(at)),
         on_fatal,
     };

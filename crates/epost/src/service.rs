@@ -24,7 +24,7 @@ use crate::admission::spool::{SpoolError, SpooledPart};
 use crate::config::Limits;
 use crate::metrics::{Metrics, Stage};
 use crate::signing::{SigningLimits, SigningPool};
-use crate::trust::{SenderTrust, Stamper};
+use crate::trust::{ProofAnchors, SenderTrust, Stamper};
 
 /// What the service reads time from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -82,6 +82,8 @@ pub struct Outside {
     pub senders: SenderTrust,
     /// The policy file in force.
     pub policy: uam::PolicyFile,
+    /// By whom a proof that is sent here is judged.
+    pub proof_anchors: ProofAnchors,
     /// The CRLs (DER) of the seal's and the TSAs' chains that were current at a time: kept, and handed out with every proof.
     pub proof_crls: Arc<dyn Fn(Timestamp) -> Vec<Vec<u8>> + Send + Sync>,
     /// Called when going on could lie: a sync error. Ends the process in `epost serve`.
@@ -539,6 +541,11 @@ impl Service {
 
     pub(crate) fn set_policy_problem(&self, problem: Option<String>) {
         self.policy_problem.store(problem.map(Arc::new));
+    }
+
+    /// By whom a proof that is sent here is judged.
+    pub(crate) fn proof_anchors(&self) -> &ProofAnchors {
+        &self.outside.proof_anchors
     }
 
     /// The CRLs that go with a proof stamped at `at`.

@@ -69,6 +69,35 @@ pub fn read_anchors(anchors: &[PathBuf], intermediates: &[PathBuf]) -> Result<Tr
     Ok(TrustAnchors::new(read_certificates(anchors)?, read_certificates(intermediates)?))
 }
 
+/// Whom this instance trusts to certify seals and time-stamping authorities: its own, by which it judges a proof that is sent to it.
+pub struct ProofAnchors {
+    /// `seal.anchors`.
+    pub seal: TrustAnchors,
+    /// The `anchors` of every `[[tsa]]`, each once.
+    pub tsa: TrustAnchors,
+}
+
+impl ProofAnchors {
+    /// Reads what the configuration names. No intermediates: a proof carries its own.
+    ///
+    /// # Errors
+    /// As [`read_certificates`].
+    pub fn read(config: &Config) -> Result<Self, TrustError> {
+        let mut authorities: Vec<Certificate> = Vec::new();
+        for path in config.tsa.iter().flat_map(|tsa| &tsa.anchors) {
+            for anchor in read_certificates(std::slice::from_ref(path))? {
+                if !authorities.iter().any(|known| known.fingerprint() == anchor.fingerprint()) {
+                    authorities.push(anchor);
+                }
+            }
+        }
+        Ok(Self {
+            seal: TrustAnchors::new(read_certificates(&config.seal.anchors)?, Vec::new()),
+            tsa: TrustAnchors::new(authorities, Vec::new()),
+        })
+    }
+}
+
 /// Reads CRLs (DER or PEM) from files, and from every `.crl` file of folders.
 ///
 /// # Errors

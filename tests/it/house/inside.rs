@@ -13,7 +13,7 @@ use epost::dev::pki::{CONTROLLER_CBE, Extent, Pki};
 use epost::dev::tsa::{self, TsaSetup};
 use epost::door::soap::Contract;
 use epost::service::{OpenError, Outside, Places, Service, Settings};
-use epost::trust::{SenderTrust, Stamper, TsaClient};
+use epost::trust::{ProofAnchors, SenderTrust, Stamper, TsaClient};
 use erds::{ChannelName, Environment, Record, Strictness, Ticket};
 use jiff::Timestamp;
 use journal::Stored;
@@ -111,6 +111,7 @@ impl House {
             answer_signer: Arc::new(signer_with("server", "server.crt")),
             senders,
             policy: uam::PolicyFile::parse(&policy()).unwrap(),
+            proof_anchors: ProofAnchors::read(config).unwrap(),
             proof_crls: Arc::new(move |_| crls.clone()),
             on_fatal: Arc::new(move |_| fatal.die()),
         };

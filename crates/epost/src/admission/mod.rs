@@ -15,6 +15,7 @@ mod inline;
 pub mod read;
 pub mod refuse;
 pub mod spool;
+mod verify;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -208,6 +209,7 @@ impl Service {
             (Contract::B, Request::GetDeliveryHistory { ticket, first }) => {
                 self.get_delivery_history(arrived, message, ticket, first).await
             }
+            (Contract::B, Request::VerifyProof(proof)) => self.verify_proof(arrived, message, proof).await,
             (Contract::B, Request::CheckConnection) => self.check_connection(arrived, message).await,
             (Contract::B, Request::CheckAccess { operation, document_type }) => {
                 self.check_access(arrived, message, operation, document_type).await
@@ -358,6 +360,7 @@ fn transaction(operation: Operation) -> uam::Transaction {
         Operation::GetProof => uam::Transaction::GetProof,
         Operation::FindItems => uam::Transaction::FindItems,
         Operation::GetDeliveryHistory => uam::Transaction::GetDeliveryHistory,
+        Operation::VerifyProof => uam::Transaction::VerifyProof,
         Operation::HealthCheck => uam::Transaction::HealthCheck,
         Operation::CheckConnection | Operation::CheckAccess => uam::Transaction::Check,
     }

@@ -21,7 +21,7 @@ use pki::path::{Purpose, TrustAnchors};
 
 pub use content::GivenFile;
 pub use indication::{Indication, SubIndication};
-pub use report::{Check, Facts, FileFact, Outcome, Report};
+pub use report::{Check, Facts, FileFact, Outcome, Report, line};
 
 use crate::seal::form::{self, FormAlgorithm, SealForm};
 use crate::seal::token;

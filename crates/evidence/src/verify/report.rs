@@ -196,7 +196,7 @@ impl Report {
 }
 
 /// Text from a proof, on one line: nothing in it can draw a line of its own (security.md row 85).
-fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     let is_safe = |c: char| {
         !c.is_control()
             && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -86,6 +86,8 @@ pub enum Request {
         /// The number of the first event wanted: 1 or more.
         first: u64,
     },
+    /// Contract B: whether a proof holds.
+    VerifyProof(v2::ProofToVerify),
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: whether the caller may.
@@ -169,6 +171,7 @@ impl Request {
             Self::Submit { .. } => Operation::Submit,
             Self::FindItems(_) => Operation::FindItems,
             Self::GetDeliveryHistory { .. } => Operation::GetDeliveryHistory,
+            Self::VerifyProof(_) => Operation::VerifyProof,
             Self::CheckConnection => Operation::CheckConnection,
             Self::CheckAccess { .. } => Operation::CheckAccess,
         }
@@ -190,6 +193,7 @@ pub fn operation_name(namespace: &str, local_name: &str) -> Option<&'static str>
         (namespace::V2, "SubmitRequest") => Some("submit"),
         (namespace::V2, "FindItemsRequest") => Some("findItems"),
         (namespace::V2, "GetDeliveryHistoryRequest") => Some("getDeliveryHistory"),
+        (namespace::V2, "VerifyProofRequest") => Some("verifyProof"),
         (namespace::V2, "CheckConnectionRequest") => Some("checkConnection"),
         (namespace::V2, "CheckAccessRequest") => Some("checkAccess"),
         _ => None,

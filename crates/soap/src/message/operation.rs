@@ -17,6 +17,8 @@ pub enum Operation {
     FindItems,
     /// Contract B: what became of an item.
     GetDeliveryHistory,
+    /// Contract B: whether a proof holds.
+    VerifyProof,
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: what the caller may.
@@ -25,7 +27,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SendDocument,
         Self::GetStatus,
         Self::HealthCheck,
@@ -33,6 +35,7 @@ impl Operation {
         Self::Submit,
         Self::FindItems,
         Self::GetDeliveryHistory,
+        Self::VerifyProof,
         Self::CheckConnection,
         Self::CheckAccess,
     ];
@@ -47,6 +50,7 @@ impl Operation {
             Self::Submit => "submit",
             Self::FindItems => "findItems",
             Self::GetDeliveryHistory => "getDeliveryHistory",
+            Self::VerifyProof => "verifyProof",
             Self::CheckConnection => "checkConnection",
             Self::CheckAccess => "checkAccess",
         }

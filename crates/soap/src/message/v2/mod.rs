@@ -7,6 +7,7 @@ mod find;
 mod history;
 mod request;
 mod submit;
+mod verify;
 
 pub use answer::{
     CertificateFacts, ConnectionReport, RequestLimits, write_check_access_response,
@@ -25,6 +26,12 @@ pub(super) use submit::submit;
 
 #[cfg(test)]
 mod tests;
+pub(super) use verify::verify_proof;
+pub use verify::{
+    AnchorUse, ProofAnchor, ProofCheck, ProofToVerify, ProofVerdict, write_verify_proof_request,
+    write_verify_proof_response,
+};
+
 pub use submit::{
     InlineContent, SubmitReply, parse_submit_response, write_submit_request, write_submit_response,
 };

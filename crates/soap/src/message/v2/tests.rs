@@ -144,6 +144,67 @@ fn a_history_is_written_and_read() {
 }
 
 #[test]
+fn a_proof_to_judge_is_written_and_read_within_bounds() {
+    let proof = ProofToVerify {
+        content: b"<a/>".to_vec(),
+        signature: vec![0x30; 9],
+        crls: vec![vec![0x30, 0], vec![0x30, 1, 0]],
+    };
+    let xml = write_verify_proof_request(&proof);
+    golden("verify-proof-request.xml", xml.as_bytes());
+    assert_eq!(parse(&xml), Request::VerifyProof(proof.clone()));
+
+    let full =
+        ProofToVerify { content: vec![1; 1 << 20], signature: vec![2; 1 << 20], crls: vec![vec![3]; 16] };
+    assert_eq!(parse(&write_verify_proof_request(&full)), Request::VerifyProof(full.clone()), "the limits");
+    for over in [
+        ProofToVerify { content: vec![1; (1 << 20) + 1], ..proof.clone() },
+        ProofToVerify { signature: vec![1; (1 << 20) + 1], ..proof.clone() },
+        ProofToVerify { content: Vec::new(), ..proof.clone() },
+        ProofToVerify { signature: Vec::new(), ..proof.clone() },
+        ProofToVerify { crls: vec![Vec::new()], ..proof.clone() },
+    ] {
+        assert_eq!(refused(&write_verify_proof_request(&over)), "schema.length");
+    }
+    let over = ProofToVerify { crls: vec![vec![3]; 17], ..proof };
+    assert_eq!(refused(&write_verify_proof_request(&over)), "schema.unexpected");
+    for (from, to, check) in [
+        ("PGEvPg==", "PGEvPg", "schema.base64"),
+        ("PGEvPg==", "<x/>", "schema.text"),
+        ("v2:Signature>", "v2:Seal>", "schema.order"),
+    ] {
+        assert_eq!(refused(&xml.replace(from, to)), check, "{to}");
+    }
+}
+
+#[test]
+fn a_verdict_is_written() {
+    let check = ProofCheck {
+        name: "digest of the proof",
+        clause: "EN 319 102-1 5.2.7",
+        outcome: "FAILED",
+        expected: "SHA-256 00".to_owned(),
+        found: "<01>".to_owned(),
+        sub_indication: Some("HASH_FAILURE"),
+    };
+    let plain =
+        ProofCheck { outcome: "PASSED", expected: String::new(), sub_indication: None, ..check.clone() };
+    let anchor = |purpose| ProofAnchor { purpose, subject: "CN=Root".to_owned(), sha256: [0xCD; 32] };
+    let verdict = ProofVerdict {
+        indication: "TOTAL-FAILED",
+        sub_indication: Some("HASH_FAILURE"),
+        checks: vec![check, plain],
+        statement: Some("It was handed to ePost.".to_owned()),
+        environment: Some("TST"),
+        anchors: vec![anchor(AnchorUse::Seal), anchor(AnchorUse::Tsa)],
+        judged_at: Timestamp::from_second(1_800_000_000).unwrap(),
+    };
+    golden("verify-proof-response.xml", write_verify_proof_response(&verdict).as_bytes());
+    let unread = ProofVerdict { statement: None, environment: None, checks: Vec::new(), ..verdict };
+    golden("verify-proof-response-unread.xml", write_verify_proof_response(&unread).as_bytes());
+}
+
+#[test]
 fn what_an_integrator_calls_first_is_written_and_read() {
     let xml = write_check_connection_request();
     golden("check-connection-request.xml", xml.as_bytes());
