@@ -251,6 +251,7 @@ fn read_again(request: &Request, rules: &ReadRules) {
             words::v2::write_get_delivery_history_request(ticket, *first)
         }
         Request::VerifyProof(proof) => words::v2::write_verify_proof_request(proof),
+        Request::CheckRecipient { recipient } => words::v2::write_check_recipient_request(recipient),
         Request::CheckConnection => words::v2::write_check_connection_request(),
         Request::CheckAccess { operation, document_type } => {
             words::v2::write_check_access_request(*operation, document_type.as_deref())

@@ -1,11 +1,12 @@
 //! Contract B at the front door: what integrators call first, and what contract A lacks.
 
-use erds::{ChannelName, Record, Status};
+use epost::dev::sandbox::{CITIZEN, CITIZEN_WITHOUT_EBOX, ENTERPRISE, ENTERPRISE_QUALITY};
+use erds::{ChannelName, EnterpriseNumber, QualityCode, Recipient, Record, Status, Strictness};
 use serde_json::json;
 use soap::message::v2::{self, DeliveryEvent, EventCode, EventSource, ItemSearch, ProofToVerify, SearchBy};
 use soap::message::{ItemName, Operation, ProofKind};
 
-use crate::house::draft::V2;
+use crate::house::draft::{V2, citizen};
 use crate::house::{Answered, Draft, House, Sandbox, until};
 
 /// A request to contract B.
@@ -367,4 +368,59 @@ async fn a_judgement_names_whom_it_trusts_and_looks_nothing_up() {
         uam::PolicyFile::parse(&crate::house::inside::policy().replace(", \"verifyProof\"", "")).unwrap(),
     );
     assert_eq!(house.verdict(&house.ask(&asked).await), "SOA-01002 uam.transaction");
+}
+
+fn enterprise(number: &str) -> Recipient {
+    Recipient::Enterprise {
+        company: EnterpriseNumber::parse(number, Strictness::Lax).unwrap(),
+        quality: QualityCode::parse(ENTERPRISE_QUALITY).unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_somebody_has_an_ebox_is_told_as_the_ebox_tells_it() {
+    let sandbox = Sandbox::start().await;
+    let ask = async |recipient: &Recipient| {
+        sandbox.ask(&asking(v2::write_check_recipient_request(recipient))).await
+    };
+    for (recipient, channel, exists, activated, preferred) in [
+        (citizen(CITIZEN), "EBOX_CITIZEN", Some("true"), "true", "true"),
+        (citizen(CITIZEN_WITHOUT_EBOX), "EBOX_CITIZEN", None, "false", "false"),
+        (enterprise(ENTERPRISE), "EBOX_ENTERPRISE", Some("true"), "true", "false"),
+        (enterprise("0123456749"), "EBOX_ENTERPRISE", Some("false"), "false", "false"),
+    ] {
+        let answer = ask(&recipient).await;
+        assert_eq!(told(&answer, "Channel").as_deref(), Some(channel));
+        assert_eq!(told(&answer, "Exists").as_deref(), exists, "{answer}");
+        assert_eq!(told(&answer, "Activated").as_deref(), Some(activated), "{answer}");
+        assert_eq!(told(&answer, "Preferred").as_deref(), Some(preferred), "{answer}");
+    }
+    let records = sandbox.records();
+    let asked = records.iter().filter(|stored| {
+        matches!(&stored.record, Record::Consulted(read) if read.ticket.is_none()
+            && read.request.operation == "checkRecipient")
+    });
+    assert_eq!(asked.count(), 4, "each has its record");
+    assert_eq!(sandbox.ebox_received().await["posts"], 0, "nothing was sent");
+
+    sandbox.ebox_fault(json!({"kind": "profile-away"})).await;
+    let answer = ask(&citizen(CITIZEN)).await;
+    assert!(sandbox.verdict(&answer).starts_with("SOA-02002 "), "{answer}");
+    assert_eq!(answer.fault().unwrap().retry, Some(true));
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_asks_about_others_without_a_grant_that_names_it() {
+    let house = House::new().await;
+    let asked = asking(v2::write_check_recipient_request(&citizen(CITIZEN)));
+    assert_eq!(told(&house.ask(&asked).await, "Activated").as_deref(), Some("true"));
+    let narrow = crate::house::inside::policy().replace(", \"checkRecipient\"", "");
+    house.service.set_policy(uam::PolicyFile::parse(&narrow).unwrap());
+    let answer = house.ask(&asked).await;
+    assert_eq!(house.verdict(&answer), "SOA-01002 uam.transaction");
+    answer.must_be_signed();
+    house.ask(&Draft::submission("T")).await.receipt(); // sending does not bring it along
+    let access = asking(v2::write_check_access_request(Operation::CheckRecipient, None));
+    assert_eq!(told(&house.ask(&access).await, "Code").as_deref(), Some("SOA-01002"));
 }

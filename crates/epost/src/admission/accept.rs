@@ -347,7 +347,7 @@ fn contents_check(arrived: &Arrived, message: &SignedMessage) -> Option<CheckFac
         .then(|| CheckFacts { name: "contents".into(), outcome: outcome.into() })
 }
 
-fn inquire_refusal(error: delivery::InquireError) -> Refusal {
+pub(super) fn inquire_refusal(error: delivery::InquireError) -> Refusal {
     match error {
         delivery::InquireError::Refused(refusal) => *refusal,
         delivery::InquireError::Away(away) => Failure::away(away.code, &away.detail).into(),

@@ -13,6 +13,7 @@ pub mod health;
 mod history;
 mod inline;
 pub mod read;
+mod recipient;
 pub mod refuse;
 pub mod spool;
 mod verify;
@@ -210,6 +211,9 @@ impl Service {
                 self.get_delivery_history(arrived, message, ticket, first).await
             }
             (Contract::B, Request::VerifyProof(proof)) => self.verify_proof(arrived, message, proof).await,
+            (Contract::B, Request::CheckRecipient { recipient }) => {
+                self.check_recipient(arrived, message, recipient).await
+            }
             (Contract::B, Request::CheckConnection) => self.check_connection(arrived, message).await,
             (Contract::B, Request::CheckAccess { operation, document_type }) => {
                 self.check_access(arrived, message, operation, document_type).await
@@ -361,6 +365,7 @@ fn transaction(operation: Operation) -> uam::Transaction {
         Operation::FindItems => uam::Transaction::FindItems,
         Operation::GetDeliveryHistory => uam::Transaction::GetDeliveryHistory,
         Operation::VerifyProof => uam::Transaction::VerifyProof,
+        Operation::CheckRecipient => uam::Transaction::CheckRecipient,
         Operation::HealthCheck => uam::Transaction::HealthCheck,
         Operation::CheckConnection | Operation::CheckAccess => uam::Transaction::Check,
     }

@@ -16,7 +16,7 @@ pub mod v2;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use erds::{Submission, Ticket, Token};
+use erds::{Recipient, Submission, Ticket, Token};
 
 pub(crate) use answer::to_millisecond;
 pub use answer::{
@@ -88,6 +88,11 @@ pub enum Request {
     },
     /// Contract B: whether a proof holds.
     VerifyProof(v2::ProofToVerify),
+    /// Contract B: whether somebody has an eBox.
+    CheckRecipient {
+        /// Who.
+        recipient: Recipient,
+    },
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: whether the caller may.
@@ -172,6 +177,7 @@ impl Request {
             Self::FindItems(_) => Operation::FindItems,
             Self::GetDeliveryHistory { .. } => Operation::GetDeliveryHistory,
             Self::VerifyProof(_) => Operation::VerifyProof,
+            Self::CheckRecipient { .. } => Operation::CheckRecipient,
             Self::CheckConnection => Operation::CheckConnection,
             Self::CheckAccess { .. } => Operation::CheckAccess,
         }
@@ -194,6 +200,7 @@ pub fn operation_name(namespace: &str, local_name: &str) -> Option<&'static str>
         (namespace::V2, "FindItemsRequest") => Some("findItems"),
         (namespace::V2, "GetDeliveryHistoryRequest") => Some("getDeliveryHistory"),
         (namespace::V2, "VerifyProofRequest") => Some("verifyProof"),
+        (namespace::V2, "CheckRecipientRequest") => Some("checkRecipient"),
         (namespace::V2, "CheckConnectionRequest") => Some("checkConnection"),
         (namespace::V2, "CheckAccessRequest") => Some("checkAccess"),
         _ => None,

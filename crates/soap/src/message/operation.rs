@@ -19,6 +19,8 @@ pub enum Operation {
     GetDeliveryHistory,
     /// Contract B: whether a proof holds.
     VerifyProof,
+    /// Contract B: whether somebody has an eBox.
+    CheckRecipient,
     /// Contract B: who the caller is to the service.
     CheckConnection,
     /// Contract B: what the caller may.
@@ -27,7 +29,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SendDocument,
         Self::GetStatus,
         Self::HealthCheck,
@@ -36,6 +38,7 @@ impl Operation {
         Self::FindItems,
         Self::GetDeliveryHistory,
         Self::VerifyProof,
+        Self::CheckRecipient,
         Self::CheckConnection,
         Self::CheckAccess,
     ];
@@ -51,6 +54,7 @@ impl Operation {
             Self::FindItems => "findItems",
             Self::GetDeliveryHistory => "getDeliveryHistory",
             Self::VerifyProof => "verifyProof",
+            Self::CheckRecipient => "checkRecipient",
             Self::CheckConnection => "checkConnection",
             Self::CheckAccess => "checkAccess",
         }

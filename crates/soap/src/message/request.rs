@@ -41,6 +41,7 @@ impl Request {
             (V2, "FindItemsRequest") => v2::find_items(operation),
             (V2, "GetDeliveryHistoryRequest") => v2::get_delivery_history(operation),
             (V2, "VerifyProofRequest") => v2::verify_proof(operation),
+            (V2, "CheckRecipientRequest") => v2::check_recipient(operation, rules),
             (V2, "CheckConnectionRequest") => v2::check_connection(operation),
             (V2, "CheckAccessRequest") => v2::check_access(operation),
             (namespace, local) => Err(refusal(

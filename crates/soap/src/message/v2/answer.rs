@@ -106,6 +106,6 @@ pub fn write_check_access_response(
     text(out)
 }
 
-fn boolean(value: bool) -> &'static str {
+pub(super) fn boolean(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }

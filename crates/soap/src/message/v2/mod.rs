@@ -5,6 +5,7 @@
 mod answer;
 mod find;
 mod history;
+mod recipient;
 mod request;
 mod submit;
 mod verify;
@@ -20,6 +21,8 @@ pub use history::{
     DeliveryEvent, DeliveryHistory, EventCode, EventSource, parse_get_delivery_history_response,
     write_get_delivery_history_request, write_get_delivery_history_response,
 };
+pub(super) use recipient::check_recipient;
+pub use recipient::{RecipientFacts, write_check_recipient_request, write_check_recipient_response};
 pub(super) use request::{check_access, check_connection};
 pub use request::{write_check_access_request, write_check_connection_request};
 pub(super) use submit::submit;

@@ -3,9 +3,7 @@
 use erds::dispatch::{
     ANNEXES_MAX, FILE_NAME_CHARACTERS_MAX, META_MAX, TITLE_CHARACTERS_MAX, TYPE_CHARACTERS_MAX,
 };
-use erds::{
-    DigestMethod, EboxCheck, Language, Part, Recipient, Refusal, StatedDigest, Submission, Ticket, Token,
-};
+use erds::{DigestMethod, EboxCheck, Language, Part, Refusal, StatedDigest, Submission, Ticket, Token};
 use xmlsec::Element;
 use xmlsec::write::Writer;
 
@@ -14,9 +12,8 @@ use super::super::answer::{ProofAnswer, text, upper_hex};
 use super::super::client::{AnswerError, inline_proof, named, names};
 use super::super::namespace::{TYPES, V2};
 use super::super::read::{Allowed, Cursor, Text, violation};
-use super::super::request::{
-    ReadRules, citizen, each_attachment_once, enterprise, mime, normalised_content_id, one_meta, token,
-};
+use super::super::request::{ReadRules, each_attachment_once, mime, normalised_content_id, one_meta, token};
+use super::recipient::{recipient, write_recipient};
 use crate::wss::namespace::XOP;
 
 /// What stands in a Content of the verified Body, in the order of the item's parts; the part's Content-ID names it.
@@ -55,28 +52,6 @@ pub(in super::super) fn submit(operation: Element<'_>, rules: &ReadRules) -> Res
         Submission { token, recipient, document, annexes, meta, check: check.unwrap_or_default() };
     each_attachment_once(&submission)?;
     Ok(Request::Submit { submission, inline })
-}
-
-fn recipient(request: &mut Cursor<'_>, rules: &ReadRules) -> Result<Recipient, Refusal> {
-    let (element, path) = request.required(V2, "Recipient")?;
-    let mut choice = Cursor::open(element, path, Allowed::Nothing)?;
-    let recipient = match choice.optional(V2, "Citizen") {
-        Some((element, path)) => {
-            let mut entity = Cursor::open(element, path, Allowed::Nothing)?;
-            let recipient = citizen(&mut entity, rules)?;
-            entity.end()?;
-            recipient
-        }
-        None => {
-            let (element, path) = choice.required(V2, "Enterprise")?;
-            let mut entity = Cursor::open(element, path, Allowed::Nothing)?;
-            let recipient = enterprise(&mut entity, rules)?;
-            entity.end()?;
-            recipient
-        }
-    };
-    choice.end()?;
-    Ok(recipient)
 }
 
 /// The document has a type and perhaps a language; an annex has neither.
@@ -127,12 +102,7 @@ pub fn write_submit_request(submission: &Submission, contents: &[Option<&[u8]>])
     let mut out = Writer::new();
     out.start("v2:SubmitRequest").namespace("v2", V2).namespace("t", TYPES);
     out.element("v2:Token", submission.token.as_str());
-    let (name, number) = match &submission.recipient {
-        Recipient::Citizen { .. } => ("v2:Citizen", "t:INSS"),
-        Recipient::Enterprise { .. } => ("v2:Enterprise", "t:CompanyID"),
-    };
-    out.start("v2:Recipient").start(name).element(number, submission.recipient.number_as_given());
-    out.element("t:QualityCode", submission.recipient.quality().as_str()).end().end();
+    write_recipient(&mut out, &submission.recipient);
     for (place, part) in submission.parts().enumerate() {
         out.start(if place == 0 { "v2:Document" } else { "v2:Annex" });
         out.element("v2:Title", &part.title).element("v2:Digest", &upper_hex(&part.digest.value));

@@ -205,6 +205,39 @@ fn a_verdict_is_written() {
 }
 
 #[test]
+fn a_question_about_a_recipient_is_written_and_read() {
+    let enterprise = Recipient::Enterprise {
+        company: EnterpriseNumber::parse("000000196", Strictness::Strict).unwrap(),
+        quality: QualityCode::parse("QUAL_EMP_NOSS").unwrap(),
+    };
+    for (name, recipient) in [("citizen", submission().recipient), ("enterprise", enterprise)] {
+        let xml = write_check_recipient_request(&recipient);
+        golden(&format!("check-recipient-request-{name}.xml"), xml.as_bytes());
+        assert_eq!(parse(&xml), Request::CheckRecipient { recipient });
+    }
+    let xml = write_check_recipient_request(&submission().recipient);
+    for (from, to, check) in [
+        ("00010100173", "00010100174", "identifier.check-digits"),
+        ("00010100173", "0001010017", "schema.length"),
+        (">CITIZEN<", ">QUAL_EMP_NOSS<", "identifier.quality"),
+        ("v2:Citizen>", "v2:Person>", "schema.order"),
+        ("</v2:Recipient>", "</v2:Recipient><v2:Recipient/>", "schema.unexpected"),
+    ] {
+        assert_eq!(refused(&xml.replace(from, to)), check, "{to}");
+    }
+    let facts = RecipientFacts {
+        channel: erds::ChannelName::EboxEnterprise,
+        exists: Some(true),
+        activated: true,
+        preferred: false,
+        asked_at: Timestamp::from_second(1_800_000_000).unwrap(),
+    };
+    golden("check-recipient-response.xml", write_check_recipient_response(&facts).as_bytes());
+    let untold = RecipientFacts { exists: None, ..facts };
+    golden("check-recipient-response-untold.xml", write_check_recipient_response(&untold).as_bytes());
+}
+
+#[test]
 fn what_an_integrator_calls_first_is_written_and_read() {
     let xml = write_check_connection_request();
     golden("check-connection-request.xml", xml.as_bytes());
