@@ -150,3 +150,27 @@ async fn a_sender_who_hangs_up_finds_his_receipt() {
     assert_eq!(received, 1, "the first request went on to its end: {receipt:?}");
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_refused_for_its_form_is_told_the_same_again_whoever_replays_it() {
+    let house = House::new().await;
+    let mut draft = Draft::submission("T");
+    draft.replace(epost::dev::sandbox::CITIZEN, "00000000000");
+    let signed = draft.sign();
+    let captured = crate::house::Signed { tls: "bob".to_owned(), ..signed.clone() };
+    let replay = async || {
+        let answer = house.send(&captured).await;
+        assert_eq!(house.verdict(&answer), "SOA-01001 tls.peer.other-sender");
+        answer
+    };
+    let replays = [replay().await, replay().await];
+    assert_ne!(replays[0].body, replays[1].body, "nothing was kept for another's connection");
+    let first = house.send(&signed).await;
+    let verdict = house.verdict(&first);
+    assert!(verdict.starts_with("EPOST_B"), "his own fault, though another came first: {verdict}");
+    replay().await;
+    assert_eq!(house.send(&signed).await.body, first.body, "the same Id, byte for byte");
+    assert_eq!(house.records().len(), 5, "each request is in the journal");
+    draft.signed_at = jiff::Timestamp::now();
+    assert_ne!(house.ask(&draft).await.body, first.body, "signed anew, it is another message");
+}

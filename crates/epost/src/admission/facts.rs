@@ -58,7 +58,7 @@ impl SignedMessage {
             included: envelope.used_content_ids().to_vec(),
             contents_as_sent: authenticated.contents_as_sent(),
             operation: authenticated.request().operation(),
-            submission_key: submission_key(authenticated),
+            submission_key: submission_key(authenticated.sender(), authenticated.signed_info()),
             signed_info: authenticated.signed_info().to_vec(),
             signature_value: authenticated.signature_value().to_vec(),
             signature_algorithm: authenticated.signature_algorithm().xmldsig_uri(),
@@ -105,15 +105,10 @@ impl SignedMessage {
 }
 
 /// The same sender's same SignedInfo: whatever its bytes, signature value or reflowed base64 look like (security row 52).
-pub fn submission_key(authenticated: &Authenticated<Request>) -> [u8; 32] {
-    let sender = authenticated.sender();
+pub fn submission_key(sender: &Sender, signed_info: &[u8]) -> [u8; 32] {
     keyed(
         "submission",
-        &[
-            sender.cbe.digits().as_bytes(),
-            sender.application.as_str().as_bytes(),
-            authenticated.signed_info(),
-        ],
+        &[sender.cbe.digits().as_bytes(), sender.application.as_str().as_bytes(), signed_info],
     )
 }
 

@@ -177,7 +177,7 @@ impl Service {
         })?;
         let known = (
             authenticated.sender().clone(),
-            facts::submission_key(&authenticated),
+            facts::submission_key(authenticated.sender(), authenticated.signed_info()),
             authenticated.request().operation(),
         );
         let stopped = |refusal: Refusal| {
@@ -254,18 +254,27 @@ impl Service {
             today: crate::service::today(arrived.received_at),
             ..wss::Policy::new(&self.senders().anchors, Revocation::HardFail(&crls), arrived.received_at)
         };
-        let authenticated = wss::authenticate(envelope, &policy).map_err(|refused| Stopped {
-            refusal: *refused.refusal,
-            sender: refused.authenticated_as.map(|sender| *sender),
-            submission_key: None,
-            operation: None,
-        })?;
-        self.same_party(arrived, &authenticated, &crls).map_err(|refusal| Stopped {
+        let stopped = |refusal, sender: &Sender, operation| Stopped {
             refusal,
-            sender: Some(authenticated.sender().clone()),
+            sender: Some(sender.clone()),
             submission_key: None,
-            operation: Some(authenticated.request().operation()),
+            operation,
+        };
+        let authenticated = wss::authenticate(envelope, &policy).map_err(|refused| {
+            let Some(signatory) = refused.signatory else { return Stopped::from(*refused.refusal) };
+            // Before anything is kept under the message's key: whoever replays it over another connection decides nothing of what its
+            // sender hears.
+            match self.same_party(arrived, &signatory.sender, &crls) {
+                Err(refusal) => stopped(refusal, &signatory.sender, None),
+                Ok(()) => Stopped {
+                    submission_key: Some(facts::submission_key(&signatory.sender, &signatory.signed_info)),
+                    ..stopped(*refused.refusal, &signatory.sender, None)
+                },
+            }
         })?;
+        let sender = authenticated.sender();
+        self.same_party(arrived, sender, &crls)
+            .map_err(|refusal| stopped(refusal, sender, Some(authenticated.request().operation())))?;
         Ok(authenticated)
     }
 
@@ -295,7 +304,7 @@ impl Service {
     fn same_party(
         &self,
         arrived: &Arrived,
-        authenticated: &Authenticated<Request>,
+        signed_by: &Sender,
         crls: &pki::crl::CrlSet,
     ) -> Result<(), Refusal> {
         let tls = &arrived.peer.certificate;
@@ -310,7 +319,7 @@ impl Service {
         if self.is_gateway(tls) {
             return Ok(());
         }
-        let same = Sender::from_path(&path).is_ok_and(|peer| peer.same_party(authenticated.sender()));
+        let same = Sender::from_path(&path).is_ok_and(|peer| peer.same_party(signed_by));
         if same {
             return Ok(());
         }

@@ -17,7 +17,7 @@ mod timestamp;
 mod token;
 mod verify;
 
-pub use refuse::{SIGNATURE_SHA1, SecurityRefusal};
+pub use refuse::{SIGNATURE_SHA1, SecurityRefusal, Signatory};
 
 use crate::envelope::{Envelope, Tree};
 use crate::message::{ReadRules, Request};
@@ -249,12 +249,12 @@ pub fn authenticate_with<T>(
             expected,
             "Use the certificate of this environment, or the address of yours.",
         );
-        return Err(SecurityRefusal::by(refused, sender));
+        return Err(SecurityRefusal::by(refused, sender, proof));
     }
     let contents_as_sent = !std::ptr::eq(tree, envelope.tree());
     match read(tree.operation()) {
         Ok(request) => Ok(Authenticated { request, sender, path, proof, contents_as_sent }),
-        Err(refused) => Err(SecurityRefusal::by(refused, sender)),
+        Err(refused) => Err(SecurityRefusal::by(refused, sender, proof)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The refusals of WS-Security: SOA-01001 but for who may not send here at all.
 
+use super::Proof;
 use crate::refuse::refusal;
 use erds::Sender;
 use erds::refusal::{FaultCode, Refusal};
@@ -11,13 +12,23 @@ use xmlsec::signature::{AlgorithmRole, SignatureError};
 pub struct SecurityRefusal {
     /// What goes to the caller and into the journal.
     pub refusal: Box<Refusal>,
-    /// Who sent it, where the signature proved that before the request was refused.
-    pub authenticated_as: Option<Box<Sender>>,
+    /// Who signed it, where the signature proved that before the request was refused.
+    pub signatory: Option<Box<Signatory>>,
+}
+
+/// Who signed a message that was refused for what it says, and by what it is known again. That the connection is his too is not
+/// judged here.
+#[derive(Clone, Debug)]
+pub struct Signatory {
+    /// Who, by the certificate.
+    pub sender: Sender,
+    /// The canonical SignedInfo: the bytes that were signed.
+    pub signed_info: Vec<u8>,
 }
 
 impl From<Refusal> for SecurityRefusal {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal: Box::new(refusal), authenticated_as: None }
+        Self { refusal: Box::new(refusal), signatory: None }
     }
 }
 
@@ -27,8 +38,9 @@ impl SecurityRefusal {
         self.refusal.check
     }
 
-    pub(super) fn by(refusal: Refusal, sender: Sender) -> Self {
-        Self { refusal: Box::new(refusal), authenticated_as: Some(Box::new(sender)) }
+    pub(super) fn by(refusal: Refusal, sender: Sender, proof: Proof) -> Self {
+        let signatory = Signatory { sender, signed_info: proof.signed_info };
+        Self { refusal: Box::new(refusal), signatory: Some(Box::new(signatory)) }
     }
 }
 
