@@ -87,7 +87,10 @@ fn nothing_is_called_utils() {
 
 #[test]
 fn every_option_is_explained_in_the_shipped_configuration() {
-    let source = std::fs::read_to_string(root().join("crates/epost/src/config.rs")).unwrap();
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let config = root().join("crates/epost/src/config");
+    let source =
+        rust_files(&config).iter().fold(read(&config.with_extension("rs")), |all, file| all + &read(file));
     let explained = std::fs::read_to_string(root().join("deploy/epost.toml")).unwrap();
     let options = source
         .lines()

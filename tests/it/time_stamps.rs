@@ -94,7 +94,10 @@ async fn a_slow_time_stamp_and_a_slow_ebox_stall_no_status() {
 async fn a_time_stamp_that_comes_too_late_after_reception_is_on_no_receipt() {
     let told = async |late_seconds: i64| {
         let clock = move || Timestamp::now() - SignedDuration::from_secs(late_seconds);
-        let house = House::open(Plan { clock: std::sync::Arc::new(clock), ..Plan::default() }).await.unwrap();
+        let clock_limits = epost::config::Clock { skew_seconds_max: 120, ..Default::default() };
+        let house = House::open(Plan { clock: std::sync::Arc::new(clock), clock_limits, ..Plan::default() })
+            .await
+            .unwrap();
         let mut draft = Draft::submission("T");
         draft.signed_at = clock();
         let answer = house.ask(&draft).await;

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 15] = [
+pub const REMEDIES: [(&str, &str); 18] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -26,6 +26,18 @@ pub const REMEDIES: [(&str, &str); 15] = [
     (
         "alarm.checkpoint-unstamped",
         "The day's time-stamp on the log could not be had or kept: look at the time-stamping authorities and the disk; it is tried again.",
+    ),
+    (
+        "alarm.clock-set",
+        "The system's clock was set by so many seconds: find out by whom; the times of records on either side do not compare.",
+    ),
+    (
+        "alarm.clock-skew",
+        "Our clock and a time-stamping authority's differ: look at the system's clock first, then at the authority's; while it is wrong nothing is sealed.",
+    ),
+    (
+        "alarm.clock-unsynchronised",
+        "The system's clock is not synchronised any more: look at what keeps it (chronyd, systemd-timesyncd) and its servers.",
     ),
     (
         "alarm.courier",

@@ -1,10 +1,14 @@
 //! The configuration: one TOML file. Every option is explained in `deploy/epost.toml`, which is also what
 //! `epost init` writes; an unknown key refuses to start.
 
+mod watching;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+pub use watching::Clock;
 
 /// The commented configuration that `epost init` writes; a test keeps it equal to the defaults here.
 pub const TEMPLATE: &str = include_str!("../../../deploy/epost.toml");
@@ -47,6 +51,9 @@ pub struct Config {
     /// How alarms reach a person.
     #[serde(default)]
     pub alarm: Alarm,
+    /// How the clock is judged.
+    #[serde(default)]
+    pub clock: Clock,
     /// Who consults the log; none: nobody does.
     pub consult: Option<Consult>,
     #[serde(skip)]

@@ -8,6 +8,7 @@ pub mod admission;
 pub mod alarm;
 pub mod backup;
 pub mod client;
+pub mod clock;
 pub mod command;
 pub mod config;
 pub mod consult;

@@ -83,6 +83,8 @@ struct Scraped {
     crl_seconds_left: Gauge,
     crl_age_seconds: Gauge,
     certificate_days_left: Family<Labels<1>, Gauge<f64, AtomicU64>>,
+    clock_skew_seconds: Gauge<f64, AtomicU64>,
+    clock_synchronised: Gauge,
     part_ok: Family<Labels<1>, Gauge>,
 }
 
@@ -135,6 +137,11 @@ impl Scraped {
         registry.register("crl_seconds_left", help, self.crl_seconds_left.clone());
         let help = "Days until a certificate of ours expires";
         registry.register("certificate_days_left", help, self.certificate_days_left.clone());
+        let help = "A time-stamping authority's clock less ours, by the newest time-stamp";
+        registry.register("clock_skew_seconds", help, self.clock_skew_seconds.clone());
+        let help =
+            "1 while clock.synchronised_command succeeds, 0 while it does not, -1 where nobody is asked";
+        registry.register("clock_synchronised", help, self.clock_synchronised.clone());
         registry.register("part_ok", "1 where a local part is in order", self.part_ok.clone());
     }
 }
@@ -244,6 +251,9 @@ impl Scraped {
         self.crl_seconds_left.set(next.map_or(0, |next| next.duration_since(now).as_secs()));
         let oldest = crls.current_at(now).map(Crl::this_update).min();
         self.crl_age_seconds.set(oldest.map_or(0, |made| now.duration_since(made).as_secs()));
+        let clock = service.clock_watch().known();
+        self.clock_skew_seconds.set(clock.skew.map_or(0.0, |skew| skew.as_secs_f64()));
+        self.clock_synchronised.set(clock.synchronised.map_or(-1, i64::from));
         for (option, certificate) in certificates {
             let days = days_left(certificate, now);
             self.certificate_days_left.get_or_create(&[("certificate", *option)]).set(days);

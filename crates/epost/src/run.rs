@@ -264,6 +264,7 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
             .then(|| Stamps::open(Arc::new(RealDisk), &tlog_directory(config), stamp_every));
         tasks.spawn(publish(service.clone(), publisher, stamps, every, stopped.clone()));
     }
+    tasks.spawn(crate::clock::watch(service.clone(), config.clock.clone(), stopped.clone()));
     tasks.spawn(access::watch(service.clone(), config.uam.clone(), stopped.clone()));
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
@@ -413,6 +414,7 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         timestamp_lifetime_seconds_max: config.senders.timestamp_lifetime_seconds_max,
         clock_skew_seconds_max: config.senders.clock_skew_seconds_max,
         seal_lag_seconds_max: seconds(config.seal.lag_seconds_max),
+        clock: config.clock.clone(),
         signing: SigningLimits {
             at_once_max: config.seal.signatures_at_once_max,
             stamps_at_once_max: config.tsa.iter().map(|tsa| tsa.concurrency_max).max().unwrap_or(1),

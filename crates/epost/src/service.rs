@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::admission::duplicates::InFlight;
 use crate::admission::spool::{SpoolError, SpooledPart};
+use crate::clock::ClockWatch;
 use crate::config::Limits;
 use crate::metrics::{Metrics, Stage};
 use crate::signing::{SigningLimits, SigningPool};
@@ -42,6 +43,8 @@ pub struct Settings {
     pub clock_skew_seconds_max: u64,
     /// Longest time from reception to genTime.
     pub seal_lag_seconds_max: i64,
+    /// How far our clock may be from a time-stamp's.
+    pub clock: crate::config::Clock,
     /// How many signatures of the seal at once.
     pub signing: SigningLimits,
     /// TLS peers that forward other senders' messages.
@@ -124,6 +127,7 @@ pub struct Service {
     courier_wake: Notify,
     seal_in_force: AtomicBool,
     signing: SigningPool,
+    clock_watch: ClockWatch,
     metrics: Metrics,
 }
 
@@ -255,6 +259,7 @@ impl Service {
         let policy = ArcSwap::from_pointee(outside.policy.clone());
         let service = Arc::new(Self {
             signing: SigningPool::new(&settings.signing),
+            clock_watch: ClockWatch::new(&settings.clock),
             settings,
             journal,
             keys,
@@ -296,7 +301,7 @@ impl Service {
                 ticket: item.ticket,
                 at: self.now(),
                 received_position: item.received,
-                reason: "start.unfinished".to_owned(),
+                reason: UNFINISHED.to_owned(),
             });
             self.append(Entry { record, frames: Vec::new(), unique_keys: Vec::new() }).await?;
         }
@@ -558,11 +563,16 @@ impl Service {
         self.outside.signer.as_ref()
     }
 
-    /// Whether the seal's certificate was good when it was last judged; while it is not, nothing is sealed.
+    /// What is known of the clock.
+    pub fn clock_watch(&self) -> &ClockWatch {
+        &self.clock_watch
+    }
+
     pub(crate) fn signing(&self) -> &SigningPool {
         &self.signing
     }
 
+    /// Whether the seal's certificate was good when it was last judged; while it is not, nothing is sealed.
     pub(crate) fn set_seal_in_force(&self, in_force: bool) {
         self.seal_in_force.store(in_force, Ordering::SeqCst);
     }
@@ -675,6 +685,9 @@ pub(crate) fn inline_frame(ticket: Ticket, part: &store::content::StoredPart) ->
     let ciphertext = part.inline.clone()?;
     Some(Frame { name: frame_name(ticket, &part.name), ciphertext })
 }
+
+/// Why a start withdraws.
+pub(crate) const UNFINISHED: &str = "start.unfinished";
 
 /// The civil date in Belgium's sense is not needed: identifiers are judged by the UTC date.
 pub fn today(now: Timestamp) -> jiff::civil::Date {

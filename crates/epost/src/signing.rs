@@ -128,10 +128,9 @@ impl Service {
         let unstamped = signing.await.map_err(busy)?.map_err(sealing)?;
         let timed = self.metrics().time(Stage::Stamp);
         let imprint = unstamped.signature_digest();
-        let stamp = self.signing().stamp(&whose, self.stamper().stamp(&imprint)).await;
+        let stamp = self.signing().stamp(&whose, self.stamp(&imprint)).await;
         drop(timed);
-        let stamp =
-            stamp.map_err(busy)?.map_err(|error| Failure::away("tsa.none-answered", &error.to_string()))?;
+        let stamp = stamp.map_err(busy)??;
         Ok((unstamped.stamp(stamp.token).map_err(sealing)?, stamp.authority))
     }
 }

@@ -16,7 +16,6 @@ use pki::tsp;
 use serde_json::json;
 
 use crate::service::{Failure, Service};
-use crate::trust::StampError;
 
 /// Keeps the newest checkpoints stamped.
 pub struct Stamps {
@@ -29,15 +28,12 @@ pub struct Stamps {
 /// Why a checkpoint is not stamped: ours, or every authority is away; it is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum StampingError {
-    /// No authority gave a good token.
-    #[error(transparent)]
-    Authorities(#[from] StampError),
     /// The stamp cannot be written.
     #[error("journal.stamp-disk: {0}")]
     Disk(#[from] io::Error),
-    /// It cannot be recorded; the files stand.
+    /// No authority gave a good token with which our clock agrees; or it cannot be recorded, and the files stand.
     #[error(transparent)]
-    Unrecorded(#[from] Failure),
+    Failed(#[from] Failure),
 }
 
 impl Stamps {
@@ -64,7 +60,7 @@ impl Stamps {
         }
         self.due_at = after(now, RETRY_PAUSE.min(self.every));
         let note = checkpoint.note().as_bytes();
-        let stamp = service.stamper().stamp(&Digest::of(DigestAlgorithm::Sha256, note)).await?;
+        let stamp = service.stamp(&Digest::of(DigestAlgorithm::Sha256, note)).await?;
         let token = stamp.token.token();
         let granted = encode(SEQUENCE, &[&encode(INTEGER, &[&[0]])]);
         let response = encode(SEQUENCE, &[&granted, token.der()]);

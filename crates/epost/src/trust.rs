@@ -13,7 +13,7 @@ use pki::crl::{Crl, CrlSet};
 use pki::digest::Digest;
 use pki::ocsp::OcspResponse;
 use pki::path::{Revocation, TrustAnchors};
-use pki::tsp::{self, CheckedToken, TimeStampRequest, TokenChecks};
+use pki::tsp::{self, CheckedToken, TimeStampRequest, TokenChecks, TspError};
 use soap::wss::saml::TokenService;
 use tokio::sync::Semaphore;
 
@@ -391,7 +391,16 @@ impl TsaClient {
             gen_time_window: Some((asked_at - self.gen_time_skew, now + self.gen_time_skew)),
             at: now,
         };
-        tsp::check(&token, &checks).map_err(|error| error.to_string())
+        let checked = tsp::check(&token, &checks);
+        if let Err(TspError::GenTimePast { gen_time, .. } | TspError::GenTimeFuture { gen_time, .. }) = checked
+            // Nothing of a token is believed before it is authentic.
+            && tsp::check(&token, &TokenChecks { gen_time_window: None, ..checks }).is_ok()
+        {
+            let (authority, standing) = (authority.setup.name.as_str(), "wrong");
+            let skew_seconds = gen_time.duration_since(now).as_secs_f64();
+            tracing::error!(event = "alarm.clock-skew", authority, skew_seconds, standing);
+        }
+        checked.map_err(|error| error.to_string())
     }
 
     async fn post(&self, authority: &Authority, request: Vec<u8>) -> Result<Vec<u8>, String> {

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use pki::certificate::Certificate;
 use pki::digest::{Digest, DigestAlgorithm};
 
 use crate::admission::health::timed;
+use crate::clock::Standing;
 use crate::metrics::days_left;
 use crate::service::{Clock, Service};
 
@@ -52,13 +53,15 @@ pub fn local(service: &Service) -> Vec<Probe> {
     probes.push(timed("disk", "the data folder", begun, full));
 
     let begun = Instant::now();
-    let sane = service.now() > BUILT_AFTER;
-    probes.push(timed(
-        "clock",
-        "the system clock",
-        begun,
-        (!sane).then(|| "before this program was built".to_owned()),
-    ));
+    let problem = match service.clock_watch().known() {
+        _ if service.now() <= BUILT_AFTER => Some("before this program was built".to_owned()),
+        known if known.told == Standing::Wrong => {
+            let skew = known.skew.unwrap_or_default().as_secs_f64();
+            Some(format!("the time-stamping authority's differs from it by {skew} s: nothing is sealed"))
+        }
+        _ => None,
+    };
+    probes.push(timed("clock", "the system clock", begun, problem));
 
     let begun = Instant::now();
     let crls = service.senders().crls();
@@ -73,14 +76,7 @@ pub fn local(service: &Service) -> Vec<Probe> {
 pub async fn outside(service: &Service) -> Vec<Probe> {
     let begun = Instant::now();
     let imprint = Digest::of(DigestAlgorithm::Sha256, b"health check");
-    let problem = match service.stamper().stamp(&imprint).await {
-        Err(error) => Some(error.to_string()),
-        Ok(stamp) => {
-            let skew = service.now().duration_since(stamp.token.token().tst_info().gen_time).abs();
-            let limit = SignedDuration::from_secs(service.settings().clock_skew_seconds_max as i64);
-            (skew > limit).then(|| format!("our clock and the authority's differ by {} s", skew.as_secs()))
-        }
-    };
+    let problem = service.stamp(&imprint).await.err().map(|failure| failure.to_string());
     let mut probes = vec![timed("tsa", "time-stamping authority", begun, problem)];
     let begun = Instant::now();
     let problem = service.probe_channels().await.err();

@@ -41,6 +41,8 @@ pub struct Plan {
     /// Seconds between its questions for what was read; 0: none.
     pub read_poll_seconds: u64,
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// How far it may be from a time-stamp's.
+    pub clock_limits: epost::config::Clock,
     /// Certificates that a message may name without carrying them.
     pub registered: Vec<Certificate>,
     /// Whose SAML assertions are taken.
@@ -64,6 +66,7 @@ impl Default for Plan {
             delivers: false,
             read_poll_seconds: 0,
             clock: Arc::new(Timestamp::now),
+            clock_limits: Default::default(),
             registered: Vec::new(),
             token_services: Vec::new(),
             gateways: Vec::new(),
@@ -127,6 +130,7 @@ impl House {
         let settings = Settings {
             trusted_gateways: plan.gateways.iter().map(Certificate::fingerprint).collect(),
             gateway_address_header: plan.gateway_address_header,
+            clock: plan.clock_limits,
             ..settings(plan.limits, plan.read_poll_seconds)
         };
         let (service, _) = Service::open(settings, places, outside).await?;
@@ -247,6 +251,7 @@ fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
         timestamp_lifetime_seconds_max: 600,
         clock_skew_seconds_max: 60,
         seal_lag_seconds_max: 60,
+        clock: Default::default(),
         signing: Default::default(),
         trusted_gateways: Vec::new(),
         gateway_address_header: None,

@@ -1,0 +1,28 @@
+//! What the service watches itself by.
+
+use serde::Deserialize;
+
+/// The clock, judged by every time-stamp and by what keeps it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clock {
+    /// Seconds between our clock and a time-stamp's beyond which an alarm is raised.
+    pub skew_seconds_warn: u32,
+    /// Seconds beyond which nothing is sealed with that time-stamp.
+    pub skew_seconds_max: u32,
+    /// Seconds between two looks at the clock; a time-stamp is asked for where no proof needed one meanwhile.
+    pub check_seconds: u64,
+    /// Program and arguments that end with 0 while the system's clock is synchronised; empty: nobody is asked.
+    pub synchronised_command: Vec<String>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            skew_seconds_warn: 2,
+            skew_seconds_max: 10,
+            check_seconds: 300,
+            synchronised_command: Vec::new(),
+        }
+    }
+}
