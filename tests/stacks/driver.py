@@ -2,8 +2,8 @@
 
     driver.py sandbox.json COMMAND... OUT      one command a line on standard input (tests/stacks/runs), one result a line on standard output
 
-The program takes `health TYPE`, `send FILE TITLE TYPE KIND IDENTIFIER QUALITY`, `status TICKET`, `proof TICKET KIND` and leaves request,
-request.type, answer, answer.type and the proof in its folder. Every message goes to OUT/raw, every proof to OUT/proofs."""
+The program takes `health TYPE`, `send FILE TITLE TYPE KIND IDENTIFIER QUALITY`, `submit` with the same words (contract B; `mtom` after them),
+`status TICKET`, `proof TICKET KIND`, `history TICKET` and leaves request, request.type, answer, answer.type and the proof in its folder. Every message goes to OUT/raw, every proof to OUT/proofs."""
 
 import json
 import os
@@ -30,14 +30,15 @@ class Driver:
         self.messages = self.commands = 0
         self.last_ticket = self.last_receipt = self.last_send = None
 
-    def run(self, party, *words, token=""):
+    def run(self, party, *words, token="", soap=""):
         """Runs the program once; gives the last line that it says."""
         for name in ("request", "request.type", "answer", "answer.type"):
             (self.folder / name).unlink(missing_ok=True)
         file = lambda name: str(self.sandbox / name)
         settings = {"ENDPOINT": self.setup["endpoint"], "CERT": file(party["cert"]), "KEY": file(party["key"]),
-                    "CA": file(self.setup["tls_ca"])}
+                    "CA": file(self.setup["tls_ca"]), "P12": file(party["p12"]), "PASSWORD": self.setup["password"]}
         settings |= {"TOKEN": token} if token else {}
+        settings |= {"SOAP": soap} if soap else {}
         ran = subprocess.run([*self.command, *words], cwd=self.folder, env=os.environ | settings, capture_output=True, text=True, timeout=60)
         self.messages += 1
         for kind in ("request", "answer"):
@@ -71,13 +72,17 @@ class Driver:
     def do_health(self, party, kind):
         return f"HEALTH {self.run(party, 'health', kind)}"
 
-    def do_send(self, party, recipient, *changes):
+    def item(self, verb, recipient, changes):
+        """The words of one item, and its Token."""
         letter = self.folder / "letter.pdf"
         letter.write_bytes(f"%PDF-1.4\n%{'another' if changes else 'a'} letter\n\r\n\x00%%EOF\n".encode())
         kind = "Citizen" if recipient.startswith("citizen") else "Enterprise"
         token = self.last_send[-1] if "last-token" in changes else str(uuid.uuid4())
-        words = ("send", str(letter), "Lettre à l’assuré <& Co>", "LETTER", kind, self.setup["recipients"][recipient],
-                 self.setup["quality_codes"][recipient])
+        return (verb, str(letter), "Lettre à l’assuré <& Co>", "LETTER", kind, self.setup["recipients"][recipient],
+                self.setup["quality_codes"][recipient]), token
+
+    def do_send(self, party, recipient, *changes):
+        words, token = self.item("send", recipient, changes)
         ticket = self.run(party, *words, token=token)
         self.last_send, self.last_ticket, self.last_receipt = (*words, token), ticket, self.save("Receipt.xml")
         for _ in range(150):
@@ -86,6 +91,14 @@ class Driver:
                 return status
             time.sleep(0.1)
         return status
+
+    def do_submit(self, party, recipient, *changes):
+        """Contract B: `mtom`, and `soap12` instead of SOAP 1.1."""
+        words, token = self.item("submit", recipient, {"last-token"} & set(changes))
+        words += ("mtom",) if "mtom" in changes else ()
+        ticket = self.run(party, *words, token=token, soap="1.2" if "soap12" in changes else "")
+        self.last_send, self.last_ticket, self.last_receipt = (*words, token), ticket, self.save("Receipt.xml")
+        return f"SUBMITTED {ticket}"
 
     def do_resend(self, party):
         *words, token = self.last_send
@@ -101,9 +114,19 @@ class Driver:
         return f"{status} {ticket}"
 
     def do_proof(self, party, kind):
-        name = self.run(party, "proof", self.ticket(), kind)
+        for _ in range(30):
+            try:
+                name = self.run(party, "proof", self.ticket(), kind)
+                break
+            except Failed as failed:
+                if "no such proof" not in str(failed):
+                    raise
+                time.sleep(0.5)
         self.save(name)
         return f"PROOF {name}"
+
+    def do_history(self, party):
+        return f"HISTORY {self.run(party, 'history', self.ticket())}"
 
     def ticket(self):
         """Of the last item sent; a program that sends none is given one (TICKET) that another sent."""

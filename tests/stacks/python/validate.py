@@ -14,7 +14,7 @@ import signing
 import swa
 
 XOP = "http://www.w3.org/2004/08/xop/include"
-FAULT = "{%s}Fault" % signing.SOAP
+SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
 V2 = "urn:epost:registeredmail:v2"
 CONTENT = "{http://socialsecurity.be/registeredmail/types/v1}Content"
 
@@ -53,29 +53,45 @@ def of_message(octets, judge):
     root, parts = swa.take_apart(content_type, body)
     tree = etree.fromstring(root)
     used = expanded(tree, parts)
-    check(tree.tag == "{%s}Envelope" % signing.SOAP, f"not a SOAP 1.1 envelope: {tree.tag}")
+    soap = etree.QName(tree).namespace
+    check(tree.tag in ("{%s}Envelope" % signing.SOAP, "{%s}Envelope" % SOAP12), f"not an envelope: {tree.tag}")
+    media = "application/soap+xml" if soap == SOAP12 else "text/xml"
+    check(media in content_type.lower() or "xop" in content_type, f"{media} is not in {content_type}")
     children = [etree.QName(child).localname for child in tree]
     check(children in (["Body"], ["Header", "Body"]), f"the Envelope's children: {children}")
     payload = tree[-1][0]
     check(len(tree[-1]) == 1, "one element in the Body")
-    if payload.tag == FAULT:
+    if payload.tag == "{%s}Fault" % SOAP12:
+        return of_fault12(payload, judge)
+    if payload.tag == "{%s}Fault" % soap:
         check([child.tag for child in payload] == ["faultcode", "faultstring", "detail"], "a fault's children")
         prefix, _, code = payload.findtext("faultcode").rpartition(":")
         check(payload.find("faultcode").nsmap.get(prefix or None) == signing.SOAP, "faultcode is a QName of SOAP's namespace")
         check(code in ("Client", "Server"), f"faultcode {code}")
-        detail = payload.find("detail")
-        check(len(detail) == 1, "one element in the detail")
-        check(payload.findtext("faultstring") == detail[0].findtext("{*}Code"), "faultstring is the code")
-        languages = {message.get("{http://www.w3.org/XML/1998/namespace}lang") for message in detail[0].findall("{*}Message")}
-        check(languages >= {"en", "fr", "nl", "de"}, f"languages of the text: {languages}")
-        judge(detail[0])
-        return "fault " + etree.QName(detail[0]).localname
+        return of_detail(payload.find("detail"), payload.findtext("faultstring"), judge)
     judge(payload)
     for content in payload.iter(CONTENT):
         name = content.text.removeprefix("cid:")
         used.add(name if name in parts else urllib.parse.unquote(name))
     check(used == set(parts), f"what is named and what is attached differ: {used ^ set(parts)}")
     return etree.QName(payload).localname
+
+
+def of_fault12(fault, judge):
+    names = [etree.QName(child) for child in fault]
+    check([(name.namespace, name.localname) for name in names] == [(SOAP12, name) for name in ("Code", "Reason", "Detail")], "a fault's children")
+    prefix, _, code = fault.findtext("{*}Code/{*}Value").rpartition(":")
+    check(fault.nsmap.get(prefix or None) == SOAP12 and code in ("Sender", "Receiver"), f"Value {code}")
+    return of_detail(fault[2], fault.findtext("{*}Reason/{*}Text"), judge)
+
+
+def of_detail(detail, reason, judge):
+    check(len(detail) == 1, "one element in the detail")
+    check(reason == detail[0].findtext("{*}Code"), "the reason is the code")
+    languages = {message.get("{http://www.w3.org/XML/1998/namespace}lang") for message in detail[0].findall("{*}Message")}
+    check(languages >= {"en", "fr", "nl", "de"}, f"languages of the text: {languages}")
+    judge(detail[0])
+    return "fault " + etree.QName(detail[0]).localname
 
 
 ALL_OF_CONTRACT_A = {"SendDocumentRequest", "SendDocumentResponse", "GetStatusRequest", "GetStatusResponse", "HealthCheckRequest",

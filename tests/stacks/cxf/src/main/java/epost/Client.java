@@ -18,6 +18,7 @@ import java.security.MessageDigest;
 import java.util.*;
 import javax.net.ssl.SSLException;
 import org.apache.cxf.BusFactory;
+import org.apache.cxf.frontend.ClientProxy;
 
 /**
  * What an institution's program does, over classes generated from a RegisteredMail v1 WSDL.
@@ -94,7 +95,7 @@ public final class Client {
         URL wsdl = changes.contains("weak-suite") ? weakContract : contract;
         RegisteredMailPortType port = new RegisteredMailService(wsdl).getRegisteredMailSOAP11();
         Access.secure(port, setup, party, folder, changes);
-        recorder.listen(port);
+        recorder.listen(ClientProxy.getClient(port));
         return port;
     }
 

@@ -1,6 +1,5 @@
 package epost;
 
-import be.socialsecurity.registeredmail.v1.RegisteredMailPortType;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -9,7 +8,6 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
 import org.apache.cxf.endpoint.Client;
-import org.apache.cxf.frontend.ClientProxy;
 import org.apache.cxf.interceptor.AttachmentOutInterceptor;
 import org.apache.cxf.interceptor.StaxOutInterceptor;
 import org.apache.cxf.io.CacheAndWriteOutputStream;
@@ -19,8 +17,8 @@ import org.apache.cxf.message.Message;
 import org.apache.cxf.phase.AbstractPhaseInterceptor;
 import org.apache.cxf.phase.Phase;
 
-/** Keeps what travels: NUMBER-request and NUMBER-answer, each the Content-Type, an empty line, the body's bytes. */
-final class Recorder {
+/** Keeps what travels. */
+class Recorder {
     private final Path folder;
     private int number;
 
@@ -28,19 +26,28 @@ final class Recorder {
         this.folder = folder;
     }
 
-    void listen(RegisteredMailPortType port) {
-        Client client = ClientProxy.getClient(port);
+    /** The last request and answer in the current folder, each with its Content-Type beside it: a helpdesk asks for them first. */
+    static void keep(Client client) {
+        new Recorder(Path.of("")) {
+            @Override
+            void write(String kind, String contentType, byte[] body) throws IOException {
+                Files.write(Path.of(kind), body);
+                Files.writeString(Path.of(kind + ".type"), contentType);
+            }
+        }.listen(client);
+    }
+
+    void listen(Client client) {
         client.getOutInterceptors().add(new Requests());
         client.getInInterceptors().add(new Answers());
     }
 
-    private void write(String kind, String contentType, byte[] body) {
+    /** NUMBER-request and NUMBER-answer, each the Content-Type, an empty line, the body's bytes. */
+    void write(String kind, String contentType, byte[] body) throws IOException {
         Path file = folder.resolve(String.format("%03d-%s", number, kind));
         try (OutputStream stream = Files.newOutputStream(file)) {
             stream.write(("Content-Type: " + contentType + "\r\n\r\n").getBytes(StandardCharsets.UTF_8));
             stream.write(body);
-        } catch (IOException error) {
-            throw new UncheckedIOException(error);
         }
     }
 
