@@ -1,5 +1,6 @@
-//! Appended records, 1 KB of frame each, by how many wait at once. Wall-clock time: what costs here is the disk.
+//! Appended records, 1 KB of frame each, by how many are synced at once. Wall-clock time: what costs here is the disk.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use erds::record::Control;
 use jiff::Timestamp;
 use journal::{Entry, Frame, Journal, Options};
 use rusqlite::Connection;
+use rustix::fs::{FallocateFlags, fallocate};
 
 pub(crate) fn run() {
     section(
-        "Append: records that wait together (wall-clock time)",
-        "one write of as many bytes + one fdatasync; SQLite: one transaction, WAL, synchronous FULL",
+        "Append: records that are synced together (wall-clock time)",
+        "one write of as many bytes + one fdatasync into room taken before; SQLite: one transaction, WAL, synchronous FULL",
     );
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -25,32 +27,39 @@ pub(crate) fn run() {
         segment_bytes_max: 1 << 30,
         on_fatal: Arc::new(|reason| panic!("{reason}")),
     };
-    let (journal, _) = Journal::open(Arc::new(RealDisk), &folder.path().join("journal"), options).unwrap();
-    let mut plain = std::fs::File::create(folder.path().join("plain")).unwrap();
+    let directory = folder.path().join("journal");
+    let (journal, _) = Journal::open(Arc::new(RealDisk), &directory, options).unwrap();
+    let record_bytes = record_bytes(&journal, &directory);
+    let mut plain = File::create(folder.path().join("plain")).unwrap();
+    fallocate(&plain, FallocateFlags::empty(), 0, (record_bytes * ROUNDS * (1 + 16 + 256)) as u64).unwrap();
     let mut sqlite = sqlite(&folder.path().join("sqlite"));
     for batch in [1, 16, 256] {
-        let bytes = vec![7; RECORD_BYTES * batch as usize];
+        let bytes = vec![7; record_bytes * batch];
         // In turns, so that what disturbs one disturbs the others.
-        let mut times: [Vec<Duration>; 3] = Default::default();
+        let mut times: [Vec<Duration>; 5] = Default::default();
         for _ in 0..ROUNDS {
-            let [ours, loops, theirs] = &mut times;
-            ours.push(timed(|| runtime.block_on(append_together(&journal, batch))) / APPENDS_EACH);
-            loops.push(timed(|| {
+            let [one, two, each, floor, theirs] = &mut times;
+            one.push(timed(|| drop(journal.append_all_blocking(entries(batch)).unwrap())));
+            two.push(timed(|| append_in_turns(&journal, batch)) / (2 * GROUPS_EACH));
+            each.push(timed(|| runtime.block_on(append_by_as_many(&journal, batch))) / GROUPS_EACH);
+            floor.push(timed(|| {
                 plain.write_all(&bytes).unwrap();
                 plain.sync_data().unwrap();
             }));
-            theirs.push(timed(|| insert_together(&mut sqlite, batch)));
+            theirs.push(timed(|| insert_together(&mut sqlite, batch, record_bytes)));
         }
-        let [ours, floor, theirs] = times.map(median);
-        line(&format!("batch of {batch}"), Figure { ours, floor });
-        let a_second = |time: Duration| f64::from(batch) / time.as_secs_f64();
-        println!(
-            "  {:<44} {:>8.0} records/s, SQLite {:.0}: {:.2} times as many",
-            "",
-            a_second(ours),
-            a_second(theirs),
-            a_second(ours) / a_second(theirs)
-        );
+        let [one, two, each, floor, theirs] = times.map(median);
+        for (what, ours) in [("one caller", one), ("two callers in turn", two), ("a caller for each", each)] {
+            line(&format!("{batch} at once, {what}"), Figure { ours, floor });
+            let a_second = |time: Duration| batch as f64 / time.as_secs_f64();
+            println!(
+                "  {:<44} {:>8.0} records/s, SQLite {:.0}: {:.2} times as many",
+                "",
+                a_second(ours),
+                a_second(theirs),
+                a_second(ours) / a_second(theirs)
+            );
+        }
     }
 }
 
@@ -65,6 +74,17 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+/// What a record takes in a segment, frame and framing included: the same for the floor and the peer.
+fn record_bytes(journal: &Journal, directory: &Path) -> usize {
+    let segment = directory.join(format!("{:020}.seg", 0));
+    let written =
+        || std::fs::read(&segment).unwrap().iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    journal.append_all_blocking(entries(1)).unwrap();
+    let before = written();
+    journal.append_all_blocking(entries(256)).unwrap();
+    (written() - before) / 256
+}
+
 fn sqlite(path: &Path) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.pragma_update(None, "journal_mode", "wal").unwrap();
@@ -75,8 +95,8 @@ fn sqlite(path: &Path) -> Connection {
     connection
 }
 
-fn insert_together(connection: &mut Connection, batch: u32) {
-    let bytes = [7; RECORD_BYTES];
+fn insert_together(connection: &mut Connection, batch: usize, record_bytes: usize) {
+    let bytes = vec![7; record_bytes];
     let transaction = connection.transaction().unwrap();
     {
         let mut insert = transaction.prepare_cached("insert into record (bytes) values (?1)").unwrap();
@@ -85,13 +105,27 @@ fn insert_together(connection: &mut Connection, batch: u32) {
     transaction.commit().unwrap();
 }
 
+/// Two threads, each with its next group when its last one is durable: one encodes while the other's is synced. As much is written at
+/// once as a group.
+fn append_in_turns(journal: &Journal, batch: usize) {
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..GROUPS_EACH {
+                    journal.append_all_blocking(entries(batch)).unwrap();
+                }
+            });
+        }
+    });
+}
+
 /// So many at once, each with its next record when the last one is durable.
-async fn append_together(journal: &Journal, batch: u32) {
+async fn append_by_as_many(journal: &Journal, batch: usize) {
     let waiting = (0..batch).map(|_| {
         let journal = journal.clone();
         tokio::spawn(async move {
-            for _ in 0..APPENDS_EACH {
-                append_one(&journal).await;
+            for _ in 0..GROUPS_EACH {
+                journal.append(entry()).await.unwrap();
             }
         })
     });
@@ -100,7 +134,11 @@ async fn append_together(journal: &Journal, batch: u32) {
     }
 }
 
-async fn append_one(journal: &Journal) {
+fn entries(batch: usize) -> Vec<Entry> {
+    (0..batch).map(|_| entry()).collect()
+}
+
+fn entry() -> Entry {
     let record = Record::Control(Control {
         at: Timestamp::now(),
         action: "bench".into(),
@@ -108,10 +146,8 @@ async fn append_one(journal: &Journal) {
         detail: "a record of usual size, with what a control act would say".into(),
     });
     let frames = vec![Frame { name: "f".into(), ciphertext: vec![9; 1024] }];
-    journal.append(Entry { record, frames, unique_keys: Vec::new() }).await.unwrap();
+    Entry { record, frames, unique_keys: Vec::new() }
 }
 
 const ROUNDS: usize = 101;
-const APPENDS_EACH: u32 = 4;
-/// What such a record takes in a segment, frame and framing included.
-const RECORD_BYTES: usize = 1400;
+const GROUPS_EACH: u32 = 4;

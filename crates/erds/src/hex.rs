@@ -43,8 +43,10 @@ impl std::fmt::Debug for Hex32 {
 }
 
 fn to_hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + (value - 10) });
+    let mut hex = String::with_capacity(2 * bytes.len());
+    bytes.iter().for_each(|byte| hex.extend([digit(byte >> 4), digit(byte & 15)]));
+    hex
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

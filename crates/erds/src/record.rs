@@ -428,11 +428,20 @@ impl Record {
     /// # Errors
     /// [`RecordError::TooLarge`]: our fault; texts from outside are to be [`bounded`] before.
     pub fn to_json(&self) -> Result<Vec<u8>, RecordError> {
-        let json = serde_json::to_vec(self).map_err(RecordError::Unknown)?;
-        if json.len() > RECORD_BYTES_MAX {
-            return Err(RecordError::TooLarge { bytes: json.len() });
-        }
+        let mut json = Vec::new();
+        self.push_json(&mut json)?;
         Ok(json)
+    }
+
+    /// Appends the record as its leaf's bytes.
+    ///
+    /// # Errors
+    /// As [`Record::to_json`]; what was appended then is of no use.
+    pub fn push_json(&self, json: &mut Vec<u8>) -> Result<(), RecordError> {
+        let begin = json.len();
+        serde_json::to_writer(&mut *json, self).map_err(RecordError::Unknown)?;
+        let bytes = json.len() - begin;
+        if bytes > RECORD_BYTES_MAX { Err(RecordError::TooLarge { bytes }) } else { Ok(()) }
     }
 
     /// Reads a leaf's bytes.

@@ -27,7 +27,6 @@ use std::sync::Arc;
 
 use disk::Disk;
 use erds::Record;
-use tokio::sync::{mpsc, oneshot};
 
 use checkpoint::Checkpoint;
 use log::Log;
@@ -35,6 +34,10 @@ pub use log::ReadError;
 pub use open::{OpenError, OpenReport};
 pub use snapshot::{Span, snapshot};
 pub use verify::{VerifyError, VerifyReport, verify};
+use writer::{Encoded, Outcome, Writing};
+
+/// Records of one [`Journal::append_all`].
+pub const GROUP_RECORDS_MAX: usize = writer::GROUP_RECORDS_MAX;
 
 /// A record's place: 0 for the first.
 pub type Position = u64;
@@ -152,18 +155,23 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Journal {
     log: Arc<Log>,
-    queue: mpsc::Sender<writer::Waiting>,
-    _writer: Arc<WriterThread>,
+    writing: Arc<Writing>,
+    _threads: Arc<Threads>,
 }
 
-/// Joins the writer; declared last in [`Journal`], so that the last clone's queue is closed before.
-struct WriterThread(std::sync::Mutex<Option<std::thread::JoinHandle<()>>>);
+/// Ends the writer and joins it, with the last [`Journal`].
+struct Threads {
+    writing: Arc<Writing>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
 
-impl Drop for WriterThread {
+impl Drop for Threads {
     fn drop(&mut self) {
-        let handle = self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(handle) = handle.filter(|handle| handle.thread().id() != std::thread::current().id()) {
-            let _ = handle.join();
+        self.writing.close();
+        if let Some(writer) =
+            self.writer.take().filter(|writer| writer.thread().id() != std::thread::current().id())
+        {
+            let _ = writer.join();
         }
     }
 }
@@ -189,10 +197,9 @@ impl Journal {
     ) -> Result<(Self, OpenReport), OpenError> {
         let (log, tail, report) = open::open(disk, dir, &options, signed)?;
         let log = Arc::new(log);
-        let (queue, waiting) = mpsc::channel(writer::QUEUE_MAX);
-        let thread = writer::start(log.clone(), tail, waiting, options).map_err(OpenError::Thread)?;
-        let writer = Arc::new(WriterThread(std::sync::Mutex::new(Some(thread))));
-        Ok((Self { log, queue, _writer: writer }, report))
+        let (writing, writer) = writer::start(log.clone(), tail, options).map_err(OpenError::Thread)?;
+        let threads = Arc::new(Threads { writing: writing.clone(), writer: Some(writer) });
+        Ok((Self { log, writing, _threads: threads }, report))
     }
 
     /// Appends; when this returns, it is durable.
@@ -200,10 +207,23 @@ impl Journal {
     /// # Errors
     /// [`AppendError`]: ours.
     pub async fn append(&self, entry: Entry) -> Result<Appended, AppendError> {
-        let (answer, answered) = oneshot::channel();
-        let stopped = || AppendError::Stopped("the writer has ended".into());
-        self.queue.send(writer::Waiting::new(entry, answer)?).await.map_err(|_| stopped())?;
-        answered.await.unwrap_or_else(|_| Err(stopped()))
+        one(self.append_all(vec![entry]).await?)
+    }
+
+    /// Appends records in their order, each for itself: one that exists already holds up none behind it. When this returns, all are
+    /// durable, by one sync; up to [`GROUP_RECORDS_MAX`] of them.
+    ///
+    /// # Errors
+    /// [`AppendError`]: ours. Of a full disk or one that is too large, nothing was written.
+    pub async fn append_all(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, AppendError> {
+        let outcomes = self.writing.append(Encoded::new(&entries)?).await?;
+        let appended = |(entry, outcome): (Entry, Outcome)| match outcome {
+            Outcome::Existing(position) => Appended::Existing(position),
+            Outcome::Recorded(position, leaf_hash) => {
+                Appended::Recorded(Recorded { position, leaf_hash, record: entry.record })
+            }
+        };
+        Ok(entries.into_iter().zip(outcomes).map(appended).collect())
     }
 
     /// As [`Journal::append`], for callers outside an async runtime.
@@ -211,10 +231,15 @@ impl Journal {
     /// # Errors
     /// [`AppendError`]: ours.
     pub fn append_blocking(&self, entry: Entry) -> Result<Appended, AppendError> {
-        let (answer, answered) = oneshot::channel();
-        let stopped = || AppendError::Stopped("the writer has ended".into());
-        self.queue.blocking_send(writer::Waiting::new(entry, answer)?).map_err(|_| stopped())?;
-        answered.blocking_recv().unwrap_or_else(|_| Err(stopped()))
+        one(self.append_all_blocking(vec![entry])?)
+    }
+
+    /// As [`Journal::append_all`], for callers outside an async runtime.
+    ///
+    /// # Errors
+    /// As [`Journal::append_all`].
+    pub fn append_all_blocking(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, AppendError> {
+        wait_for(self.append_all(entries))
     }
 
     /// Reads a record back, with its frames.
@@ -263,5 +288,31 @@ impl Journal {
     /// Size and root of the tree (RFC 6962).
     pub fn root(&self) -> (u64, merkle::Hash) {
         self.log.root()
+    }
+}
+
+fn one(appended: Vec<Appended>) -> Result<Appended, AppendError> {
+    appended
+        .into_iter()
+        .next()
+        .ok_or_else(|| AppendError::Stopped("the writer told nothing of the record".into()))
+}
+
+/// Drives a future on this thread.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
     }
 }

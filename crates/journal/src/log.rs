@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use disk::{Disk, DiskFile, OpenMode};
@@ -119,8 +118,9 @@ impl Segment {
 
 /// One record that has become durable.
 pub(crate) struct Durable {
+    /// Within what was written at once.
     pub(crate) offset: u64,
-    pub(crate) entry: Hash,
+    pub(crate) leaf_hash: Hash,
     pub(crate) keys: Vec<UniqueKey>,
 }
 
@@ -139,17 +139,10 @@ impl Log {
         Self { disk, dir, origin, state: RwLock::default(), files: Mutex::default(), _lock: lock }
     }
 
-    /// Makes the next segment, as [`Log::begin_segment`] does; the one before it, of this length, is closed, and `closed` told of it.
-    pub(crate) fn next_segment(
-        &self,
-        first: Position,
-        bytes_before: u64,
-        closed: &Sender<()>,
-    ) -> io::Result<Tail> {
+    /// Makes the next segment, as [`Log::begin_segment`] does; the one before it, of this length, is closed.
+    pub(crate) fn next_segment(&self, first: Position, bytes_before: u64) -> io::Result<Tail> {
         let tail = self.begin_segment(first)?;
         self.state.write().unwrap_or_else(PoisonError::into_inner).close(bytes_before);
-        // The one that seals is gone only when this one is, too.
-        let _ = closed.send(());
         Ok(tail)
     }
 
@@ -171,10 +164,12 @@ impl Log {
         self.disk.sync_dir(&self.dir)
     }
 
-    /// Shows records that are durable now to the readers; gives each one's leaf hash.
-    pub(crate) fn publish(&self, records: Vec<Durable>) -> Vec<Hash> {
+    /// Shows records that are durable now, written at this offset, to the readers.
+    pub(crate) fn publish(&self, records: Vec<Durable>, offset: u64) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        records.into_iter().map(|record| state.add(record)).collect()
+        for record in records {
+            state.add(offset + record.offset, record.keys.into_iter(), record.leaf_hash);
+        }
     }
 
     pub(crate) fn read(&self, position: Position) -> Result<Stored, ReadError> {
@@ -275,13 +270,7 @@ impl Log {
 }
 
 impl State {
-    fn add(&mut self, record: Durable) -> Hash {
-        let hash = leaf_hash(&record.entry);
-        self.add_hashed(record.offset, record.keys.into_iter(), hash);
-        hash
-    }
-
-    pub(crate) fn add_hashed(&mut self, offset: u64, keys: impl Iterator<Item = UniqueKey>, leaf: Hash) {
+    pub(crate) fn add(&mut self, offset: u64, keys: impl Iterator<Item = UniqueKey>, leaf: Hash) {
         let position = self.tree.size();
         self.open.places.push(offset);
         self.open.keys.extend(keys.map(|key| (key, position)));

@@ -334,7 +334,7 @@ impl Opening<'_> {
                         }
                     }
                     let keys = body.keys.iter().map(|key| UniqueKey(key.0));
-                    self.with_state(|state| state.add_hashed(offset, keys, leaf_hash(&entry)));
+                    self.with_state(|state| state.add(offset, keys, leaf_hash(&entry)));
                     offset = end;
                 }
                 Err(GroupError::End) => return Ok(Scanned::up_to(offset, None)),

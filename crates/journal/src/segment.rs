@@ -13,6 +13,7 @@
 //! still verifies. `batch` is the position of the first record written by the same write: it tells a torn tail (nothing of a
 //! later batch follows) from damage. The zeros are room for records to come: a sync that changes no length is cheaper.
 
+use std::borrow::Cow;
 use std::io;
 
 use disk::{DiskFile, read_exactly};
@@ -38,17 +39,17 @@ const ERASABLE: u8 = b'E';
 pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A leaf's body.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Body {
     pub(crate) record: Record,
-    pub(crate) frames: Vec<FrameDigest>,
+    pub(crate) frames: Vec<FrameDigest<'static>>,
     pub(crate) keys: Vec<Hex32>,
 }
 
 /// What the leaf says of an erasable frame.
 #[derive(Debug, Deserialize, Serialize)]
-pub(crate) struct FrameDigest {
-    pub(crate) name: String,
+pub(crate) struct FrameDigest<'a> {
+    pub(crate) name: Cow<'a, str>,
     pub(crate) bytes: u64,
     pub(crate) sha256: Hex32,
 }
@@ -140,34 +141,48 @@ fn decode_header(bytes: &[u8]) -> Option<Header<'_>> {
     whole.then_some(Header { version, first: u64::from_le_bytes(*first), origin })
 }
 
-/// The facts of an entry, as its leaf has them: all of it that does not depend on its place. Whoever appends encodes them, so that the one
-/// writer need not.
+/// Appends the facts of an entry as its leaf has them: all of it that does not depend on its place. Whoever appends encodes them, so that
+/// the one writer need not.
 ///
 /// # Errors
 /// A record larger than any may be.
-pub(crate) fn encode_body(entry: &Entry) -> Result<Vec<u8>, RecordError> {
-    let frames = entry.frames.iter().map(|frame| FrameDigest {
-        name: frame.name.clone(),
-        bytes: frame.ciphertext.len() as u64,
-        sha256: Hex32(sha256(&frame.ciphertext)),
-    });
-    let keys = entry.unique_keys.iter().map(|key| Hex32(key.0));
-    let json = |value: Result<Vec<u8>, _>| value.map_err(RecordError::Unknown);
-    // A `Body`, whose record is encoded once.
-    let mut body = b"{\"record\":".to_vec();
-    body.append(&mut entry.record.to_json()?);
-    body.extend_from_slice(b",\"frames\":");
-    body.append(&mut json(serde_json::to_vec(&frames.collect::<Vec<_>>()))?);
-    body.extend_from_slice(b",\"keys\":");
-    body.append(&mut json(serde_json::to_vec(&keys.collect::<Vec<_>>()))?);
-    body.push(b'}');
-    Ok(body)
+pub(crate) fn push_body(bytes: &mut Vec<u8>, entry: &Entry) -> Result<(), RecordError> {
+    // A `Body`, whose parts are encoded where they are.
+    bytes.extend_from_slice(b"{\"record\":");
+    entry.record.push_json(bytes)?;
+    bytes.extend_from_slice(b",\"frames\":[");
+    for (number, frame) in entry.frames.iter().enumerate() {
+        let digest = FrameDigest {
+            name: Cow::Borrowed(&frame.name),
+            bytes: frame.ciphertext.len() as u64,
+            sha256: Hex32(sha256(&frame.ciphertext)),
+        };
+        push_element(bytes, number, &digest)?;
+    }
+    bytes.extend_from_slice(b"],\"keys\":[");
+    for (number, key) in entry.unique_keys.iter().enumerate() {
+        push_element(bytes, number, &Hex32(key.0))?;
+    }
+    bytes.extend_from_slice(b"]}");
+    Ok(())
 }
 
-/// Writes one group, for `position` and no other; gives its entry.
+fn push_element(bytes: &mut Vec<u8>, number: usize, element: &impl Serialize) -> Result<(), RecordError> {
+    if number > 0 {
+        bytes.push(b',');
+    }
+    serde_json::to_writer(bytes, element).map_err(RecordError::Unknown)
+}
+
+/// Appends a frame as it stands behind its leaf.
+pub(crate) fn push_erasable(bytes: &mut Vec<u8>, frame: &Frame) {
+    push_frame(bytes, ERASABLE, &[&frame.ciphertext]);
+}
+
+/// Writes one group, for `position` and no other: the body, and the frames as [`push_erasable`] has them; gives its entry.
 pub(crate) fn push_group(
     bytes: &mut Vec<u8>,
-    (body, frames): (&[u8], &[Frame]),
+    (body, frames): (&[u8], &[u8]),
     batch: Position,
     position: Position,
     salt: &[u8],
@@ -175,9 +190,7 @@ pub(crate) fn push_group(
     let begin = bytes.len() + FRAME_HEADER_BYTES as usize + BATCH_BYTES;
     push_frame(bytes, LEAF, &[&batch.to_le_bytes(), salt, &position.to_le_bytes(), body]);
     let entry = sha256(bytes.get(begin..).unwrap_or_default());
-    for frame in frames {
-        push_frame(bytes, ERASABLE, &[&frame.ciphertext]);
-    }
+    bytes.extend_from_slice(frames);
     entry
 }
 
@@ -274,7 +287,7 @@ pub(crate) fn read_group(file: &dyn DiskFile, offset: u64, position: Position) -
                 stated.name, stated.bytes
             )));
         }
-        frames.push(Frame { name: stated.name.clone(), ciphertext });
+        frames.push(Frame { name: stated.name.clone().into_owned(), ciphertext });
         end = next;
     }
     Ok(Group { entry: leaf.entry(), batch: leaf.batch, body, frames, end })

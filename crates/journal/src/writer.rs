@@ -1,227 +1,259 @@
-//! The one writer: takes what waits, writes it at once, syncs once, then answers everybody.
+//! The one writer: what waits is written at once and synced once.
+//!
+//! Who appends encodes his records and puts them in their order himself, while the write before is synced: under the queue's lock each
+//! gets its place, and duplicates are decided. Whoever then finds nobody writing writes: alone, an append needs no other thread. Under
+//! load the writer's own thread goes on, so that nobody writes for others again and again.
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use erds::Record;
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::log::{Durable, Log, Tail};
+use crate::merkle::{Hash, leaf_hash};
 use crate::seal;
 use crate::segment::{self, FRAME_BYTES_MAX, SALT_BYTES};
-use crate::{AppendError, Appended, Entry, Options, Position, Recorded, UniqueKey};
+use crate::{AppendError, Entry, Options, Position, UniqueKey};
 
-/// Requests that wait for the writer; beyond it, senders wait to hand theirs over.
-pub(crate) const QUEUE_MAX: usize = 1024;
-/// Records of one commit.
-const BATCH_RECORDS_MAX: usize = 512;
+/// What waits for the disk, in shares of so many bytes; beyond it, who appends waits to hand his over.
+const SHARES_MAX: usize = 1024;
+const SHARE_BYTES: usize = 16 * 1024;
+/// Records of one call.
+pub(crate) const GROUP_RECORDS_MAX: usize = SHARES_MAX;
 /// Frames of one record, and the length of a frame's name.
 const FRAMES_MAX: usize = 64;
 const FRAME_NAME_BYTES_MAX: usize = 256;
 /// Keys that one record may claim.
 const UNIQUE_KEYS_MAX: usize = 16;
-/// Bytes of one commit, roughly.
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// At least what a frame takes beyond its payload.
-const FRAMING_BYTES: usize = 64;
+/// What a record takes, about: a first guess that saves growing.
+const RECORD_BYTES: usize = 512;
 
 /// Room is taken in parts of a segment, of at most so many bytes; in small segments there is none.
 const ROOM_PARTS: u64 = 16;
 const ROOM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const ROOMY_SEGMENT_BYTES_MIN: u64 = 2 * 1024 * 1024;
 
-type Answer = oneshot::Sender<Result<Appended, AppendError>>;
-
-/// An entry that waits to be durable, and who waits for it.
-pub(crate) struct Waiting {
-    entry: Entry,
-    /// Its facts, encoded.
-    body: Vec<u8>,
-    answer: Answer,
+/// What became of one record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    Recorded(Position, Hash),
+    Existing(Position),
 }
 
-impl Waiting {
+type Outcomes = Result<Vec<Outcome>, AppendError>;
+
+/// Who waits for what became of his records.
+type Answer = oneshot::Sender<Outcomes>;
+
+/// Records of one call, encoded but for their places.
+pub(crate) struct Encoded {
+    /// Of each record its body, then its frames as they are written.
+    bytes: Vec<u8>,
+    entries: Vec<EncodedEntry>,
+}
+
+struct EncodedEntry {
+    body_bytes: usize,
+    frames_bytes: usize,
+    unique_keys: Vec<UniqueKey>,
+}
+
+impl Encoded {
     /// # Errors
     /// `TooLarge`: nothing of it may be written.
-    pub(crate) fn new(entry: Entry, answer: Answer) -> Result<Self, AppendError> {
-        let too_large = |what: String| AppendError::TooLarge(what);
-        if let Some(frame) = entry.frames.iter().find(|frame| frame.ciphertext.len() > FRAME_BYTES_MAX) {
-            return Err(too_large(format!("frame {} of {} bytes", frame.name, frame.ciphertext.len())));
+    pub(crate) fn new(entries: &[Entry]) -> Result<Self, AppendError> {
+        if entries.len() > GROUP_RECORDS_MAX {
+            return Err(AppendError::TooLarge(format!("{} records at once", entries.len())));
         }
-        if entry.frames.len() > FRAMES_MAX
-            || entry.frames.iter().any(|frame| frame.name.len() > FRAME_NAME_BYTES_MAX)
-        {
-            return Err(too_large(format!("{} frames, or a frame with too long a name", entry.frames.len())));
+        let frames = entries.iter().flat_map(|entry| &entry.frames).map(|frame| frame.ciphertext.len());
+        let mut bytes = Vec::with_capacity(frames.sum::<usize>() + RECORD_BYTES * entries.len());
+        let mut encoded = Vec::with_capacity(entries.len());
+        for entry in entries {
+            check(entry)?;
+            let begin = bytes.len();
+            segment::push_body(&mut bytes, entry)
+                .map_err(|error| AppendError::TooLarge(error.to_string()))?;
+            let body_bytes = bytes.len() - begin;
+            entry.frames.iter().for_each(|frame| segment::push_erasable(&mut bytes, frame));
+            let frames_bytes = bytes.len() - begin - body_bytes;
+            encoded.push(EncodedEntry { body_bytes, frames_bytes, unique_keys: entry.unique_keys.clone() });
         }
-        if entry.unique_keys.len() > UNIQUE_KEYS_MAX {
-            return Err(too_large(format!("{} unique keys", entry.unique_keys.len())));
-        }
-        let body = segment::encode_body(&entry).map_err(|error| too_large(error.to_string()))?;
-        Ok(Self { entry, body, answer })
+        Ok(Self { bytes, entries: encoded })
     }
 
-    /// Of its facts and frames; framing comes on top.
-    fn bytes(&self) -> usize {
-        self.body.len() + self.entry.frames.iter().map(|frame| frame.ciphertext.len()).sum::<usize>()
+    fn shares(&self) -> u32 {
+        (self.bytes.len() / SHARE_BYTES).max(self.entries.len()).min(SHARES_MAX) as u32
     }
 }
 
+fn check(entry: &Entry) -> Result<(), AppendError> {
+    let too_large = |what: String| Err(AppendError::TooLarge(what));
+    if let Some(frame) = entry.frames.iter().find(|frame| frame.ciphertext.len() > FRAME_BYTES_MAX) {
+        return too_large(format!("frame {} of {} bytes", frame.name, frame.ciphertext.len()));
+    }
+    if entry.frames.len() > FRAMES_MAX
+        || entry.frames.iter().any(|frame| frame.name.len() > FRAME_NAME_BYTES_MAX)
+    {
+        return too_large(format!("{} frames, or a frame with too long a name", entry.frames.len()));
+    }
+    if entry.unique_keys.len() > UNIQUE_KEYS_MAX {
+        return too_large(format!("{} unique keys", entry.unique_keys.len()));
+    }
+    Ok(())
+}
+
+/// Everything that appending shares.
+pub(crate) struct Writing {
+    log: Arc<Log>,
+    /// Bounds what waits.
+    shares: Semaphore,
+    queue: Mutex<Queue>,
+    /// Told when there is something to write and nobody else writes it.
+    work: Condvar,
+    writer: Mutex<Writer>,
+    on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// What is to be written next, in its order.
+struct Queue {
+    batch: Batch,
+    /// The keys of the write under way: not durable yet, and not free.
+    in_write: HashMap<UniqueKey, Position>,
+    /// Nobody can append any more.
+    closed: bool,
+    stopped: Option<String>,
+}
+
+/// What one write takes.
+#[derive(Default)]
+struct Batch {
+    first: Position,
+    bytes: Vec<u8>,
+    records: Vec<Durable>,
+    claimed: HashMap<UniqueKey, Position>,
+    answers: Vec<(Answer, Vec<Outcome>)>,
+}
+
+impl Batch {
+    fn next(&self) -> Position {
+        self.first + self.records.len() as Position
+    }
+
+    /// Nothing of it is durable, or ever will be; what existed before it still does.
+    fn refused(self, error: &AppendError) -> Vec<(Answer, Outcomes)> {
+        let before =
+            |outcome: &Outcome| matches!(outcome, Outcome::Existing(position) if *position < self.first);
+        let refuse = |outcomes: Vec<Outcome>| match outcomes.iter().all(before) {
+            true => Ok(outcomes),
+            false => Err(error.clone()),
+        };
+        self.answers.into_iter().map(|(answer, outcomes)| (answer, refuse(outcomes))).collect()
+    }
+}
+
+struct Writer {
+    tail: Tail,
+    options: Options,
+    /// Who seals, told of each segment that is closed.
+    closed: Option<Sender<()>>,
+    /// Emptied, for the next batch: nothing is allocated for each.
+    spare: Vec<u8>,
+}
+
+/// Why a write did not come about.
+enum Failed {
+    /// The disk is full: nothing of it was written.
+    Full,
+    /// Nothing can be known any more.
+    Stopped(io::Error),
+}
+
+/// Starts the threads; joined, the second one has ended, and the first.
 pub(crate) fn start(
     log: Arc<Log>,
     tail: Tail,
-    mut waiting: mpsc::Receiver<Waiting>,
     options: Options,
-) -> io::Result<std::thread::JoinHandle<()>> {
+) -> io::Result<(Arc<Writing>, std::thread::JoinHandle<()>)> {
     let (closed, to_seal) = std::sync::mpsc::channel();
     let sealer = {
         let log = log.clone();
         std::thread::Builder::new().name("journal-seal".into()).spawn(move || seal::run(&log, &to_seal))?
     };
-    let writer = move || {
-        write(Writer { log, tail, closed, options }, &mut waiting);
-        // The folder is free once this thread has ended.
-        let _ = sealer.join();
+    let writing = Arc::new(Writing::new(log, tail, closed, options));
+    let thread = {
+        let writing = writing.clone();
+        std::thread::Builder::new().name("journal".into()).spawn(move || {
+            writing.run();
+            writing.writer().closed = None;
+            // The folder is free once this thread has ended.
+            let _ = sealer.join();
+        })?
     };
-    std::thread::Builder::new().name("journal".into()).spawn(writer)
+    Ok((writing, thread))
 }
 
-/// Commits what waits until nobody can append any more, or the disk failed.
-fn write(mut writer: Writer, waiting: &mut mpsc::Receiver<Waiting>) {
-    while let Some(first) = waiting.blocking_recv() {
-        let batch = collect(first, waiting);
-        let Err((answers, error)) = writer.commit(batch) else { continue };
-        // After a failed write or sync the kernel may have dropped the pages: nothing can be known any more.
-        let reason = error.to_string();
-        tracing::error!(event = "journal.stopped", reason);
-        // Before anybody is answered: whoever hears "nothing was accepted" might act on it, and what was written may be on the
-        // disk all the same.
-        (writer.options.on_fatal)(&format!("journal: {reason}"));
-        for answer in answers {
-            let _ = answer.send(Err(AppendError::Stopped(reason.clone())));
+impl Writing {
+    fn new(log: Arc<Log>, tail: Tail, closed: Sender<()>, options: Options) -> Self {
+        let batch = Batch { first: log.size(), ..Batch::default() };
+        let on_fatal = options.on_fatal.clone();
+        Self {
+            log,
+            shares: Semaphore::new(SHARES_MAX),
+            queue: Mutex::new(Queue { batch, in_write: HashMap::new(), closed: false, stopped: None }),
+            work: Condvar::new(),
+            writer: Mutex::new(Writer { tail, options, closed: Some(closed), spare: Vec::new() }),
+            on_fatal,
         }
-        waiting.close();
-        while let Some(late) = waiting.blocking_recv() {
-            let _ = late.answer.send(Err(AppendError::Stopped(reason.clone())));
-        }
-        return;
     }
-}
 
-fn collect(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
-    let mut bytes = first.bytes();
-    let mut batch = vec![first];
-    while batch.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
-        let Ok(next) = waiting.try_recv() else { break };
-        bytes += next.bytes();
-        batch.push(next);
+    /// Appends records in their order, each for itself; when this returns, what became of each is durable.
+    pub(crate) async fn append(&self, encoded: Encoded) -> Outcomes {
+        let stopped = |_| AppendError::Stopped("the writer has ended".into());
+        // Given back when this ends: what waits in memory is bounded.
+        let _shares = self.shares.acquire_many(encoded.shares()).await;
+        let (answer, answered) = oneshot::channel();
+        self.put(&encoded, answer)?;
+        self.write_or_have_it_written();
+        answered.await.map_err(stopped)?
     }
-    batch
-}
 
-struct Writer {
-    log: Arc<Log>,
-    tail: Tail,
-    /// Who seals, told of each segment that is closed.
-    closed: std::sync::mpsc::Sender<()>,
-    options: Options,
-}
-
-/// What is to be answered once the batch is durable.
-enum Outcome {
-    Record(Box<Record>),
-    Existing(Position),
-}
-
-impl Writer {
-    fn commit(&mut self, batch: Vec<Waiting>) -> Result<(), (Vec<Answer>, io::Error)> {
-        let (first, segment_first) = self.log.read_state(|state| (state.tree.size(), state.open.first));
-        if self.tail.offset >= self.options.segment_bytes_max && first > segment_first {
-            let next =
-                self.tail.file.length().and_then(|bytes| self.log.next_segment(first, bytes, &self.closed));
-            match next {
-                Ok(tail) => self.tail = tail,
+    /// Gives each record its place in the next write, or finds who holds one of its keys.
+    fn put(&self, encoded: &Encoded, answer: Answer) -> Result<(), AppendError> {
+        let mut salts = vec![0; encoded.entries.len() * SALT_BYTES];
+        pki::random::fill(&mut salts).map_err(|error| AppendError::Stopped(error.to_string()))?;
+        let mut queue = self.queue();
+        if let Some(reason) = &queue.stopped {
+            return Err(AppendError::Stopped(reason.clone()));
+        }
+        let mut rest = encoded.bytes.as_slice();
+        let mut outcomes = Vec::with_capacity(encoded.entries.len());
+        for (entry, salt) in encoded.entries.iter().zip(salts.chunks_exact(SALT_BYTES)) {
+            let (body, after) = rest.split_at_checked(entry.body_bytes).unwrap_or_default();
+            let (frames, after) = after.split_at_checked(entry.frames_bytes).unwrap_or_default();
+            rest = after;
+            match self.holder(&queue, &entry.unique_keys) {
+                Ok(Some(position)) => outcomes.push(Outcome::Existing(position)),
+                Ok(None) => outcomes.push(queue.batch.push(body, frames, salt, &entry.unique_keys)),
                 Err(error) => {
-                    let taken_back = is_full(&error) && self.log.take_back_segment(first).is_ok();
-                    let answers = batch.into_iter().map(|waiting| waiting.answer);
-                    return if taken_back { full(answers) } else { Err((answers.collect(), error)) };
+                    // Whether it is a duplicate cannot be known. What was put before it stands for itself.
+                    queue.batch.answers.push((answer, outcomes));
+                    drop(queue);
+                    return Err(self.stop(&error));
                 }
             }
         }
-        let framing = batch.iter().map(|waiting| FRAMING_BYTES * (1 + waiting.entry.frames.len()));
-        let room = batch.iter().map(Waiting::bytes).chain(framing).sum();
-        let mut bytes = Vec::with_capacity(room);
-        let mut records = Vec::with_capacity(batch.len());
-        let mut claimed: HashMap<UniqueKey, Position> = HashMap::new();
-        let mut outcomes: Vec<(Answer, Outcome)> = Vec::with_capacity(batch.len());
-        let mut salts = vec![0; batch.len() * SALT_BYTES];
-        if let Err(error) = pki::random::fill(&mut salts) {
-            let answers = batch.into_iter().map(|waiting| waiting.answer);
-            answers.for_each(|answer| drop(answer.send(Err(AppendError::Stopped(error.to_string())))));
-            return Ok(());
-        }
-        let mut waiting = batch.into_iter().zip(salts.chunks_exact(SALT_BYTES));
-        while let Some((Waiting { entry, body, answer }, salt)) = waiting.next() {
-            match self.holder(&entry.unique_keys, &claimed) {
-                Ok(None) => {}
-                Ok(Some(position)) => {
-                    outcomes.push((answer, Outcome::Existing(position)));
-                    continue;
-                }
-                // Whether it is a duplicate cannot be known: nothing of the batch was written yet, and nothing is.
-                Err(error) => {
-                    let answered = outcomes.into_iter().map(|(answer, _)| answer);
-                    let rest = waiting.map(|(waiting, _)| waiting.answer);
-                    return Err((answered.chain([answer]).chain(rest).collect(), error));
-                }
-            }
-            let position = first + records.len() as Position;
-            let offset = self.tail.offset + bytes.len() as u64;
-            let hash = segment::push_group(&mut bytes, (&body, &entry.frames), first, position, salt);
-            claimed.extend(entry.unique_keys.iter().map(|key| (*key, position)));
-            records.push(Durable { offset, entry: hash, keys: entry.unique_keys });
-            outcomes.push((answer, Outcome::Record(Box::new(entry.record))));
-        }
-        if !bytes.is_empty() {
-            self.make_room(bytes.len() as u64);
-            // A crash in here leaves a torn tail at most: nobody was answered, and the next start cuts it.
-            if let Err(error) = self.tail.file.write_at(self.tail.offset, &bytes) {
-                return match is_full(&error) && self.take_back().is_ok() {
-                    true => answer_full(outcomes, first),
-                    false => Err((outcomes.into_iter().map(|(answer, _)| answer).collect(), error)),
-                };
-            }
-            if let Err(error) = self.tail.file.sync_data() {
-                return Err((outcomes.into_iter().map(|(answer, _)| answer).collect(), error));
-            }
-            self.tail.offset += bytes.len() as u64;
-        }
-        let mut recorded = (first..).zip(self.log.publish(records));
-        for (answer, outcome) in outcomes {
-            let appended = match outcome {
-                Outcome::Existing(position) => Appended::Existing(position),
-                Outcome::Record(record) => {
-                    let Some((position, leaf_hash)) = recorded.next() else { continue };
-                    Appended::Recorded(Recorded { position, leaf_hash, record: *record })
-                }
-            };
-            // Who no longer waits finds the record again by its keys.
-            let _ = answer.send(Ok(appended));
-        }
+        queue.batch.answers.push((answer, outcomes));
         Ok(())
     }
-}
 
-impl Writer {
-    /// Who holds one of the keys already, the batch before it included.
-    fn holder(
-        &self,
-        keys: &[UniqueKey],
-        claimed: &HashMap<UniqueKey, Position>,
-    ) -> io::Result<Option<Position>> {
+    /// Who holds one of the keys already, what is written now and next included.
+    fn holder(&self, queue: &Queue, keys: &[UniqueKey]) -> io::Result<Option<Position>> {
         for key in keys {
-            let holder = match claimed.get(key) {
+            let waiting = queue.batch.claimed.get(key).or_else(|| queue.in_write.get(key));
+            let holder = match waiting {
                 Some(position) => Some(*position),
                 None => self.log.find(key)?,
             };
@@ -230,6 +262,176 @@ impl Writer {
             }
         }
         Ok(None)
+    }
+
+    fn write_or_have_it_written(&self) {
+        let may_wait = match Handle::try_current() {
+            Err(_) => true,
+            Ok(runtime) => runtime.runtime_flavor() == RuntimeFlavor::MultiThread,
+        };
+        if !may_wait {
+            self.work.notify_one();
+            return;
+        }
+        // Who writes now looks at the queue again when he is done: nothing that was put before this is left.
+        match self.writer.try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            Ok(writer) => self.write_here(writer),
+            Err(TryLockError::Poisoned(poisoned)) => self.write_here(poisoned.into_inner()),
+        }
+    }
+
+    fn write_here(&self, mut writer: MutexGuard<'_, Writer>) {
+        let write = || {
+            self.write(&mut writer);
+            drop(writer);
+        };
+        match Handle::try_current() {
+            Ok(_) => tokio::task::block_in_place(write),
+            Err(_) => write(),
+        }
+        if !self.queue().batch.answers.is_empty() {
+            self.work.notify_one();
+        }
+    }
+
+    /// Writes what nobody else writes, until nobody can append any more.
+    fn run(&self) {
+        loop {
+            let mut queue = self.queue();
+            while queue.batch.answers.is_empty() && !queue.closed {
+                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            if queue.batch.answers.is_empty() {
+                return;
+            }
+            drop(queue);
+            self.write(&mut self.writer());
+        }
+    }
+
+    /// Ends the writer's thread once everything that waits is written.
+    pub(crate) fn close(&self) {
+        self.queue().closed = true;
+        self.work.notify_one();
+    }
+
+    /// One write, one sync, and everybody whose records it made durable is told.
+    fn write(&self, writer: &mut Writer) {
+        let mut batch = {
+            let mut queue = self.queue();
+            let next = Batch {
+                first: queue.batch.next(),
+                bytes: std::mem::take(&mut writer.spare),
+                ..Batch::default()
+            };
+            let mut batch = std::mem::replace(&mut queue.batch, next);
+            queue.in_write = std::mem::take(&mut batch.claimed);
+            batch
+        };
+        let committed = writer.commit(&self.log, &batch);
+        writer.spare = std::mem::take(&mut batch.bytes);
+        writer.spare.clear();
+        let answers: Vec<(Answer, Outcomes)> = match committed {
+            Ok(offset) => {
+                let records = std::mem::take(&mut batch.records);
+                self.log.publish(records, offset);
+                self.queue().in_write.clear();
+                batch.answers.into_iter().map(|(answer, outcomes)| (answer, Ok(outcomes))).collect()
+            }
+            Err(Failed::Full) => self.take_back(batch),
+            Err(Failed::Stopped(error)) => {
+                let stopped = self.stop(&error);
+                let after = std::mem::take(&mut self.queue().batch).refused(&stopped);
+                batch.refused(&stopped).into_iter().chain(after).collect()
+            }
+        };
+        for (answer, outcomes) in answers {
+            // Who no longer waits finds the record again by its keys.
+            let _ = answer.send(outcomes);
+        }
+    }
+
+    /// Nothing of the batch was written, so nothing that was put behind it can be.
+    fn take_back(&self, batch: Batch) -> Vec<(Answer, Outcomes)> {
+        let mut queue = self.queue();
+        let after = std::mem::replace(&mut queue.batch, Batch { first: batch.first, ..Batch::default() });
+        queue.in_write.clear();
+        drop(queue);
+        // Of the later batch, too, nothing exists that was put in the earlier one.
+        let after = Batch { first: batch.first, ..after };
+        batch.refused(&AppendError::Full).into_iter().chain(after.refused(&AppendError::Full)).collect()
+    }
+
+    /// After a failed write or sync the kernel may have dropped the pages: nothing can be known any more.
+    fn stop(&self, error: &io::Error) -> AppendError {
+        let reason = error.to_string();
+        self.queue().stopped = Some(reason.clone());
+        tracing::error!(event = "journal.stopped", reason);
+        // Before anybody is answered: whoever hears "nothing was accepted" might act on it, and what was written may be on the
+        // disk all the same.
+        (self.on_fatal)(&format!("journal: {reason}"));
+        AppendError::Stopped(reason)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Batch {
+    fn push(&mut self, body: &[u8], frames: &[u8], salt: &[u8], keys: &[UniqueKey]) -> Outcome {
+        let (position, offset) = (self.next(), self.bytes.len() as u64);
+        let entry = segment::push_group(&mut self.bytes, (body, frames), self.first, position, salt);
+        let leaf_hash = leaf_hash(&entry);
+        self.claimed.extend(keys.iter().map(|key| (*key, position)));
+        self.records.push(Durable { offset, leaf_hash, keys: keys.to_vec() });
+        Outcome::Recorded(position, leaf_hash)
+    }
+}
+
+impl Writer {
+    /// Where the batch stands in the open segment, durable.
+    fn commit(&mut self, log: &Log, batch: &Batch) -> Result<u64, Failed> {
+        if batch.bytes.is_empty() {
+            return Ok(self.tail.offset);
+        }
+        let segment_first = log.read_state(|state| state.open.first);
+        if self.tail.offset >= self.options.segment_bytes_max && batch.first > segment_first {
+            self.next_segment(log, batch.first)?;
+        }
+        self.make_room(batch.bytes.len() as u64);
+        // A crash in here leaves a torn tail at most: nobody was answered, and the next start cuts it.
+        if let Err(error) = self.tail.file.write_at(self.tail.offset, &batch.bytes) {
+            return match is_full(&error) && self.take_back().is_ok() {
+                true => Err(Failed::Full),
+                false => Err(Failed::Stopped(error)),
+            };
+        }
+        self.tail.file.sync_data().map_err(Failed::Stopped)?;
+        let offset = self.tail.offset;
+        self.tail.offset += batch.bytes.len() as u64;
+        Ok(offset)
+    }
+
+    fn next_segment(&mut self, log: &Log, first: Position) -> Result<(), Failed> {
+        let length = self.tail.file.length().map_err(Failed::Stopped)?;
+        match log.next_segment(first, length) {
+            Ok(tail) => self.tail = tail,
+            Err(error) => {
+                let taken_back = is_full(&error) && log.take_back_segment(first).is_ok();
+                return Err(if taken_back { Failed::Full } else { Failed::Stopped(error) });
+            }
+        }
+        // The one that seals has ended only when this one has, too.
+        if let Some(closed) = &self.closed {
+            let _ = closed.send(());
+        }
+        Ok(())
     }
 
     /// Takes room for what is to be written and more, up to the segment's size. Without it the write itself lengthens the file:
@@ -257,30 +459,12 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-fn full(answers: impl Iterator<Item = Answer>) -> Result<(), (Vec<Answer>, io::Error)> {
-    for answer in answers {
-        let _ = answer.send(Err(AppendError::Full));
-    }
-    Ok(())
-}
-
-/// Nothing of the batch was written; what existed before it still does.
-fn answer_full(outcomes: Vec<(Answer, Outcome)>, first: Position) -> Result<(), (Vec<Answer>, io::Error)> {
-    for (answer, outcome) in outcomes {
-        let answered = match outcome {
-            Outcome::Existing(position) if position < first => Ok(Appended::Existing(position)),
-            _ => Err(AppendError::Full),
-        };
-        let _ = answer.send(answered);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use disk::{Disk, ForgetfulDisk, OpenMode, read_exactly};
+    use erds::Record;
     use erds::record::Control;
 
     use super::*;
@@ -311,21 +495,24 @@ mod tests {
         let log = Arc::new(log);
         let mut offsets = Vec::new();
         let (closed, _to_seal) = std::sync::mpsc::channel();
-        let mut writer = Writer { log, tail, closed, options: options() };
-        let header = writer.tail.offset as usize;
+        let header = tail.offset as usize;
+        let writing = Writing::new(log.clone(), tail, closed, options());
         for records in batches {
-            let (answers, mut answered): (Vec<_>, Vec<_>) = (0..*records).map(|_| oneshot::channel()).unzip();
-            let first = writer.log.root().0 as usize;
-            let waiting = (first..).zip(answers);
-            let batch = waiting.map(|(at, answer)| Waiting::new(entry(at as u8), answer).unwrap());
-            writer.commit(batch.collect()).map_err(|(_, error)| error).unwrap();
-            assert!(
-                answered.iter_mut().all(|answer| matches!(answer.try_recv(), Ok(Ok(Appended::Recorded(_)))))
-            );
+            let first = log.size() as usize;
+            let mut waiting = Vec::new();
+            for at in first..first + records {
+                let (answer, answered) = oneshot::channel();
+                writing.put(&Encoded::new(&[entry(at as u8)]).unwrap(), answer).unwrap();
+                waiting.push(answered);
+            }
+            writing.write(&mut writing.writer());
+            for (at, mut answered) in (first..).zip(waiting) {
+                let outcomes = answered.try_recv().unwrap().unwrap();
+                assert!(matches!(outcomes[..], [Outcome::Recorded(position, _)] if position == at as u64));
+            }
         }
-        offsets.extend(
-            writer.log.read_state(|state| state.open.places.clone()).iter().map(|offset| *offset as usize),
-        );
+        offsets
+            .extend(log.read_state(|state| state.open.places.clone()).iter().map(|offset| *offset as usize));
         let file = disk.open(&Path::new(DIR).join(format!("{:020}.seg", 0)), OpenMode::Read).unwrap();
         let bytes = read_exactly(file.as_ref(), 0, file.length().unwrap() as usize).unwrap();
         offsets.push(bytes.len());
@@ -380,7 +567,7 @@ mod tests {
 
     #[test]
     fn the_entry_covers_the_position() {
-        let encoded = |position| segment::push_group(&mut Vec::new(), (b"{}", &[]), 0, position, &[7; 32]);
+        let encoded = |position| segment::push_group(&mut Vec::new(), (b"{}", b""), 0, position, &[7; 32]);
         assert_ne!(encoded(0), encoded(1));
     }
 }
