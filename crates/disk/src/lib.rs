@@ -21,6 +21,8 @@ pub enum OpenMode {
     Write,
     /// To read and write; it must not exist.
     CreateNew,
+    /// As `Write`; made, everybody on the machine may read it, where the files of the others are their owner's alone.
+    Publish,
 }
 
 /// Files and folders. Every error is the system's; after a failed sync nothing of that file may be trusted.

@@ -31,12 +31,12 @@ impl Disk for RealDisk {
         options.read(true);
         match mode {
             OpenMode::Read => &mut options,
-            OpenMode::Write => options.write(true).create(true).truncate(false),
+            OpenMode::Write | OpenMode::Publish => options.write(true).create(true).truncate(false),
             OpenMode::CreateNew => options.write(true).create_new(true),
         };
         {
             use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
+            options.mode(if mode == OpenMode::Publish { 0o644 } else { 0o600 });
         }
         Ok(Box::new(RealFile(options.open(path)?)))
     }
@@ -106,5 +106,26 @@ impl DiskFile for RealFile {
 
     fn sync_data(&mut self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_published_may_be_read_by_everybody_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for (mode, expected) in
+            [(OpenMode::Write, 0o600), (OpenMode::CreateNew, 0o600), (OpenMode::Publish, 0o644)]
+        {
+            let path = folder.path().join(format!("{mode:?}"));
+            RealDisk.open(&path, mode).unwrap();
+            let made = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(made & 0o777 & !expected, 0, "{mode:?}: no more than that, whatever the umask");
+            assert_eq!(made & 0o400, 0o400);
+        }
     }
 }

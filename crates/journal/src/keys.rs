@@ -58,7 +58,7 @@ pub(crate) struct Run {
 }
 
 /// Entries are in the order of this: keys are digests, but nothing here relies on it.
-fn order(key: &UniqueKey) -> u64 {
+pub(crate) fn order(key: &UniqueKey) -> u64 {
     let words = key.0.as_chunks::<8>().0.iter();
     let mixed = words.fold(0u64, |hash, word| {
         (hash.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -293,6 +293,21 @@ pub(crate) fn read_group(file: &dyn DiskFile, offset: u64, position: Position) -
     Ok(Group { entry: leaf.entry(), batch: leaf.batch, body, frames, end })
 }
 
+/// The keys that the record at `offset` claims, and where the next group begins: its erasable frames are not looked at.
+pub(crate) fn read_keys(
+    file: &dyn DiskFile,
+    offset: u64,
+    position: Position,
+) -> Result<(Vec<Hex32>, u64), GroupError> {
+    let leaf = match read_leaf(file, offset, position) {
+        Err(GroupError::Broken(_)) if written_end(file, offset)? == offset => return Err(GroupError::End),
+        leaf => leaf?,
+    };
+    let body = read_body(leaf.salted()).map_err(GroupError::Wrong)?;
+    let frames = body.frames.iter().map(|frame| frame.bytes.saturating_add(FRAME_HEADER_BYTES));
+    Ok((body.keys, frames.fold(leaf.end, u64::saturating_add)))
+}
+
 /// Where the group of record `position` begins, in the segment that begins with `first`: every group before it is read.
 pub(crate) fn walk_to(
     file: &dyn DiskFile,

@@ -360,7 +360,7 @@ fn write(
         if folders.insert(folder.to_owned()) {
             disk.create_dir_all(folder)?;
         }
-        let mut file = disk.open(path, OpenMode::Write)?;
+        let mut file = disk.open(path, OpenMode::Publish)?;
         if file.length()? > bytes.len() as u64 {
             file.truncate(bytes.len() as u64)?;
         }

@@ -30,7 +30,7 @@ impl Disk for BackupDisk {
         match (mode, self.0.get(path)) {
             (OpenMode::Read, Some(kept)) => RealDisk.open(kept, OpenMode::Read),
             (OpenMode::Read, None) => Err(io::ErrorKind::NotFound.into()),
-            (OpenMode::Write | OpenMode::CreateNew, _) => read_only(),
+            (OpenMode::Write | OpenMode::CreateNew | OpenMode::Publish, _) => read_only(),
         }
     }
 
