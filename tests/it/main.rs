@@ -22,6 +22,7 @@ mod index;
 mod limits;
 mod operator;
 mod read_status;
+mod report;
 mod resend;
 mod soap12;
 mod stamps;

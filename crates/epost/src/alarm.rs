@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 18] = [
+pub const REMEDIES: [(&str, &str); 20] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -79,6 +79,11 @@ pub const REMEDIES: [(&str, &str); 18] = [
     (
         "alarm.policy-unreadable",
         "Mend the policy file: `error` says where; until then the policy before it decides.",
+    ),
+    ("alarm.report", "The day's report has findings (`first` is one): read report-DAY.txt in report.folder."),
+    (
+        "alarm.report-unwritten",
+        "The day's report could not be made: look at report.folder and the disk; it is tried again.",
     ),
     (
         "alarm.request-unrecorded",

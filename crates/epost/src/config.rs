@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use watching::Clock;
+pub use watching::{Clock, Report};
 
 /// The commented configuration that `epost init` writes; a test keeps it equal to the defaults here.
 pub const TEMPLATE: &str = include_str!("../../../deploy/epost.toml");
@@ -54,6 +54,9 @@ pub struct Config {
     /// How the clock is judged.
     #[serde(default)]
     pub clock: Clock,
+    /// The daily report on the log.
+    #[serde(default)]
+    pub report: Report,
     /// Who consults the log; none: nobody does.
     pub consult: Option<Consult>,
     #[serde(skip)]
@@ -668,6 +671,7 @@ impl Config {
         for path in singles
             .into_iter()
             .chain(&mut self.data.log_key)
+            .chain(&mut self.report.folder)
             .chain(lists.into_iter().chain(of_tsas).chain(of_consult).chain(of_saml).flatten())
         {
             *path = folder.join(&*path);

@@ -17,6 +17,7 @@ pub mod dev;
 pub mod door;
 pub mod metrics;
 pub mod ocsp;
+pub mod report;
 pub mod run;
 pub mod service;
 pub mod signing;

@@ -31,7 +31,7 @@ use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::signing::SigningLimits;
 use crate::stamp::Stamps;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
-use crate::{access, courier, door, transport};
+use crate::{access, courier, door, report, transport};
 
 /// Why the service does not start; every one is the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -265,6 +265,7 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         tasks.spawn(publish(service.clone(), publisher, stamps, every, stopped.clone()));
     }
     tasks.spawn(crate::clock::watch(service.clone(), config.clock.clone(), stopped.clone()));
+    tasks.spawn(report::schedule::run(service.clone(), config.report.clone(), stopped.clone()));
     tasks.spawn(access::watch(service.clone(), config.uam.clone(), stopped.clone()));
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));

@@ -1,6 +1,7 @@
 //! `epost journal`: look into the journal, or verify it from its bytes.
 
 mod proofs;
+mod report;
 mod stamps;
 
 use std::path::PathBuf;
@@ -77,6 +78,21 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What happened in a time: counts by outcome and sender, who is refused out of line, gaps, restarts, the clock. No personal data.
+    Report {
+        /// Which journal.
+        #[command(flatten)]
+        which: Which,
+        /// From this day (UTC) or moment on; a day before the end, if it is not said.
+        #[arg(long)]
+        from: Option<String>,
+        /// Until this day or moment, which is out of it; now, if it is not said.
+        #[arg(long)]
+        to: Option<String>,
+        /// Minutes without a record, while serving, that are told.
+        #[arg(long, default_value_t = 720)]
+        gap_minutes: u32,
+    },
     /// Judge whether the log of now still begins with the one of an older checkpoint.
     Compare {
         /// Which journal.
@@ -106,6 +122,9 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Key { which } => proofs::key(which),
         Command::Proof { which, position, out } => proofs::prove(which, *position, out.as_deref()),
         Command::CheckProof { file, key, json } => proofs::check(file, key, *json),
+        Command::Report { which, from, to, gap_minutes } => {
+            report::report(which, from.as_deref(), to.as_deref(), *gap_minutes)
+        }
         Command::Compare { which, checkpoint } => proofs::compare(which, checkpoint),
     }
 }

@@ -1,5 +1,7 @@
 //! What the service watches itself by.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 /// The clock, judged by every time-stamp and by what keeps it.
@@ -24,5 +26,21 @@ impl Default for Clock {
             check_seconds: 300,
             synchronised_command: Vec::new(),
         }
+    }
+}
+
+/// The daily report on the log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Report {
+    /// The folder that each day's report is written into; none: none is made.
+    pub folder: Option<PathBuf>,
+    /// Minutes without a record, while serving, that it tells.
+    pub gap_minutes: u32,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { folder: None, gap_minutes: 720 }
     }
 }
