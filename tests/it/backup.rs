@@ -108,6 +108,45 @@ async fn a_flipped_byte_is_found_wherever_it_is_and_mended_by_the_next_run() {
     place.sandbox.stop().await;
 }
 
+/// Lawfully erased: the next run's key file lacks the key, whatever ciphertext was copied before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_in_no_backup_from_the_next_run_on() {
+    let place = Place::new().await;
+    let (gone, kept) = (place.send("A", 200_000).await, place.send("B", 200_000).await);
+    let first = place.take().unwrap().manifest;
+    let of = |manifest: &Manifest, ticket: erds::Ticket| {
+        let folder = format!("data/content/{}/", ticket.as_str());
+        manifest.files.keys().filter(|name| name.starts_with(&folder)).count()
+    };
+    assert_eq!((of(&first, gone), of(&first, kept)), (1, 1));
+    let service = place.sandbox.service();
+    let now = Timestamp::now();
+    let record = Record::Erased(erds::record::Erased {
+        at: now,
+        act: 1,
+        by: None,
+        of: "item".to_owned(),
+        class: "content".to_owned(),
+        term_days: 1,
+        ended_by: now,
+        tickets: vec![gone],
+    });
+    let entry = journal::Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
+    service.append(entry).await.unwrap();
+    service.keys().destroy(gone).await.unwrap();
+    let second = place.take().unwrap();
+    assert_eq!((of(&second.manifest, gone), of(&second.manifest, kept), second.absent), (0, 1, 0));
+    let into = place.folder.path().join("again");
+    restore(place.backup(), &into, now).await.unwrap();
+    let master = std::fs::read(&place.config.data.master_key).unwrap();
+    let master = pki::aead::Key256::new(master.try_into().unwrap());
+    let keys = store::keys::KeyReader::open(&disk::RealDisk, &into.join("data/keys"), master).unwrap();
+    assert!(keys.open_key(gone).unwrap().is_none() && keys.open_key(kept).unwrap().is_some());
+    let index = Index::open(Some(&into.join("data/index.sqlite"))).unwrap();
+    assert!(index.item(gone).unwrap().unwrap().erased.is_some(), "the index made anew says so");
+    place.sandbox.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_every_backup_is_whole() {
     let place = Place::new().await;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use epost::config::{Consult, ConsultPerson, Role};
 use epost::consult::{Desk, HISTORY_LINES_MAX, People};
+use epost::retention::Retention;
 use erds::Record;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -21,20 +22,20 @@ use crate::house::{Draft, House, Sandbox, certificate, certs_test};
 use epost::dev::sandbox::CITIZEN;
 
 /// A house, and its door for consultations.
-struct Room {
-    house: House,
+pub struct Room {
+    pub house: House,
     address: SocketAddr,
-    ahead_seconds: Arc<AtomicI64>,
+    pub ahead_seconds: Arc<AtomicI64>,
     _stop: watch::Sender<bool>,
 }
 
-fn setup() -> Consult {
+pub fn setup() -> Consult {
     let person = |name: &str, roles: &[Role]| ConsultPerson {
         name: format!("{name} A. Person"),
         certificates: vec![erds::record::Hex32(certificate(name).fingerprint()).to_hex()],
         roles: roles.to_vec(),
     };
-    let all = [Role::Request, Role::Approve, Role::Audit];
+    let all = [Role::Request, Role::Approve, Role::Audit, Role::Retain];
     Consult {
         address: "127.0.0.1:0".parse().unwrap(),
         anchors: vec![certs_test("senders-root.crt")],
@@ -56,7 +57,7 @@ impl Room {
         Self::with(Plan::default(), setup()).await
     }
 
-    async fn with(plan: Plan, setup: Consult) -> Self {
+    pub async fn with(plan: Plan, setup: Consult) -> Self {
         let ahead_seconds = Arc::new(AtomicI64::new(0));
         let ahead = ahead_seconds.clone();
         let clock =
@@ -70,7 +71,8 @@ impl Room {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let desk = Desk::new(house.service.clone(), people, &setup);
+        let retention = Arc::new(Retention::new(house.service.clone(), Default::default()));
+        let desk = Desk::new(house.service.clone(), people, &setup).with_retention(retention);
         tokio::spawn(epost::door::consult::serve(listener, tls, Arc::new(desk), stopped));
         Self { house, address, ahead_seconds, _stop: stop }
     }
@@ -80,7 +82,7 @@ impl Room {
     }
 
     /// What is answered, or the error's code; every error says all that it must.
-    async fn step(&self, person: &str, path: &str, body: Value) -> Result<Vec<Value>, String> {
+    pub async fn step(&self, person: &str, path: &str, body: Value) -> Result<Vec<Value>, String> {
         let (status, lines) = self.post(person, path, body).await;
         if status == 200 {
             return Ok(lines);

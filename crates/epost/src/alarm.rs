@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 20] = [
+pub const REMEDIES: [(&str, &str); 23] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -59,6 +59,11 @@ pub const REMEDIES: [(&str, &str); 20] = [
         "alarm.crls-unreadable",
         "Mend the CRL files or their download; when the old lists pass their nextUpdate, senders are refused.",
     ),
+    (
+        "alarm.drill-failed",
+        "The backup did not come back whole: `code` says why; make another now, and drill it.",
+    ),
+    ("alarm.drill-overdue", "No drill passed for `days`: run `epost drill` on the newest backup."),
     ("alarm.index.damaged", "The index was damaged and is being rebuilt from the journal; look at the disk."),
     (
         "alarm.index.transition",
@@ -88,6 +93,10 @@ pub const REMEDIES: [(&str, &str); 20] = [
     (
         "alarm.request-unrecorded",
         "A refusal could not be journalled: look at the disk under data.directory; nothing was accepted.",
+    ),
+    (
+        "alarm.retention-failed",
+        "Nothing past its term was erased, or not all of it: `error` says why; the next run goes on.",
     ),
     (
         "alarm.seal-not-in-force",

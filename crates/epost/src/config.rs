@@ -1,6 +1,7 @@
 //! The configuration: one TOML file. Every option is explained in `deploy/epost.toml`, which is also what
 //! `epost init` writes; an unknown key refuses to start.
 
+mod keeping;
 mod watching;
 
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use keeping::{Class, Classes, Drill, Retention};
 pub use watching::{Clock, Report};
 
 /// The commented configuration that `epost init` writes; a test keeps it equal to the defaults here.
@@ -59,6 +61,12 @@ pub struct Config {
     pub report: Report,
     /// Who consults the log; none: nobody does.
     pub consult: Option<Consult>,
+    /// How long what is stored is kept.
+    #[serde(default)]
+    pub retention: Retention,
+    /// When a drill of the backup is overdue.
+    #[serde(default)]
+    pub drill: Drill,
     #[serde(skip)]
     sha256: [u8; 32],
 }
@@ -542,6 +550,8 @@ pub enum Role {
     Approve,
     /// Read the history of all.
     Audit,
+    /// Set and lift legal holds, plan and run what retention erases.
+    Retain,
 }
 
 impl Role {
@@ -551,6 +561,7 @@ impl Role {
             Self::Request => "request",
             Self::Approve => "approve",
             Self::Audit => "audit",
+            Self::Retain => "retain",
         }
     }
 }

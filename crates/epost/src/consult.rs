@@ -25,6 +25,7 @@ pub use people::{People, PeopleError, Person};
 pub use search::{Found, Query};
 
 use crate::config::{Consult, Role};
+use crate::retention::Retention;
 use crate::service::{Failure, Service, open_frame_with};
 
 /// What a person asks for.
@@ -177,6 +178,7 @@ pub struct Desk {
     /// Every consultation up to here exists; there may be more.
     last: AtomicU64,
     running: Semaphore,
+    retention: Option<Arc<Retention>>,
 }
 
 impl Desk {
@@ -190,7 +192,22 @@ impl Desk {
             results_max: config.results_max,
             last: AtomicU64::new(0),
             running: Semaphore::new(1), // a search reads the journal from end to end: one at a time
+            retention: None,
         }
+    }
+
+    /// The same, where retention is planned and run, too.
+    pub fn with_retention(self, retention: Arc<Retention>) -> Self {
+        Self { retention: Some(retention), ..self }
+    }
+
+    /// Where a person with the role plans and runs retention; none: not at this door.
+    ///
+    /// # Errors
+    /// `Role`: the person's.
+    pub fn retention(&self, person: &Person) -> Result<Option<&Retention>, ConsultError> {
+        person.require(Role::Retain)?;
+        Ok(self.retention.as_deref())
     }
 
     /// The service that it is over.
@@ -444,7 +461,7 @@ impl HistoryFilter {
 }
 
 /// Text of a person, within its bounds and fit to be shown.
-fn bounded_text(
+pub(crate) fn bounded_text(
     field: &'static str,
     text: &str,
     characters_min: usize,

@@ -27,11 +27,12 @@ use crate::config::{Config, Identifiers};
 use crate::consult::{self, Desk, People};
 use crate::door::operator::Watched;
 use crate::door::soap::Contract;
+use crate::retention::Retention;
 use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::signing::SigningLimits;
 use crate::stamp::Stamps;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
-use crate::{access, courier, door, report, transport};
+use crate::{access, courier, door, drill, report, retention, transport};
 
 /// Why the service does not start; every one is the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +135,9 @@ pub fn prepare(
     }
     if let Some(bad) = config.senders.certificate_policies.iter().find(|dotted| encode_oid(dotted).is_err()) {
         return Err(value("senders.certificate_policies", bad, "dotted identifiers, as 1.2.3.4"));
+    }
+    if let Some(bad) = config.retention.without_a_day() {
+        return Err(value("retention", bad, "terms of a day or more"));
     }
     let http = transport::client(&[], None, Duration::from_secs(5))
         .map_err(|error| value("tsa", error, "a TLS setup"))?;
@@ -251,10 +255,11 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         let watched = Watched { service: service.clone(), certificates: ours };
         tasks.spawn(door::operator::serve(listener, Arc::new(watched), stopped.clone()));
     }
+    let retention = Arc::new(Retention::new(service.clone(), config.retention.clone()));
     if let (Some(listener), Some((people, tls)), Some(setup)) =
         (consult_door, prepared.consult, &config.consult)
     {
-        let desk = Desk::new(service.clone(), people, setup);
+        let desk = Desk::new(service.clone(), people, setup).with_retention(retention.clone());
         tasks.spawn(door::consult::serve(listener, tls, Arc::new(desk), stopped.clone()));
     }
     if let Some(publisher) = prepared.publisher {
@@ -266,6 +271,8 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     }
     tasks.spawn(crate::clock::watch(service.clone(), config.clock.clone(), stopped.clone()));
     tasks.spawn(report::schedule::run(service.clone(), config.report.clone(), stopped.clone()));
+    tasks.spawn(drill::acts::watch(service.clone(), config.drill.days_max, stopped.clone()));
+    tasks.spawn(retention::watch(retention, stopped.clone()));
     tasks.spawn(access::watch(service.clone(), config.uam.clone(), stopped.clone()));
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));

@@ -276,6 +276,7 @@ impl Service {
             metrics: Metrics::default(),
         });
         let indexed = service.catch_up()?;
+        service.finish_erasure().await?;
         let withdrawn = service.withdraw_unfinished().await?;
         service.sweep()?;
         Ok((service, StartReport { journal: opened.to_string(), indexed, withdrawn }))

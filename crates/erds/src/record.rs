@@ -313,6 +313,30 @@ pub struct Control {
     pub detail: String,
 }
 
+/// Item keys were destroyed because their retention ended: content, messages and stored proofs are gone; records and chain stay.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Erased {
+    /// When it was recorded; the keys are destroyed right after.
+    pub at: Timestamp,
+    /// Its number among these acts, from 1.
+    pub act: u64,
+    /// By whom: SHA-256 of the personal certificate; none: the service's own schedule.
+    pub by: Option<Hex32>,
+    /// What the keys opened, as the retention table names it, e.g. `item`.
+    pub of: String,
+    /// Its class in that table, e.g. `transaction`.
+    pub class: String,
+    /// The term of it.
+    pub term_days: u32,
+    /// Every one of them had ended by then.
+    pub ended_by: Timestamp,
+    /// Whose keys: of items, or of single requests; at most [`ERASED_TICKETS_MAX`].
+    pub tickets: Vec<Ticket>,
+}
+
+/// Tickets of one [`Erased`]: so many fit a record with room to spare.
+pub const ERASED_TICKETS_MAX: usize = 400;
+
 /// One record of the journal.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -342,6 +366,8 @@ pub enum Record {
     Consulted(Consulted),
     /// See [`Control`].
     Control(Control),
+    /// See [`Erased`].
+    Erased(Erased),
 }
 
 /// A record cannot be written or read: ours, or the disk's fault.
@@ -369,11 +395,11 @@ impl RecordError {
 }
 
 impl Record {
-    /// The item that it is about. `Refused` has none.
+    /// The item that it is about. `Refused` has none, and `Erased` has many.
     pub fn ticket(&self) -> Option<Ticket> {
         match self {
             Self::Received(r) => Some(r.ticket),
-            Self::Refused(_) => None,
+            Self::Refused(_) | Self::Erased(_) => None,
             Self::Accepted(r) => Some(r.ticket),
             Self::Withdrawn(r) => Some(r.ticket),
             Self::Attempted(r) => Some(r.ticket),
@@ -384,6 +410,14 @@ impl Record {
             Self::ExpiredUnread(r) => Some(r.ticket),
             Self::Consulted(r) => r.ticket,
             Self::Control(r) => r.ticket,
+        }
+    }
+
+    /// Whether it is about that item, alone or among others.
+    pub fn concerns(&self, ticket: Ticket) -> bool {
+        match self {
+            Self::Erased(erased) => erased.tickets.contains(&ticket),
+            record => record.ticket() == Some(ticket),
         }
     }
 
@@ -402,6 +436,7 @@ impl Record {
             Self::ExpiredUnread(r) => r.at,
             Self::Consulted(r) => r.request.received_at,
             Self::Control(r) => r.at,
+            Self::Erased(r) => r.at,
         }
     }
 
@@ -420,6 +455,7 @@ impl Record {
             Self::ExpiredUnread(_) => "expired_unread",
             Self::Consulted(_) => "consulted",
             Self::Control(_) => "control",
+            Self::Erased(_) => "erased",
         }
     }
 

@@ -146,7 +146,28 @@ fn one_of_each() -> Vec<Record> {
             ticket: None,
             detail: "0.1.0".to_owned(),
         }),
+        Record::Erased(erased(1)),
     ]
+}
+
+fn erased(tickets: usize) -> Erased {
+    Erased {
+        at: at(11),
+        act: u64::MAX,
+        by: Some(Hex32([9; 32])),
+        of: "consultation".to_owned(),
+        class: "transaction".to_owned(),
+        term_days: u32::MAX,
+        ended_by: at(10),
+        tickets: vec![ticket(); tickets],
+    }
+}
+
+#[test]
+fn an_erasure_of_the_most_tickets_fits_and_concerns_each() {
+    let record = Record::Erased(erased(ERASED_TICKETS_MAX));
+    assert!(record.to_json().is_ok());
+    assert!(record.concerns(ticket()) && !record.concerns(Ticket::parse("0000000000000").unwrap()));
 }
 
 #[test]
@@ -163,7 +184,7 @@ fn every_kind_is_written_and_read() {
 #[test]
 fn tickets_are_found() {
     for record in one_of_each() {
-        let expected = !matches!(record, Record::Refused(_) | Record::Control(_));
+        let expected = !matches!(record, Record::Refused(_) | Record::Control(_) | Record::Erased(_));
         assert_eq!(record.ticket().is_some(), expected, "{}", record.kind());
     }
 }

@@ -241,6 +241,12 @@ fault_codes! {
         "Aucun de vos envois ne porte ce ticket.",
         "Geen van uw zendingen heeft dit ticket.",
         "Keine Ihrer Sendungen trägt dieses Ticket.";
+    /// The item is the sender's, and what was stored of it was erased when its retention ended.
+    RepoB02 "REPO_B02" Business Consumer Some(false),
+        "What was stored of this item was erased when its retention ended.",
+        "Ce qui était conservé de cet envoi a été effacé à la fin de sa durée de conservation.",
+        "Wat van deze zending bewaard werd, is gewist aan het einde van de bewaartermijn.",
+        "Was von dieser Sendung aufbewahrt wurde, ist nach Ablauf der Aufbewahrungsfrist gelöscht worden.";
     /// An identifier is invalid.
     EpostB01 "EPOST_B01" Business Consumer Some(false),
         "An identifier is not valid.",
@@ -362,7 +368,7 @@ mod tests {
                 assert!(code.text(language).ends_with('.'), "{code} {}", language.as_str());
             }
         }
-        assert_eq!(FaultCode::ALL.len(), 28);
+        assert_eq!(FaultCode::ALL.len(), 29);
         assert_eq!(FaultCode::Soa02002.retry(), Some(true));
     }
 

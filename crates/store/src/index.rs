@@ -22,7 +22,7 @@ mod row;
 pub use entry::REQUEUED;
 
 /// Raised with every change of [`SCHEMA`]: a database of another version is cleared and grows anew.
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 
 const SCHEMA: &str = "
 CREATE TABLE progress (
@@ -44,6 +44,7 @@ CREATE TABLE items (
     withdrawn INTEGER NOT NULL DEFAULT 0,
     consigned INTEGER,
     dispatched INTEGER,
+    erased INTEGER,
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER,
@@ -83,6 +84,8 @@ pub struct Item {
     pub consigned: Option<u64>,
     /// The position of its Dispatched.
     pub dispatched: Option<u64>,
+    /// The position of the Erased that names it: its key is destroyed, or about to be.
+    pub erased: Option<u64>,
     /// What getStatus answers.
     pub status: Status,
     /// The channel it goes by.
@@ -486,6 +489,15 @@ impl Change {
 
 fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Result<Change, StoreError> {
     let mut change = Change::default();
+    if let Record::Erased(erased) = record {
+        for ticket in &erased.tickets {
+            // Keys of single requests are no items.
+            let Some(mut entry) = find(transaction, *ticket)? else { continue };
+            entry.item.erased = entry.item.erased.or(Some(position));
+            save(transaction, &entry)?;
+        }
+        return Ok(change);
+    }
     let Some(ticket) = record.ticket() else { return Ok(change) };
     if let Record::Consulted(read) = record {
         // A read follows on nothing: it comes beside the courier's records, and in any order with them.

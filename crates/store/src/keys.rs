@@ -169,6 +169,28 @@ impl Keys {
         self.change(Act::Destroy(ticket)).await
     }
 
+    /// As [`Keys::destroy`] for many at once: they share syncs.
+    ///
+    /// # Errors
+    /// As [`Keys::destroy`]: some may be gone.
+    pub async fn destroy_all(&self, tickets: &[Ticket]) -> Result<(), StoreError> {
+        for some in tickets.chunks(BATCH_MAX) {
+            let mut told = Vec::with_capacity(some.len());
+            for ticket in some {
+                told.push(self.hand_over(Act::Destroy(*ticket)).await?);
+            }
+            for told in told {
+                told.await.map_err(|_| ended())??;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is a key of that item; it may still be damaged.
+    pub fn has(&self, ticket: Ticket) -> bool {
+        self.shared.slots.read().unwrap_or_else(PoisonError::into_inner).contains_key(&ticket)
+    }
+
     /// The key of an item; none if there never was one, or if it was destroyed.
     ///
     /// # Errors
@@ -178,12 +200,19 @@ impl Keys {
     }
 
     async fn change(&self, act: Act) -> Result<(), StoreError> {
-        let stopped = || StoreError::Stopped("the writer of the item keys has ended".to_owned());
-        let (answer, told) = oneshot::channel();
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(Change { act, answer }).await.map_err(|_| stopped())?;
-        told.await.map_err(|_| stopped())?
+        self.hand_over(act).await?.await.map_err(|_| ended())?
     }
+
+    async fn hand_over(&self, act: Act) -> Result<oneshot::Receiver<Result<(), StoreError>>, StoreError> {
+        let (answer, told) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        queue.send(Change { act, answer }).await.map_err(|_| ended())?;
+        Ok(told)
+    }
+}
+
+fn ended() -> StoreError {
+    StoreError::Stopped("the writer of the item keys has ended".to_owned())
 }
 
 impl Drop for Keys {

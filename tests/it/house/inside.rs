@@ -295,7 +295,7 @@ pub fn config() -> &'static Config {
     &CONFIG
         .get_or_init(|| {
             let folder = tempfile::tempdir().unwrap();
-            let address = tsa_stand_in(folder.path());
+            let address = tsa_stand_in(folder.path(), Timestamp::now);
             let path = folder.path().join("epost.toml");
             std::fs::write(&path, config_text(&format!("http://{address}/"))).unwrap();
             let config = Config::read(&path).unwrap();
@@ -315,8 +315,18 @@ pub fn stamper_by(clock: fn() -> Timestamp) -> Arc<dyn Stamper> {
     Arc::new(TsaClient::read(config(), http, clock).unwrap())
 }
 
+/// A client, and a stand-in of its own, of this one clock: another day for both.
+pub fn stamper_of(clock: fn() -> Timestamp) -> Arc<dyn Stamper> {
+    let folder = tempfile::tempdir().unwrap();
+    let address = tsa_stand_in(folder.path(), clock);
+    let path = folder.path().join("epost.toml");
+    std::fs::write(&path, config_text(&format!("http://{address}/"))).unwrap();
+    let http = epost::transport::client(&[], None, std::time::Duration::from_secs(5)).unwrap();
+    Arc::new(TsaClient::read(&Config::read(&path).unwrap(), http, clock).unwrap())
+}
+
 /// In a thread of its own: each test has its own runtime, which ends with it.
-fn tsa_stand_in(folder: &Path) -> std::net::SocketAddr {
+fn tsa_stand_in(folder: &Path, clock: fn() -> Timestamp) -> std::net::SocketAddr {
     let pki = copy_of_certs_test(&folder.join("pki"));
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -324,7 +334,7 @@ fn tsa_stand_in(folder: &Path) -> std::net::SocketAddr {
         runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();
-            tsa::serve(listener, TsaSetup::from_pki(&pki, Timestamp::now).unwrap()).await;
+            tsa::serve(listener, TsaSetup::from_pki(&pki, clock).unwrap()).await;
         });
     });
     told.recv().unwrap()

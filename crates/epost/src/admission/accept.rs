@@ -204,6 +204,8 @@ impl Service {
                 "Give the new item a Token of its own; to send the same item again, send it unchanged.",
             ));
         }
+        let item = self.index().item(ticket).map_err(Failure::from)?;
+        item.map_or(Ok(()), |item| self.require_kept(&item))?;
         let receipt = self.stored_receipt(ticket)?;
         let reply = self.receipt_reply(
             arrived.head.contract,

@@ -97,7 +97,7 @@ fn event(number: u64, record: &Record) -> Option<DeliveryEvent> {
             ..own(EventCode::ProofHandedOut)
         },
         Record::Control(act) if act.action == store::index::REQUEUED => own(EventCode::Requeued),
-        Record::Control(_) | Record::Withdrawn(_) | Record::Refused(_) => return None,
+        Record::Control(_) | Record::Withdrawn(_) | Record::Refused(_) | Record::Erased(_) => return None,
     })
 }
 

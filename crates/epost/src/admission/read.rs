@@ -21,6 +21,7 @@ impl Service {
         ticket: Ticket,
     ) -> Result<Reply, Refusal> {
         let item = self.owned(self.index().item(ticket).map_err(Failure::from)?, &message)?;
+        self.require_kept(&item)?;
         let token = self.token_of(&item)?;
         let proof = match item.status {
             Status::Sent => Some(self.stored_dispatch(ticket)?),
@@ -47,6 +48,7 @@ impl Service {
             },
         };
         let item = self.owned(found.map_err(Failure::from)?, &message)?;
+        self.require_kept(&item)?;
         let token = self.token_of(&item)?;
         let proof = match kind {
             ProofKind::Receipt => Some(("Receipt.xml", self.stored_receipt(item.ticket)?)),
@@ -71,6 +73,22 @@ impl Service {
     pub(super) fn owned(&self, item: Option<Item>, message: &SignedMessage) -> Result<Item, Refusal> {
         item.filter(|item| item.institution == message.sender.cbe.digits() && item.accepted.is_some())
             .ok_or_else(unknown_ticket)
+    }
+
+    /// What was erased is said to be, to its owner: when, and how the item stood.
+    pub(super) fn require_kept(&self, item: &Item) -> Result<(), Refusal> {
+        let Some(position) = item.erased else { return Ok(()) };
+        let erased_at = self.journal().read(position).map_err(Failure::from)?.record.at();
+        let (received_at, status) = (item.received_at, item.status);
+        Err(Refusal::new(
+            FaultCode::RepoB02,
+            "item.erased",
+            &format!(
+                "an item received at {received_at}, {status}, what was stored of it erased at {erased_at}"
+            ),
+            "an item whose retention has not ended",
+            "Use the receipt and the proof of dispatch that you hold: they verify as before.",
+        ))
     }
 
     pub(super) async fn record_read(

@@ -170,7 +170,11 @@ impl Service {
         };
         self.append_plain(record, frames).await?;
         match self.journal().read(earlier)?.record {
-            Record::Refused(_) => self.stored_fault(earlier).map(Some),
+            Record::Refused(_) => match self.stored_fault(earlier) {
+                // Erased when its term ended: then the new one stands for it.
+                Err(failure) if failure.code() == "content.absent" => Ok(None),
+                fault => fault.map(Some),
+            },
             _ => Ok(None),
         }
     }

@@ -88,6 +88,7 @@ impl Parts {
                 }
             }
             Record::Withdrawn(withdrawn) => drop(self.0.remove(&withdrawn.ticket)),
+            Record::Erased(erased) => self.0.retain(|ticket, _| !erased.tickets.contains(ticket)),
             _ => {}
         }
     }

@@ -145,6 +145,7 @@ fn production(config: &Config) -> Vec<Finding> {
             }),
             "not RSA: it signs contract B's answers, which senders' older stacks then refuse",
         ),
+        Finding { name: "retention", problem: config.retention.too_short(), note: None },
         finding("listen.public_url", plain(&config.listen.public_url), "not https"),
         finding(
             "data.master_key",

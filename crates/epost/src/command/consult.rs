@@ -169,7 +169,7 @@ pub async fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn one(connection: &Connection, path: &str, body: &Value) -> ExitCode {
+pub(super) async fn one(connection: &Connection, path: &str, body: &Value) -> ExitCode {
     match post(connection, path, body).await {
         Ok(text) => {
             print!("{text}");

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use disk::RealDisk;
-use erds::Record;
+use erds::{Record, Ticket};
 use indicatif::{ProgressBar, ProgressStyle};
 use journal::Stored;
 use journal::audit::{Audit, AuditError};
@@ -132,8 +132,8 @@ pub fn run(command: &Command) -> ExitCode {
 fn show(which: &Which, from: u64, count: u64, ticket: Option<&str>) -> ExitCode {
     let mut shown = 0;
     walk(which, &mut |stored| {
-        let about = stored.record.ticket().map(|ticket| ticket.as_str().to_owned());
-        let wanted = stored.position >= from && ticket.is_none_or(|ticket| about.as_deref() == Some(ticket));
+        let about = |text: &str| Ticket::parse(text).is_ok_and(|ticket| stored.record.concerns(ticket));
+        let wanted = stored.position >= from && ticket.is_none_or(about);
         if wanted && shown < count {
             shown += 1;
             print_record(stored, which.json);
@@ -174,6 +174,9 @@ fn print_record(stored: &Stored, json: bool) {
         },
         Record::ExpiredUnread(r) => format!("{} expired unread", r.channel.as_str()),
         Record::Control(r) => format!("{} {}", r.action, r.detail),
+        Record::Erased(r) => {
+            format!("{} of {}, {} days after {}", r.tickets.len(), r.of, r.term_days, r.ended_by)
+        }
         _ => String::new(),
     };
     println!(

@@ -7,10 +7,12 @@ pub mod check;
 pub mod consult;
 pub mod demo;
 pub mod dev;
+pub mod drill;
 pub mod index;
 pub mod init;
 pub mod journal;
 pub mod proof;
+pub mod retention;
 pub mod sandbox;
 pub mod send;
 pub mod serve;
@@ -49,6 +51,8 @@ enum Command {
     Journal(journal::Command),
     /// Consult the log: asked for, approved by another person, run once.
     Consult(consult::Args),
+    /// Legal holds, and what is erased when its term has ended: planned, shown, then run.
+    Retention(retention::Args),
     /// Make the index again from the journal.
     #[command(subcommand)]
     Index(index::Command),
@@ -56,6 +60,8 @@ enum Command {
     Backup(backup::Args),
     /// Restore a backup into an empty folder, and verify it.
     Restore(backup::RestoreArgs),
+    /// Restore a backup into a scratch folder, open and verify all of it, and leave the outcome for the journal.
+    Drill(drill::Args),
     /// Send a document as registered mail.
     Send(send::Args),
     /// Ask for the status of a sent item.
@@ -98,9 +104,11 @@ pub fn run() -> ExitCode {
             Command::Uam(command) => uam::run(&command),
             Command::Journal(command) => journal::run(&command),
             Command::Consult(args) => consult::run(args).await,
+            Command::Retention(args) => retention::run(args).await,
             Command::Index(command) => index::run(&command),
             Command::Backup(args) => backup::run(&args),
             Command::Restore(args) => backup::restore(&args).await,
+            Command::Drill(args) => drill::run(&args).await,
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Proof(args) => proof::run(args).await,

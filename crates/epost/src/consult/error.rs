@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use crate::config::Role;
+use crate::retention::RetentionError;
 use crate::service::Failure;
 use crate::trust::TrustError;
 
@@ -114,6 +115,9 @@ pub enum ConsultError {
     /// Another consultation is being run.
     #[error("another consultation is being run")]
     Busy,
+    /// Retention does not do it.
+    #[error("{0}")]
+    Retention(#[from] RetentionError),
     /// Ours.
     #[error("{0}")]
     Failed(#[from] Failure),
@@ -139,6 +143,7 @@ impl ConsultError {
             Self::Expired { .. } => "consult.expired",
             Self::Erased { .. } => "consult.erased",
             Self::Busy => "consult.busy",
+            Self::Retention(error) => error.code(),
             Self::Failed(failure) => failure.code(),
         }
     }
@@ -147,13 +152,14 @@ impl ConsultError {
     pub fn expected(&self) -> String {
         match self {
             Self::Field { expected, .. } => return expected.clone(),
+            Self::Retention(error) => error.expected(),
             Self::Certificate(_) => "a certificate in force, of an authority in consult.anchors",
             Self::Trust(_) => "readable CRL files in consult.crls",
             Self::Stranger { .. } => "a certificate that a [[consult.person]] lists",
             Self::Role { .. } => "a person whose `roles` name it",
             Self::Json(_) => "one JSON object with this step's fields",
             Self::Path { .. } => {
-                "POST /consult, POST /consult/NUMBER/approve, /refuse or /run, POST /consult/history"
+                "POST /consult, /consult/NUMBER/approve, /refuse or /run, /consult/history; POST /retention/plan, /run, /hold, /holds or /hold/NUMBER/lift"
             }
             Self::Absent { .. } => "the number of a consultation that was asked for",
             Self::Own { .. } => "another person, with another certificate",
@@ -193,6 +199,7 @@ impl ConsultError {
             }
             Self::RunAlready { .. } | Self::Expired { .. } | Self::Erased { .. } => "Make a new request.",
             Self::Busy => "Try again in a minute.",
+            Self::Retention(error) => error.remedy(),
             Self::Failed(_) => "Try again later; tell the operators if it stays so.",
         }
     }
@@ -206,6 +213,7 @@ impl ConsultError {
             Self::Path { .. } | Self::Absent { .. } => 404,
             Self::Decided { .. } | Self::NotApproved { .. } | Self::RunAlready { .. } => 409,
             Self::Expired { .. } | Self::Erased { .. } => 410,
+            Self::Retention(error) => error.status(),
             Self::Trust(_) | Self::Busy | Self::Failed(_) => 503,
         }
     }
@@ -213,7 +221,7 @@ impl ConsultError {
     /// The answer's body. Details of a failure of ours stay in the log.
     pub fn to_json(&self) -> Value {
         let seen = match self {
-            Self::Failed(_) | Self::Trust(_) => String::new(),
+            Self::Failed(_) | Self::Trust(_) | Self::Retention(RetentionError::Failed(_)) => String::new(),
             other => erds::record::bounded(&other.to_string()),
         };
         json!({"error": {"code": self.code(), "seen": seen, "expected": self.expected(), "remedy": self.remedy()}})

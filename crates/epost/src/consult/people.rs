@@ -149,7 +149,7 @@ impl Person {
         self.roles.contains(&role)
     }
 
-    pub(super) fn require(&self, role: Role) -> Result<(), ConsultError> {
+    pub(crate) fn require(&self, role: Role) -> Result<(), ConsultError> {
         match self.has(role) {
             true => Ok(()),
             false => Err(ConsultError::Role { name: self.name.clone(), role }),

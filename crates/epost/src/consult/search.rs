@@ -161,7 +161,7 @@ impl Reader<'_> {
         let (record, query) = (&stored.record, self.query);
         let at = record.at();
         let in_time = query.from.is_none_or(|from| at >= from) && query.to.is_none_or(|to| at <= to);
-        if !in_time || self.ticket.is_some_and(|ticket| record.ticket() != Some(ticket)) {
+        if !in_time || self.ticket.is_some_and(|ticket| !record.concerns(ticket)) {
             return Ok(None);
         }
         let item = match record.ticket() {

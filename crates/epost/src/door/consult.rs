@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Answer, reply};
 use crate::consult::{Asked, ConsultError, Decision, Desk, HistoryFilter, Person};
+use crate::retention::{HoldAsked, HoldLifted, RunAsked};
 
 /// Serves until `stop` turns true; at most a few connections at once, each for one request.
 pub async fn serve(
@@ -108,6 +109,9 @@ async fn act(request: Request<Incoming>, person: &Person, desk: &Desk) -> Result
         "/consult/history" => return desk.history(person, &read::<HistoryFilter>(request).await?).await,
         _ => {}
     }
+    if let Some(step) = path.strip_prefix("/retention/") {
+        return retain(request, step, person, desk).await?.ok_or_else(no_such);
+    }
     let (number, step) =
         path.strip_prefix("/consult/").and_then(|rest| rest.split_once('/')).ok_or_else(no_such)?;
     let number: u64 = number.parse().map_err(|_| no_such())?;
@@ -127,6 +131,28 @@ async fn act(request: Request<Incoming>, person: &Person, desk: &Desk) -> Result
         }
         _ => Err(no_such()),
     }
+}
+
+/// A step of retention; none: there is no such step, or not at this door.
+async fn retain(
+    request: Request<Incoming>,
+    step: &str,
+    person: &Person,
+    desk: &Desk,
+) -> Result<Option<Vec<Value>>, ConsultError> {
+    let Some(retention) = desk.retention(person)? else { return Ok(None) };
+    let lines = match step {
+        "plan" => retention.plan().await?.lines(),
+        "run" => vec![retention.run(Some(person), Some(&read::<RunAsked>(request).await?)).await?.line()],
+        "hold" => vec![retention.hold(person, &read::<HoldAsked>(request).await?).await?],
+        "holds" => retention.list_holds(person).await?,
+        step => {
+            let number = step.strip_prefix("hold/").and_then(|rest| rest.strip_suffix("/lift"));
+            let Some(number) = number.and_then(|number| number.parse().ok()) else { return Ok(None) };
+            vec![retention.lift(person, number, &read::<HoldLifted>(request).await?).await?]
+        }
+    };
+    Ok(Some(lines))
 }
 
 /// The body, whole, as this step's JSON.

@@ -39,6 +39,7 @@ impl Entry {
                 withdrawn: false,
                 consigned: None,
                 dispatched: None,
+                erased: None,
                 status: Status::Pending,
                 channel: received.channel,
             },
@@ -97,7 +98,7 @@ impl Entry {
                 self.attempts = 0;
                 (self.queued_at, self.due_at) = (Some(*at), Some(*at));
             }
-            Record::Received(_) | Record::Refused(_) | Record::Consulted(_) => {}
+            Record::Received(_) | Record::Refused(_) | Record::Consulted(_) | Record::Erased(_) => {}
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::entry::Entry;
 use crate::StoreError;
 
 pub(super) const COLUMNS: &str = "ticket, institution, token_key, received, received_at, accepted, withdrawn, consigned, dispatched, state, \
-                       channel, attempts, queued_at, due_at, last_position";
+                       channel, attempts, queued_at, due_at, last_position, erased";
 
 pub(super) fn find(connection: &Connection, ticket: Ticket) -> Result<Option<Entry>, StoreError> {
     let mut statement =
@@ -20,9 +20,9 @@ pub(super) fn find(connection: &Connection, ticket: Ticket) -> Result<Option<Ent
 
 pub(super) fn save(connection: &Connection, entry: &Entry) -> Result<(), StoreError> {
     let sql = format!(
-        "INSERT INTO items ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+        "INSERT INTO items ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
          ON CONFLICT (ticket) DO UPDATE SET accepted = ?6, withdrawn = ?7, consigned = ?8, dispatched = ?9, state = ?10,
-             channel = ?11, attempts = ?12, queued_at = ?13, due_at = ?14, last_position = ?15"
+             channel = ?11, attempts = ?12, queued_at = ?13, due_at = ?14, last_position = ?15, erased = ?16"
     );
     let item = &entry.item;
     connection.prepare_cached(&sql)?.execute(params![
@@ -41,6 +41,7 @@ pub(super) fn save(connection: &Connection, entry: &Entry) -> Result<(), StoreEr
         entry.queued_at.map(nanoseconds),
         entry.due_at.map(nanoseconds),
         number(entry.last_position),
+        item.erased.map(number),
     ])?;
     Ok(())
 }
@@ -65,6 +66,7 @@ pub(super) fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         withdrawn: row.get(6)?,
         consigned: optional(7)?,
         dispatched: optional(8)?,
+        erased: optional(15)?,
         status: state.status(),
         channel: ChannelName::from_name(text(10)?).ok_or_else(|| unreadable(10, Type::Text))?,
     };
