@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 23] = [
+pub const REMEDIES: [(&str, &str); 24] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -101,6 +101,10 @@ pub const REMEDIES: [(&str, &str); 23] = [
     (
         "alarm.seal-not-in-force",
         "The seal's certificate is revoked, expired or without a current CRL: nothing is accepted until that is mended.",
+    ),
+    (
+        "alarm.security-rate",
+        "Many security events of one `kind`: look for them in the log (`security.KIND`), find whose they are, and close that sender's grants if it is no mistake.",
     ),
 ];
 

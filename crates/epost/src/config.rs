@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use keeping::{Class, Classes, Drill, Retention};
-pub use watching::{Clock, Report};
+pub use watching::{Breach, Clock, Report};
 
 /// The commented configuration that `epost init` writes; a test keeps it equal to the defaults here.
 pub const TEMPLATE: &str = include_str!("../../../deploy/epost.toml");
@@ -56,6 +56,9 @@ pub struct Config {
     /// How the clock is judged.
     #[serde(default)]
     pub clock: Clock,
+    /// When security events are an alarm.
+    #[serde(default)]
+    pub breach: Breach,
     /// The daily report on the log.
     #[serde(default)]
     pub report: Report,

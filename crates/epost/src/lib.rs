@@ -7,6 +7,7 @@ pub mod access;
 pub mod admission;
 pub mod alarm;
 pub mod backup;
+pub mod breach;
 pub mod client;
 pub mod clock;
 pub mod command;

@@ -64,6 +64,7 @@ pub struct Metrics {
     stages: Family<Labels<1>, Histogram, NewHistogram>,
     refused_connections: Family<Labels<1>, Counter>,
     turned_away: Family<Labels<1>, Counter>,
+    breaches: Family<Labels<1>, Counter>,
     connections: Gauge,
     under_way: Gauge,
     scraped: Scraped,
@@ -93,7 +94,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("epost");
         let requests = Family::default();
         let stages = Family::new_with_constructor(new_histogram as NewHistogram);
-        let (refused_connections, turned_away) = (Family::default(), Family::default());
+        let (refused_connections, turned_away, breaches) =
+            (Family::default(), Family::default(), Family::default());
         let (connections, under_way) = (Gauge::default(), Gauge::default());
         let help = "Requests by operation and outcome: OK, or the fault's code";
         registry.register("requests", help, Family::clone(&requests));
@@ -103,12 +105,24 @@ impl Default for Metrics {
         registry.register("refused_connections", help, Family::clone(&refused_connections));
         let help = "Requests that were not read because too much was under way, by reason";
         registry.register("requests_turned_away", help, Family::clone(&turned_away));
+        let help = "What looks like an attack or a break, by kind";
+        registry.register("security_events", help, Family::clone(&breaches));
         registry.register("connections", "Connections that are open", Gauge::clone(&connections));
         registry.register("requests_under_way", "Requests being answered", Gauge::clone(&under_way));
         let scraped = Scraped::default();
         scraped.register(&mut registry);
         let registry = Mutex::new(registry);
-        Self { registry, requests, stages, refused_connections, turned_away, connections, under_way, scraped }
+        Self {
+            registry,
+            requests,
+            stages,
+            refused_connections,
+            turned_away,
+            breaches,
+            connections,
+            under_way,
+            scraped,
+        }
     }
 }
 
@@ -189,6 +203,11 @@ impl Metrics {
     /// A request was turned away unread; `reason` is the check of its fault.
     pub fn turned_away(&self, reason: &'static str) {
         self.turned_away.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A security event of this kind.
+    pub(crate) fn breach(&self, kind: &'static str) {
+        self.breaches.get_or_create(&[("kind", kind)]).inc();
     }
 
     /// A connection is open while the value lives.

@@ -422,6 +422,7 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         timestamp_lifetime_seconds_max: config.senders.timestamp_lifetime_seconds_max,
         clock_skew_seconds_max: config.senders.clock_skew_seconds_max,
         seal_lag_seconds_max: seconds(config.seal.lag_seconds_max),
+        breach: config.breach.clone(),
         clock: config.clock.clone(),
         signing: SigningLimits {
             at_once_max: config.seal.signatures_at_once_max,

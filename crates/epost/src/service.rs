@@ -1,5 +1,7 @@
 //! The service, assembled: ground state, trust, seal, channels, and the few acts that admission and courier share.
 
+mod failure;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use delivery::Channel;
 use disk::Disk;
 use erds::record::Control;
-use erds::{ChannelName, Environment, FaultCode, Recipient, Record, Refusal, Strictness, Ticket};
+use erds::{ChannelName, Environment, FaultCode, Recipient, Record, Strictness, Ticket};
 use jiff::Timestamp;
 use journal::{Appended, Entry, Frame, Journal, Position, Stored};
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
@@ -19,8 +21,11 @@ use store::keys::{ItemKey, Keys};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+pub use failure::Failure;
+
 use crate::admission::duplicates::InFlight;
 use crate::admission::spool::{SpoolError, SpooledPart};
+use crate::breach::BreachWatch;
 use crate::clock::ClockWatch;
 use crate::config::Limits;
 use crate::metrics::{Metrics, Stage};
@@ -43,6 +48,8 @@ pub struct Settings {
     pub clock_skew_seconds_max: u64,
     /// Longest time from reception to genTime.
     pub seal_lag_seconds_max: i64,
+    /// When security events are an alarm.
+    pub breach: crate::config::Breach,
     /// How far our clock may be from a time-stamp's.
     pub clock: crate::config::Clock,
     /// How many signatures of the seal at once.
@@ -128,6 +135,7 @@ pub struct Service {
     seal_in_force: AtomicBool,
     signing: SigningPool,
     clock_watch: ClockWatch,
+    breach_watch: BreachWatch,
     metrics: Metrics,
 }
 
@@ -140,74 +148,6 @@ pub struct StartReport {
     pub indexed: u64,
     /// Requests that a crash had left open.
     pub withdrawn: usize,
-}
-
-/// A failure of ours: alarm, and the caller may try again or not.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{code}: {detail}")]
-pub struct Failure {
-    fault: FaultCode,
-    code: &'static str,
-    detail: String,
-}
-
-impl Failure {
-    /// The journal failed.
-    pub fn journal(detail: &str) -> Self {
-        Self { fault: FaultCode::Soa02002, code: "journal.failed", detail: detail.to_owned() }
-    }
-
-    /// Store, keys or index failed.
-    pub fn store(detail: &str) -> Self {
-        Self { fault: FaultCode::Soa02002, code: "store.failed", detail: detail.to_owned() }
-    }
-
-    /// A dependency is away: nothing was accepted, and the same request may come again.
-    pub fn away(code: &'static str, detail: &str) -> Self {
-        Self { fault: FaultCode::Soa02002, code, detail: detail.to_owned() }
-    }
-
-    /// Something of ours is broken, and coming again will not help.
-    pub fn broken(fault: FaultCode, code: &'static str, detail: &str) -> Self {
-        Self { fault, code, detail: detail.to_owned() }
-    }
-
-    /// The stable dotted code.
-    pub fn code(&self) -> &'static str {
-        self.code
-    }
-}
-
-impl From<Failure> for Refusal {
-    /// The wire gets the code and a remedy; the detail stays in the log.
-    fn from(failure: Failure) -> Self {
-        tracing::error!(event = "failure", code = failure.code, detail = %failure.detail.escape_debug());
-        let remedy = match failure.fault {
-            FaultCode::Soa02002 => {
-                "Nothing was accepted: send the same request again, later, with the same Token."
-            }
-            _ => "Tell the platform's helpdesk the Id of this fault.",
-        };
-        Refusal::new(failure.fault, failure.code, "", "a service in working order", remedy)
-    }
-}
-
-impl From<journal::AppendError> for Failure {
-    fn from(error: journal::AppendError) -> Self {
-        Self::journal(&error.to_string())
-    }
-}
-
-impl From<journal::ReadError> for Failure {
-    fn from(error: journal::ReadError) -> Self {
-        Self::journal(&error.to_string())
-    }
-}
-
-impl From<store::StoreError> for Failure {
-    fn from(error: store::StoreError) -> Self {
-        Self::store(&error.to_string())
-    }
 }
 
 /// A proof as it was sealed.
@@ -260,6 +200,7 @@ impl Service {
         let service = Arc::new(Self {
             signing: SigningPool::new(&settings.signing),
             clock_watch: ClockWatch::new(&settings.clock),
+            breach_watch: BreachWatch::new(&settings.breach),
             settings,
             journal,
             keys,
@@ -562,6 +503,11 @@ impl Service {
     /// The seal's key.
     pub(crate) fn signer(&self) -> &dyn Signer {
         self.outside.signer.as_ref()
+    }
+
+    /// What is counted of security events.
+    pub(crate) fn breach_watch(&self) -> &BreachWatch {
+        &self.breach_watch
     }
 
     /// What is known of the clock.

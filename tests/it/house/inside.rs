@@ -251,6 +251,7 @@ fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
         timestamp_lifetime_seconds_max: 600,
         clock_skew_seconds_max: 60,
         seal_lag_seconds_max: 60,
+        breach: Default::default(),
         clock: Default::default(),
         signing: Default::default(),
         trusted_gateways: Vec::new(),

@@ -12,6 +12,7 @@ use soap::envelope::SoapVersion;
 use super::duplicates::Fate;
 use super::spool::{Spool, SpoolError};
 use super::{Arrived, Head, PeerFacts, Reply, Stopped};
+use crate::breach::{Breach, Seen};
 use crate::service::{Failure, Service};
 
 impl Service {
@@ -36,6 +37,11 @@ impl Service {
             check = refusal.check,
             address = %arrived.peer.address.ip(),
         );
+        if let Some(kind) = Breach::of_check(refusal.check) {
+            let (sender, certificate) = (stopped.sender.as_ref(), Some(&arrived.peer.certificate));
+            let (id, address) = (&spooled.request_id, arrived.peer.address.ip());
+            self.breach(kind, &Seen { id, check: refusal.check, address, sender, certificate });
+        }
         let reply =
             self.fault_reply(refusal, &spooled.request_id, &arrived.peer, arrived.head.contract, version);
         let record = self.refused(arrived, &stopped);

@@ -44,3 +44,19 @@ impl Default for Report {
         Self { folder: None, gap_minutes: 720 }
     }
 }
+
+/// When security events of one kind are an alarm.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breach {
+    /// So many of one kind within the window raise an alarm; 0: none does.
+    pub count_alarm: u64,
+    /// Seconds of the window.
+    pub window_seconds: u64,
+}
+
+impl Default for Breach {
+    fn default() -> Self {
+        Self { count_alarm: 20, window_seconds: 300 }
+    }
+}

@@ -1,6 +1,7 @@
 //! The operators' door for consultations of the log: mutual TLS with personal certificates, JSON, one request a connection.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::{Answer, reply};
+use crate::breach::{Breach, Seen};
 use crate::consult::{Asked, ConsultError, Decision, Desk, HistoryFilter, Person};
 use crate::retention::{HoldAsked, HoldLifted, RunAsked};
 
@@ -38,6 +40,7 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, acceptor: &TlsAcceptor, desk: Arc<Desk>) {
+    let Ok(address) = stream.peer_addr() else { return };
     let tls = match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => {
@@ -49,7 +52,7 @@ async fn connection(stream: TcpStream, acceptor: &TlsAcceptor, desk: Arc<Desk>) 
     let Some(certificate) = leaf.and_then(|der| Certificate::from_der(der).ok()) else { return };
     let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (desk, certificate) = (desk.clone(), certificate.clone());
-        async move { Ok::<_, Infallible>(answer(request, &certificate, &desk).await) }
+        async move { Ok::<_, Infallible>(answer(request, address, &certificate, &desk).await) }
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -61,10 +64,15 @@ async fn connection(stream: TcpStream, acceptor: &TlsAcceptor, desk: Arc<Desk>) 
     }
 }
 
-async fn answer(request: Request<Incoming>, certificate: &Certificate, desk: &Desk) -> Answer {
+async fn answer(
+    request: Request<Incoming>,
+    address: SocketAddr,
+    certificate: &Certificate,
+    desk: &Desk,
+) -> Answer {
     let person = match desk.admit(certificate) {
         Ok(person) => person,
-        Err(denied) => return deny(&denied, certificate),
+        Err(denied) => return deny(&denied, address, certificate, desk),
     };
     let (status, body) = match act(request, &person, desk).await {
         Ok(lines) => (StatusCode::OK, lines),
@@ -75,14 +83,19 @@ async fn answer(request: Request<Incoming>, certificate: &Certificate, desk: &De
             {
                 tracing::error!(event = "consult.denial-unrecorded", %failure);
             }
-            return deny(&denied, certificate);
+            return deny(&denied, address, certificate, desk);
         }
     };
     let text = body.iter().fold(String::new(), |text, line| format!("{text}{line}\n"));
     reply(status, "application/jsonl", Bytes::from(text))
 }
 
-fn deny(denied: &ConsultError, certificate: &Certificate) -> Answer {
+fn deny(denied: &ConsultError, address: SocketAddr, certificate: &Certificate, desk: &Desk) -> Answer {
+    if denied.status() == StatusCode::FORBIDDEN {
+        let (check, certificate) = (denied.code(), Some(certificate));
+        let seen = Seen { id: "", check, address: address.ip(), sender: None, certificate };
+        desk.service().breach(Breach::Authorisation, &seen);
+    }
     let by = erds::record::Hex32(certificate.fingerprint());
     let reason = denied.to_string();
     tracing::warn!(event = "consult.denied", code = denied.code(), certificate = %by, reason = %reason.escape_debug());

@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::breach::{Breach, Seen};
 use crate::config::Listen;
 use crate::service::Service;
 use shares::{Beyond, Doorkeeper, Party};
@@ -138,6 +139,11 @@ async fn connection(stream: TcpStream, address: SocketAddr, house: Arc<House>, w
     let tls = match tokio::time::timeout(deadline, house.acceptor.accept(stream).into_fallible()).await {
         Ok(Ok(tls)) => tls,
         Ok(Err((error, stream))) => {
+            if is_about_certificate(&error) {
+                let check = "door.tls-refused";
+                let seen = Seen { id: "", check, address: address.ip(), sender: None, certificate: None };
+                house.service.breach(Breach::Certificate, &seen);
+            }
             let error = error.to_string();
             metrics.refused_connection("door.tls-refused");
             tracing::info!(event = "door.tls-refused", %address, error = %error.escape_debug());
@@ -177,6 +183,12 @@ async fn connection(stream: TcpStream, address: SocketAddr, house: Arc<House>, w
     if let Err(error) = watcher.watch(serving).await {
         tracing::info!(event = "door.http-ended", %address, error = %error.to_string().escape_debug());
     }
+}
+
+/// Whether a handshake failed for the certificate that was shown.
+fn is_about_certificate(error: &std::io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// Closes so that the peer hears the alert: a close with bytes unread resets the connection, and takes the alert along.
