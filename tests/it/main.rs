@@ -32,6 +32,7 @@ mod stamps;
 mod strangers;
 mod time_stamps;
 mod uam;
+mod witness;
 
 mod submit;
 mod tidy;

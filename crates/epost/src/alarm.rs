@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 24] = [
+pub const REMEDIES: [(&str, &str); 25] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -105,6 +105,10 @@ pub const REMEDIES: [(&str, &str); 24] = [
     (
         "alarm.security-rate",
         "Many security events of one `kind`: look for them in the log (`security.KIND`), find whose they are, and close that sender's grants if it is no mistake.",
+    ),
+    (
+        "alarm.witness-behind",
+        "A witness of the log has not cosigned for longer than its behind_seconds_max: ask who runs it. Nothing waits for it; `witness.behind` says why.",
     ),
 ];
 

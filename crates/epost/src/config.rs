@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use keeping::{Class, Classes, Drill, Retention};
-pub use watching::{Breach, Clock, Report};
+pub use watching::{Breach, Clock, Report, Witness};
 
 /// The commented configuration that `epost init` writes; a test keeps it equal to the defaults here.
 pub const TEMPLATE: &str = include_str!("../../../deploy/epost.toml");
@@ -42,6 +42,9 @@ pub struct Config {
     pub seal: Seal,
     /// Time-stamping authorities, in order of preference.
     pub tsa: Vec<Tsa>,
+    /// Witnesses of the log, who cosign its checkpoints.
+    #[serde(default)]
+    pub witness: Vec<Witness>,
     /// The e-Box MessageRegistry.
     pub ebox: Ebox,
     /// Retries of delivery.
@@ -682,12 +685,10 @@ impl Config {
             .iter_mut()
             .flat_map(|consult| [&mut consult.anchors, &mut consult.intermediates, &mut consult.crls]);
         let of_saml = self.saml.iter_mut().map(|service| &mut service.certificates);
-        for path in singles
-            .into_iter()
-            .chain(&mut self.data.log_key)
-            .chain(&mut self.report.folder)
-            .chain(lists.into_iter().chain(of_tsas).chain(of_consult).chain(of_saml).flatten())
-        {
+        let of_witnesses = self.witness.iter_mut().map(|witness| &mut witness.tls_anchors);
+        for path in singles.into_iter().chain(&mut self.data.log_key).chain(&mut self.report.folder).chain(
+            lists.into_iter().chain(of_tsas).chain(of_consult).chain(of_saml).chain(of_witnesses).flatten(),
+        ) {
             *path = folder.join(&*path);
         }
     }

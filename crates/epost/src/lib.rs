@@ -28,3 +28,4 @@ pub mod stamp;
 pub mod transport;
 pub mod trust;
 pub mod watch;
+pub mod witness;

@@ -17,6 +17,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::service::{Failure, Service};
+use crate::witness::Standing;
 
 /// One step of a request; each has a histogram of seconds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,6 +82,7 @@ struct Scraped {
     free_bytes: Gauge,
     seal_in_force: Gauge,
     policy_current: Gauge,
+    witness_behind_records: Family<[(&'static str, String); 1], Gauge>,
     crl_seconds_left: Gauge,
     crl_age_seconds: Gauge,
     certificate_days_left: Family<Labels<1>, Gauge<f64, AtomicU64>>,
@@ -126,6 +128,16 @@ impl Default for Metrics {
     }
 }
 
+impl Metrics {
+    /// How the log's witnesses stand.
+    pub(crate) fn witnessed(&self, standings: &[Standing]) {
+        for Standing { witness, behind_records } in standings {
+            let behind = self.scraped.witness_behind_records.get_or_create(&[("witness", witness.clone())]);
+            behind.set(gauge(*behind_records));
+        }
+    }
+}
+
 /// 0.1 ms to 13 s, each bound twice the one before.
 fn new_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.0001, 2.0, 18))
@@ -145,6 +157,8 @@ impl Scraped {
         registry.register("seal_in_force", help, self.seal_in_force.clone());
         let help = "1 while the policy file as it stands is the one in force; at 0 an older one decides";
         registry.register("policy_current", help, self.policy_current.clone());
+        let help = "Records of the journal that are not under a witness's cosignature";
+        registry.register("witness_behind_records", help, self.witness_behind_records.clone());
         let help = "Seconds since the oldest of the senders' revocation lists in use was made";
         registry.register("crl_age_seconds", help, self.crl_age_seconds.clone());
         let help = "Seconds until the first of the senders' revocation lists in use is stale";

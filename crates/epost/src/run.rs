@@ -32,6 +32,7 @@ use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::signing::SigningLimits;
 use crate::stamp::Stamps;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
+use crate::witness::Witnesses;
 use crate::{access, courier, door, drill, report, retention, transport};
 
 /// Why the service does not start; every one is the operator's to mend.
@@ -74,7 +75,11 @@ pub enum StartError {
     },
 }
 
-fn value(option: &'static str, seen: impl std::fmt::Display, expected: impl Into<String>) -> StartError {
+pub(crate) fn value(
+    option: &'static str,
+    seen: impl std::fmt::Display,
+    expected: impl Into<String>,
+) -> StartError {
     StartError::Value { option, seen: seen.to_string(), expected: expected.into() }
 }
 
@@ -267,7 +272,8 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         let stamp_every = jiff::SignedDuration::from_hours(i64::from(config.data.stamp_hours));
         let stamps = (config.data.stamp_hours > 0)
             .then(|| Stamps::open(Arc::new(RealDisk), &tlog_directory(config), stamp_every));
-        tasks.spawn(publish(service.clone(), publisher, stamps, every, stopped.clone()));
+        let witnesses = Witnesses::read(&config.witness)?;
+        tasks.spawn(publish(service.clone(), publisher, stamps, witnesses, every, stopped.clone()));
     }
     tasks.spawn(crate::clock::watch(service.clone(), config.clock.clone(), stopped.clone()));
     tasks.spawn(report::schedule::run(service.clone(), config.report.clone(), stopped.clone()));
@@ -285,6 +291,7 @@ async fn publish(
     service: Arc<Service>,
     mut publisher: Publisher,
     mut stamps: Option<Stamps>,
+    mut witnesses: Witnesses,
     every: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -298,6 +305,11 @@ async fn publish(
         if last {
             return;
         }
+        // A stop does not wait for a witness either.
+        tokio::select! {
+            () = witness(&service, &mut publisher, &mut witnesses) => {}
+            _ = stop.changed() => return publish_once(&service, &mut publisher),
+        }
         if let (Some(stamps), Some(checkpoint)) = (&mut stamps, publisher.checkpoint()) {
             // A stop does not wait for an authority.
             let stamped = tokio::select! {
@@ -309,6 +321,23 @@ async fn publish(
             }
         }
     }
+}
+
+/// Has the newest checkpoint cosigned, and publishes it so; one without a cosignature stands meanwhile.
+async fn witness(service: &Service, publisher: &mut Publisher, witnesses: &mut Witnesses) {
+    if witnesses.is_empty() {
+        return;
+    }
+    let published = match tokio::task::block_in_place(|| publisher.published()) {
+        Ok(Some(published)) => published,
+        Ok(None) => return,
+        Err(error) => return tracing::error!(event = "journal.checkpoint-failed", %error),
+    };
+    let cosignatures = witnesses.cosign(&published, service.now()).await;
+    if let Err(error) = tokio::task::block_in_place(|| publisher.cosign(&cosignatures)) {
+        tracing::error!(event = "journal.checkpoint-failed", %error);
+    }
+    service.metrics().witnessed(&witnesses.standings(service.journal().size()));
 }
 
 fn publish_once(service: &Service, publisher: &mut Publisher) {

@@ -22,6 +22,8 @@ pub struct Checkpoint {
     pub(crate) size: u64,
     pub(crate) root: Hash,
     pub(crate) note: String,
+    /// The log's own signature line, as it stands in the note.
+    pub(crate) signature: String,
 }
 
 impl Checkpoint {
@@ -35,9 +37,19 @@ impl Checkpoint {
         self.root
     }
 
-    /// The signed note.
+    /// The signed note, with whatever cosignatures it has.
     pub fn note(&self) -> &str {
         &self.note
+    }
+
+    /// The note's text, its last line's end included: what is signed.
+    pub(crate) fn text(&self) -> &str {
+        self.note.split_inclusive("\n\n").next().and_then(|text| text.strip_suffix('\n')).unwrap_or_default()
+    }
+
+    /// The note with the log's own signature alone.
+    pub(crate) fn signed_note(&self) -> String {
+        format!("{}\n{}", self.text(), self.signature)
     }
 }
 
@@ -97,9 +109,7 @@ impl Verifier {
         if origin.is_empty() || origin.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+') {
             return Err(VerifierError("a log's name without spaces or `+` is expected"));
         }
-        let named = [origin.as_bytes(), b"\n", &[ED25519], key.bytes()].concat();
-        let [a, b, c, d, ..] = sha256(&named);
-        Ok(Self { origin: origin.to_owned(), id: [a, b, c, d], key })
+        Ok(Self { origin: origin.to_owned(), id: key_id(origin, ED25519, &key), key })
     }
 
     /// The log's name.
@@ -120,8 +130,8 @@ impl Verifier {
         let (text, signatures) = note.split_at(end);
         let signatures = signatures.strip_prefix('\n').unwrap_or_default();
         let (size, root) = self.read_text(text)?;
-        self.check_signatures(text, signatures)?;
-        Ok(Checkpoint { size, root, note: note.to_owned() })
+        let signature = self.check_signatures(text, signatures)?;
+        Ok(Checkpoint { size, root, note: note.to_owned(), signature })
     }
 
     fn read_text(&self, text: &str) -> Result<(u64, Hash), CheckpointError> {
@@ -142,10 +152,11 @@ impl Verifier {
         Ok((size, root))
     }
 
-    fn check_signatures(&self, text: &str, signatures: &str) -> Result<(), CheckpointError> {
+    /// The log's own line.
+    fn check_signatures(&self, text: &str, signatures: &str) -> Result<String, CheckpointError> {
         let malformed = CheckpointError::Malformed;
         let lines = signatures.strip_suffix('\n').ok_or(malformed("the last line has no end"))?;
-        let mut signed = false;
+        let mut signed = None;
         for line in lines.split('\n') {
             let rest = line.strip_prefix("\u{2014} ").ok_or(malformed("a signature line of another form"))?;
             let (name, value) = rest.split_once(' ').ok_or(malformed("a signature line of another form"))?;
@@ -158,9 +169,9 @@ impl Verifier {
             if !self.key.verifies(text.as_bytes(), value) {
                 return Err(CheckpointError::Signature(self.to_string()));
             }
-            signed = true;
+            signed = Some(format!("{line}\n"));
         }
-        if signed { Ok(()) } else { Err(CheckpointError::Unsigned(self.to_string())) }
+        signed.ok_or_else(|| CheckpointError::Unsigned(self.to_string()))
     }
 }
 
@@ -176,21 +187,30 @@ impl FromStr for Verifier {
     type Err = VerifierError;
 
     fn from_str(text: &str) -> Result<Self, VerifierError> {
-        let mut parts = text.trim().splitn(3, '+');
-        let (Some(origin), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(VerifierError("three parts are expected"));
-        };
-        let key = decode(key).ok_or(VerifierError("the key is no base64"))?;
-        let Some((&ED25519, key)) = key.split_first() else {
-            return Err(VerifierError("the key is of another kind than Ed25519"));
-        };
-        let key = key.try_into().map_err(|_| VerifierError("the key is not of 32 bytes"))?;
-        let key = Ed25519PublicKey::from_bytes(key).map_err(|_| VerifierError("the key is none"))?;
-        let verifier = Self::new(origin, key)?;
-        if format!("{:08x}", u32::from_be_bytes(verifier.id)) != id {
-            return Err(VerifierError("the identifier is not that of name and key"));
-        }
-        Ok(verifier)
+        let (origin, key) = read_key(text, ED25519).map_err(VerifierError)?;
+        Self::new(&origin, key)
+    }
+}
+
+/// A key's identifier: of its name, kind and bytes.
+pub(crate) fn key_id(name: &str, kind: u8, key: &Ed25519PublicKey) -> [u8; 4] {
+    let [a, b, c, d, ..] = sha256(&[name.as_bytes(), b"\n", &[kind], key.bytes()].concat());
+    [a, b, c, d]
+}
+
+/// Reads `NAME+ID+KEY`, a key of this kind.
+pub(crate) fn read_key(text: &str, kind: u8) -> Result<(String, Ed25519PublicKey), &'static str> {
+    let mut parts = text.trim().splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("three parts are expected");
+    };
+    let key = decode(key).ok_or("the key is no base64")?;
+    let key = key.strip_prefix(&[kind]).ok_or("the key is of another kind")?;
+    let key = key.try_into().map_err(|_| "the key is not of 32 bytes")?;
+    let key = Ed25519PublicKey::from_bytes(key).map_err(|_| "the key is none")?;
+    match format!("{:08x}", u32::from_be_bytes(key_id(name, kind, &key))) == id {
+        true => Ok((name.to_owned(), key)),
+        false => Err("the identifier is not that of name and key"),
     }
 }
 
@@ -231,8 +251,8 @@ impl LogKey {
     pub(crate) fn sign(&self, size: u64, root: Hash) -> Result<Checkpoint, SignError> {
         let text = format!("{}\n{size}\n{}\n", self.verifier.origin, encode(&root));
         let signature = [&self.verifier.id[..], &self.key.sign(text.as_bytes())?].concat();
-        let note = format!("{text}\n\u{2014} {} {}\n", self.verifier.origin, encode(&signature));
-        Ok(Checkpoint { size, root, note })
+        let signature = format!("\u{2014} {} {}\n", self.verifier.origin, encode(&signature));
+        Ok(Checkpoint { size, root, note: format!("{text}\n{signature}"), signature })
     }
 }
 

@@ -20,6 +20,7 @@ mod summary;
 mod tile_cache;
 pub mod tiles;
 mod verify;
+pub mod witness;
 mod writer;
 
 use std::path::Path;

@@ -45,7 +45,7 @@ pub struct Proved {
     pub record: Record,
     /// Its hash in the tree.
     pub leaf_hash: Hash,
-    /// The checkpoint that covers it.
+    /// The checkpoint that covers it, with its cosignatures: ask a [`crate::witness::Witness`] about them.
     pub checkpoint: Checkpoint,
 }
 

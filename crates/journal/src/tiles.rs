@@ -19,6 +19,7 @@ use disk::{Disk, OpenMode, read_exactly};
 use crate::checkpoint::{Checkpoint, CheckpointError, LogKey, Verifier};
 use crate::merkle::{self, Hash, Tree, leaf_hash};
 use crate::tile_cache::TileCache;
+use crate::witness::{self, Cosignature};
 use crate::{Journal, Position, ReadError};
 
 /// Hashes of a whole tile.
@@ -272,6 +273,28 @@ impl Publisher {
     /// The newest checkpoint: the journal must be opened with it ([`Journal::open_signed`]).
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.published.as_ref()
+    }
+
+    /// What is published now, to be asked for proofs.
+    ///
+    /// # Errors
+    /// As [`Published::open`].
+    pub fn published(&self) -> Result<Option<Published>, TilesError> {
+        Published::open(self.disk.clone(), &self.dir, self.key.verifier())
+    }
+
+    /// Publishes the newest checkpoint with these cosignatures, in the place of those that it has.
+    ///
+    /// # Errors
+    /// The disk's; what was published before still stands.
+    pub fn cosign(&mut self, cosignatures: &[Cosignature]) -> Result<(), PublishError> {
+        let Some(signed) = &self.published else { return Ok(()) };
+        let checkpoint = witness::cosigned(signed, cosignatures);
+        if checkpoint != *signed {
+            self.replace_checkpoint(&checkpoint)?;
+            self.published = Some(checkpoint);
+        }
+        Ok(())
     }
 
     /// Publishes and signs all that is durable now; nothing where nothing is new. Reads each new record once.

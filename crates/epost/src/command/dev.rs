@@ -12,6 +12,7 @@ use super::serve::wait_for_signal;
 use crate::dev::pki::{Extent, Pki};
 use crate::dev::sts::{Asked, TokenServiceStandIn};
 use crate::dev::tsa::{self, TsaSetup};
+use crate::dev::witness::WitnessStandIn;
 
 /// What to make or start.
 #[derive(clap::Subcommand)]
@@ -37,6 +38,14 @@ pub enum Command {
         /// For one use.
         #[arg(long)]
         once: bool,
+    },
+    /// Start a witness of the log (C2SP tlog-witness; PUT /fault: down, lie, none), with a fresh key; prints its [[witness]] section.
+    Witness {
+        /// The log's public key, as `epost journal key` prints it.
+        log: String,
+        /// Where to listen; loopback.
+        #[arg(long, default_value = "127.0.0.1:3162")]
+        listen: SocketAddr,
     },
     /// Start the TSA stand-in alone (RFC 3161 over HTTP; PUT /fault, GET /issued).
     Tsa {
@@ -67,6 +76,10 @@ pub async fn run(command: Command) -> ExitCode {
                 Err(error) => could_not_run(&error),
             }
         }
+        Command::Witness { log, listen } => match witness_alone(&log, listen).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => could_not_run(&error),
+        },
         Command::Tsa { pki, listen } => match tsa_alone(&pki, listen).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => could_not_run(&error),
@@ -96,6 +109,20 @@ fn assertion(
     let until = now.checked_add(jiff::SignedDuration::from_hours(1)).map_err(|error| text(&error))?;
     let asked = Asked { v2, id: &id, name, holder: holder.der(), from: now, until, once };
     sts.assertion(&asked).map_err(|error| text(&error))
+}
+
+async fn witness_alone(log: &str, listen: SocketAddr) -> Result<(), String> {
+    let witness = WitnessStandIn::new("witness.stand-in", log).map_err(|error| error.to_string())?;
+    let witness = witness.ok_or("dev.witness.log: NAME+ID+KEY as `epost journal key` prints it")?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|error| format!("dev.witness.listen: {listen}: {error}"))?;
+    let key = witness.key().map_err(|error| error.to_string())?;
+    println!("[[witness]]\nkey = \"{key}\"\nurl = \"http://{listen}/\"");
+    tokio::select! {
+        () = witness.serve(listener) => {}
+        () = wait_for_signal() => {}
+    }
+    Ok(())
 }
 
 async fn tsa_alone(dir: &std::path::Path, listen: SocketAddr) -> Result<(), String> {

@@ -15,6 +15,7 @@ use journal::Stored;
 use journal::audit::{Audit, AuditError};
 use journal::checkpoint::Checkpoint;
 use journal::tiles::TilesError;
+use journal::witness::Cosignature;
 use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
 use store::keys::KeyReader;
@@ -74,6 +75,9 @@ pub enum Command {
         /// The log's public key, as `epost journal key` prints it.
         #[arg(long)]
         key: String,
+        /// A witness's public key, NAME+ID+KEY: its cosignature must be there and good. As often as there are witnesses to hold it to.
+        #[arg(long)]
+        witness: Vec<String>,
         /// JSON: one object a line.
         #[arg(long)]
         json: bool,
@@ -121,7 +125,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Verify { which, signatures } => verify(which, *signatures),
         Command::Key { which } => proofs::key(which),
         Command::Proof { which, position, out } => proofs::prove(which, *position, out.as_deref()),
-        Command::CheckProof { file, key, json } => proofs::check(file, key, *json),
+        Command::CheckProof { file, key, witness, json } => proofs::check(file, key, witness, *json),
         Command::Report { which, from, to, gap_minutes } => {
             report::report(which, from.as_deref(), to.as_deref(), *gap_minutes)
         }
@@ -210,6 +214,10 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
         }
         Err(problem) => return problem.tell(which.json),
     };
+    let cosigned = match proofs::cosigned(which, judged.signed.as_ref()) {
+        Ok(cosigned) => cosigned,
+        Err(what) => return could_not_run(&what),
+    };
     let root = hex(&judged.report.root);
     let signed = judged.signed.as_ref().map_or(0, Checkpoint::size);
     let (records, segments) = (judged.report.records, judged.report.segments);
@@ -220,6 +228,9 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
             "stamped_records": stamped.as_ref().map(|stamped| stamped.records),
             "stamped_at": stamped.as_ref().map(|stamped| stamped.at),
             "stamped_by": stamped.as_ref().map(|stamped| &stamped.by),
+            "cosigned": cosigned.iter().map(|(witness, given)| serde_json::json!({
+                "witness": witness, "at": given.as_ref().ok().map(Cosignature::at),
+            })).collect::<Vec<_>>(),
         });
         println!("{line}");
     } else {
@@ -227,6 +238,12 @@ fn verify(which: &Which, signatures: bool) -> ExitCode {
         println!("{signed} of them under the newest checkpoint, and as they were published");
         if let Some(stamped) = &stamped {
             println!("{} of them time-stamped at {} by {}", stamped.records, stamped.at, stamped.by);
+        }
+        for (witness, given) in &cosigned {
+            match given {
+                Ok(given) => println!("cosigned at {} by the witness {witness}", given.at()),
+                Err(error) => println!("not cosigned by the witness {witness}: {error}"),
+            }
         }
         if signatures {
             let (verified, absent) = (judged.verified, judged.absent);

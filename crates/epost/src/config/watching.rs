@@ -60,3 +60,29 @@ impl Default for Breach {
         Self { count_alarm: 20, window_seconds: 300 }
     }
 }
+
+/// One witness of the log (C2SP tlog-witness).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Its public key, as it publishes it: NAME+ID+KEY.
+    pub key: String,
+    /// Its submission prefix: checkpoints are posted to `url`/add-checkpoint.
+    pub url: String,
+    /// PEM files: the roots that its TLS certificate leads to.
+    #[serde(default)]
+    pub tls_anchors: Vec<PathBuf>,
+    /// Seconds to wait for its answer.
+    #[serde(default = "default_witness_timeout")]
+    pub timeout_seconds: u64,
+    /// Seconds that it may be behind before an alarm.
+    #[serde(default = "default_witness_behind")]
+    pub behind_seconds_max: u32,
+}
+
+fn default_witness_timeout() -> u64 {
+    5
+}
+fn default_witness_behind() -> u32 {
+    3600
+}

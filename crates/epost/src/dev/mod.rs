@@ -12,3 +12,4 @@ pub mod sandbox;
 pub mod start;
 pub mod sts;
 pub mod tsa;
+pub mod witness;

@@ -199,7 +199,7 @@ fn holds_all_keys(journal: &Journal) {
 }
 
 fn checkpoint(size: u64, root: Hash) -> Checkpoint {
-    Checkpoint { size, root, note: String::new() }
+    Checkpoint { size, root, note: String::new(), signature: String::new() }
 }
 
 fn signed(disk: &ForgetfulDisk, size: u64) -> Checkpoint {

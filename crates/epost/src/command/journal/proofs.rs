@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use disk::RealDisk;
 use journal::ReadError;
-use journal::checkpoint::{LogKey, Verifier};
+use journal::checkpoint::{Checkpoint, LogKey, Verifier};
 use journal::merkle::verify_consistency;
 use journal::proof::{Proof, read_salted};
 use journal::tiles::{Published, TilesError};
+use journal::witness::{Cosignature, CosignatureError, Witness, WitnessError};
 use serde_json::json;
 
 use super::stamps::{self, Stamped};
@@ -45,6 +46,20 @@ pub(super) fn stamped(which: &Which) -> Result<Result<Option<Stamped>, String>, 
     let (config, key) = read(which)?;
     let (Some(key), Some((published, dir))) = (key, published(which)?) else { return Ok(Ok(None)) };
     Ok(stamps::judge(&config, &published, key.verifier(), &dir))
+}
+
+/// A witness's name, and its word on a checkpoint.
+pub(super) type Said = (String, Result<Cosignature, CosignatureError>);
+
+/// What each configured witness says of a checkpoint. One that is behind makes nothing wrong: it is told.
+pub(super) fn cosigned(which: &Which, checkpoint: Option<&Checkpoint>) -> Result<Vec<Said>, String> {
+    let config = Config::read(&which.config).map_err(|error| error.to_string())?;
+    let Some(checkpoint) = checkpoint else { return Ok(Vec::new()) };
+    let judge = |setup: &crate::config::Witness| {
+        let witness: Witness = setup.key.parse().map_err(|error: WitnessError| error.to_string())?;
+        Ok((witness.name().to_owned(), witness.cosignature(checkpoint, checkpoint.note())))
+    };
+    config.witness.iter().map(judge).collect()
 }
 
 fn read(which: &Which) -> Result<(Config, Option<LogKey>), Unpublished> {
@@ -114,9 +129,13 @@ pub(super) fn prove(which: &Which, position: u64, out: Option<&Path>) -> ExitCod
     ExitCode::SUCCESS
 }
 
-pub(super) fn check(file: &Path, key: &str, json: bool) -> ExitCode {
+pub(super) fn check(file: &Path, key: &str, witnesses: &[String], json: bool) -> ExitCode {
     let verifier = match Verifier::from_str(key) {
         Ok(verifier) => verifier,
+        Err(error) => return could_not_run(&error),
+    };
+    let witnesses = match witnesses.iter().map(|key| key.parse()).collect::<Result<Vec<Witness>, _>>() {
+        Ok(witnesses) => witnesses,
         Err(error) => return could_not_run(&error),
     };
     let text = match std::fs::read(file) {
@@ -127,11 +146,18 @@ pub(super) fn check(file: &Path, key: &str, json: bool) -> ExitCode {
         Ok(proved) => proved,
         Err(error) => return refuse(error.code(), &error.to_string(), json),
     };
+    let note = proved.checkpoint.note();
+    let cosigned = witnesses.iter().map(|witness| witness.cosignature(&proved.checkpoint, note));
+    let cosigned = match cosigned.collect::<Result<Vec<_>, _>>() {
+        Ok(cosigned) => cosigned,
+        Err(error) => return refuse(error.code(), &error.to_string(), json),
+    };
     let (size, root) = (proved.checkpoint.size(), hex(&proved.checkpoint.root()));
     if json {
         let line = json!({
             "proved": true, "log": verifier.origin(), "position": proved.position, "leaf_hash": hex(&proved.leaf_hash),
             "signed_records": size, "root": root, "record": proved.record,
+            "cosigned": cosigned.iter().map(|given| json!({ "witness": given.witness(), "at": given.at() })).collect::<Vec<_>>(),
         });
         println!("{line}");
     } else {
@@ -140,6 +166,9 @@ pub(super) fn check(file: &Path, key: &str, json: bool) -> ExitCode {
             proved.position,
             verifier.origin()
         );
+        for given in &cosigned {
+            println!("cosigned at {} by the witness {}", given.at(), given.witness());
+        }
         println!("{}", json!(proved.record));
     }
     ExitCode::SUCCESS
