@@ -11,7 +11,7 @@ use delivery::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 use epost::dev::sandbox::{CITIZEN, ENTERPRISE};
 use epost::dev::sts::{AUDIENCE, Asked, ISSUER, TokenServiceStandIn};
 use epost::trust::{Stamp, StampError, Stamper};
-use erds::{Record, Strictness, Ticket, Token};
+use erds::{ChannelName, Record, Strictness, Ticket, Token};
 use jiff::{SignedDuration, Timestamp};
 use pki::digest::Digest;
 use soap::message::{HealthCheckKind, ItemName, ProofKind, ReadRules, Request};
@@ -166,7 +166,11 @@ fn judged(house: &House, draft: &Draft, answered: &Answered) -> Codes {
         if let Record::Accepted(accepted) = last {
             let item = house.service.index().item(accepted.ticket).expect("an index").expect("the item");
             let stored = house.service.stored_submission(&item).expect("its submission");
-            assert_eq!(Request::SendDocument(stored), signed_request(draft), "accepted, and never signed");
+            let signed = match signed_request(draft) {
+                Request::SendDocument(submission) | Request::Submit { submission, .. } => submission,
+                other => panic!("accepted: {}", other.operation()),
+            };
+            assert_eq!(stored, signed, "accepted, and never signed");
         }
         return Codes::new();
     };
@@ -191,6 +195,13 @@ fn draft(operation: &str) -> Option<Draft> {
     Some(match operation {
         "send" => Draft::submission("T"),
         "company" => Draft::to_known_enterprise("T"),
+        "submit" => {
+            let bytes = file(1, 90);
+            let (item, content) = (submission("T", std::slice::from_ref(&bytes)), Some(bytes.as_slice()));
+            let payload =
+                soap::message::v2::write_submit_request(&item, &[content], &[ChannelName::EboxCitizen]);
+            Draft { path: V2, ..Draft::asking(payload) }
+        }
         "status" => Draft::status(&Ticket::parse("0000000000000").ok()?),
         "proof" => Draft::proof(&unknown, ProofKind::Receipt),
         "health" => Draft::health(HealthCheckKind::Default),

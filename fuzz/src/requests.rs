@@ -237,14 +237,14 @@ fn read_again(request: &Request, rules: &ReadRules) {
         Request::GetStatus { ticket } => words::write_get_status_request(ticket),
         Request::HealthCheck { kind } => words::write_health_check_request(*kind),
         Request::GetProof { item, proof } => words::write_get_proof_request(item, *proof),
-        Request::Submit { submission, inline } => {
+        Request::Submit { submission, inline, channels } => {
             let content =
                 |part: &erds::Part| inline.iter().find(|content| content.content_id == part.content_id);
             let contents: Vec<_> = submission
                 .parts()
                 .map(|part| content(part).map(|content| content.bytes.as_slice()))
                 .collect();
-            words::v2::write_submit_request(submission, &contents)
+            words::v2::write_submit_request(submission, &contents, channels)
         }
         Request::FindItems(search) => words::v2::write_find_items_request(search),
         Request::GetDeliveryHistory { ticket, first } => {

@@ -6,7 +6,7 @@ use serde_json::json;
 use soap::message::v2::{self, DeliveryEvent, EventCode, EventSource, ItemSearch, ProofToVerify, SearchBy};
 use soap::message::{ItemName, Operation, ProofKind};
 
-use crate::house::draft::{V2, citizen};
+use crate::house::draft::{Attachment, V2, citizen};
 use crate::house::{Answered, Draft, House, Sandbox, until};
 
 /// A request to contract B.
@@ -325,6 +325,31 @@ async fn a_proof_is_judged_as_the_offline_verifier_judges_it() {
     let nonsense = ProofToVerify { content: vec![0; 9], signature: vec![1; 9], crls: Vec::new() };
     let (indication, why, _) = judged(&house, &nonsense).await;
     assert_eq!((indication.as_str(), why.as_deref()), ("TOTAL-FAILED", Some("FORMAT_FAILURE")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_moved_out_by_mtom_is_judged_only_where_the_signature_is_over_it() {
+    let house = House::new().await;
+    let receipt = house.ask(&Draft::submission("T")).await.receipt();
+    let crls = crate::house::reply::committed_crls();
+    let proof = ProofToVerify { content: receipt.xml, signature: receipt.p7s, crls };
+    let in_place = format!("{}</v2:Content>", xmlsec::base64::encode(&proof.content));
+    let include = "<xop:Include xmlns:xop=\"http://www.w3.org/2004/08/xop/include\" href=\"cid:proof@sender.example\"/></v2:Content>";
+    let part = Attachment {
+        content_id: "proof@sender.example".to_owned(),
+        content_type: "application/octet-stream".to_owned(),
+        bytes: proof.content.clone(),
+    };
+    let draft = asking(v2::write_verify_proof_request(&proof));
+    let mut moved_out = draft.sign();
+    moved_out.replace(&in_place, include);
+    moved_out.attachments.push(part.clone());
+    assert_eq!(told(&house.send(&moved_out).await, "Indication").as_deref(), Some("TOTAL-PASSED"));
+    let mut as_sent = draft.clone();
+    as_sent.replace(&in_place, include);
+    as_sent.attachments.push(part);
+    let answer = house.ask(&as_sent).await;
+    assert_eq!(house.verdict(&answer), "SOA-03006 schema.text", "nothing binds these bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

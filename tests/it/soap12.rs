@@ -14,7 +14,7 @@ const BOTH: [SoapVersion; 2] = [SoapVersion::V11, SoapVersion::V12];
 
 fn submit(version: SoapVersion) -> Draft {
     let files = [file(1, 900)];
-    let payload = write_submit_request(&submission("T", &files), &[Some(files[0].as_slice())]);
+    let payload = write_submit_request(&submission("T", &files), &[Some(files[0].as_slice())], &[]);
     Draft { path: V2, version, ..Draft::asking(payload) }
 }
 
@@ -45,7 +45,7 @@ async fn an_item_is_accepted_and_proved_in_either_version() {
 async fn mtom_comes_in_either_version() {
     let house = House::new().await;
     for version in BOTH {
-        let payload = write_submit_request(&submission("T", &[file(1, 900)]), &[]);
+        let payload = write_submit_request(&submission("T", &[file(1, 900)]), &[], &[]);
         let signed = Draft { path: V2, version, ..Draft::asking(payload) }.sign();
         let soap = version.content_type().split(';').next().unwrap();
         let content_type = format!(

@@ -16,7 +16,7 @@ fn files() -> [Vec<u8>; 2] {
 /// The content stands in the Body.
 fn in_place(submission: &Submission, files: &[Vec<u8>]) -> Draft {
     let contents: Vec<_> = files.iter().map(|bytes| Some(bytes.as_slice())).collect();
-    Draft { path: V2, ..Draft::asking(write_submit_request(submission, &contents)) }
+    Draft { path: V2, ..Draft::asking(write_submit_request(submission, &contents, &[])) }
 }
 
 /// Signed in place, then moved out into parts: CXF, Metro.
@@ -38,7 +38,7 @@ fn moved_out(submission: &Submission, files: &[Vec<u8>]) -> Signed {
 
 /// Moved out, then signed as it stands: Spring-WS, node-soap.
 fn signed_as_sent(submission: &Submission, files: &[Vec<u8>]) -> Draft {
-    let payload = write_submit_request(submission, &[]);
+    let payload = write_submit_request(submission, &[], &[]);
     Draft { path: V2, attachments: attachments(submission, files), ..Draft::asking(payload) }
 }
 
@@ -231,4 +231,34 @@ async fn the_form_is_held_to_the_schema() {
     }
     let answer = house.ask(&Draft { path: crate::house::draft::V1, ..good }).await;
     assert_eq!(house.verdict(&answer), "SOA-03005 soap.operation.other-contract");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_are_chosen_among_those_that_reach_the_recipient() {
+    use erds::ChannelName::{Batch, EboxCitizen, EboxEnterprise};
+    let files = [file(1, 100)];
+    let by = |token: &str, channels: &[erds::ChannelName]| {
+        let payload =
+            write_submit_request(&submission(token, &files), &[Some(files[0].as_slice())], channels);
+        Draft { path: V2, ..Draft::asking(payload) }
+    };
+    let house = House::new().await;
+    for (channels, check) in [
+        ([Batch].as_slice(), "channel.ebox-left-out"),
+        (&[EboxEnterprise], "channel.ebox-left-out"),
+        (&[Batch, EboxEnterprise], "channel.ebox-left-out"),
+        (&[EboxCitizen, Batch], "channel.not-served"),
+        (&[EboxEnterprise, EboxCitizen], "channel.not-served"),
+    ] {
+        let answer = house.ask(&by("T", channels)).await;
+        assert_eq!(house.verdict(&answer), format!("EPOST_B09 {check}"), "{channels:?}");
+    }
+    let none = house.records().iter().all(|stored| matches!(stored.record, erds::Record::Refused(_)));
+    assert!(none, "refused before there is a ticket");
+    let receipt = house.ask(&by("T", &[EboxCitizen])).await.submitted();
+    let again = house.ask(&by("T", &[])).await.submitted();
+    assert_eq!(receipt, again, "the same item by the same channel");
+    let mut twice = by("T", &[EboxCitizen, Batch]);
+    twice.replace("BATCH", "EBOX_CITIZEN");
+    assert_eq!(house.verdict(&house.ask(&twice).await), "SOA-03006 schema.repeated");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use erds::record::{self, CheckFacts, Hex32, PartFacts, Received, Withdrawn};
-use erds::{FaultCode, Record, Refusal, Submission, Ticket};
+use erds::{ChannelName, FaultCode, Record, Refusal, Submission, Ticket};
 use evidence::description::ItemDescription;
 use evidence::receipt::ReceiptContent;
 use evidence::seal::Sealed;
@@ -38,13 +38,14 @@ impl Service {
         message: SignedMessage,
         submission: Submission,
         inline: Vec<InlineContent>,
+        chosen: &[ChannelName],
     ) -> Result<Reply, Refusal> {
         let inline = tokio::task::block_in_place(|| self.spool_inline(arrived, &message, inline))?;
         let admitted = tokio::task::block_in_place(|| {
             let _timed = self.metrics().time(Stage::Digests);
             self.match_digests(arrived, &message, &submission, &inline)
         })?;
-        let channel = self.channel_for(&submission.recipient)?;
+        let channel = self.chosen_channel(&submission.recipient, chosen)?;
         let sizes: Vec<u64> = admitted.parts.iter().map(|part| part.stored.bytes).collect();
         channel.can_carry(&submission, &sizes)?;
         loop {

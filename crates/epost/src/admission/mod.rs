@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod answer;
+mod channel;
 pub mod connection;
 pub mod duplicates;
 pub mod facts;
@@ -196,15 +197,15 @@ impl Service {
         }
         let answered = match (arrived.head.contract, request) {
             (Contract::A, Request::SendDocument(submission)) => {
-                self.submit(arrived, message, submission, Vec::new()).await
+                self.submit(arrived, message, submission, Vec::new(), &[]).await
             }
             (Contract::A, Request::GetStatus { ticket }) => self.get_status(arrived, message, ticket).await,
             (Contract::A, Request::HealthCheck { kind }) => self.health_check(arrived, message, kind).await,
             (Contract::B, Request::GetProof { item, proof }) => {
                 self.get_proof(arrived, message, item, proof).await
             }
-            (Contract::B, Request::Submit { submission, inline }) => {
-                self.submit(arrived, message, submission, inline).await
+            (Contract::B, Request::Submit { submission, inline, channels }) => {
+                self.submit(arrived, message, submission, inline, &channels).await
             }
             (Contract::B, Request::FindItems(search)) => self.find_items(arrived, message, search).await,
             (Contract::B, Request::GetDeliveryHistory { ticket, first }) => {

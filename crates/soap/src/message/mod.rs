@@ -16,7 +16,7 @@ pub mod v2;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use erds::{Recipient, Submission, Ticket, Token};
+use erds::{ChannelName, Recipient, Submission, Ticket, Token};
 
 pub(crate) use answer::to_millisecond;
 pub use answer::{
@@ -76,6 +76,8 @@ pub enum Request {
         submission: Submission,
         /// The contents that stand in the Body; the others are MIME parts, which the submission's parts name.
         inline: Vec<v2::InlineContent>,
+        /// By which channels, each once, three at most; none: by the recipient's own.
+        channels: Vec<ChannelName>,
     },
     /// Contract B: which of the caller's items.
     FindItems(v2::ItemSearch),

@@ -3,7 +3,9 @@
 use erds::dispatch::{
     ANNEXES_MAX, FILE_NAME_CHARACTERS_MAX, META_MAX, TITLE_CHARACTERS_MAX, TYPE_CHARACTERS_MAX,
 };
-use erds::{DigestMethod, EboxCheck, Language, Part, Refusal, StatedDigest, Submission, Ticket, Token};
+use erds::{
+    ChannelName, DigestMethod, EboxCheck, Language, Part, Refusal, StatedDigest, Submission, Ticket, Token,
+};
 use xmlsec::Element;
 use xmlsec::write::Writer;
 
@@ -47,11 +49,20 @@ pub(in super::super) fn submit(operation: Element<'_>, rules: &ReadRules) -> Res
     let check = request.optional_text(V2, "CheckEboxStatus")?;
     let check =
         check.map(|text| text.one_of(EboxCheck::from_name, "BYPASS, ACTIVATED or PREFERRED")).transpose()?;
+    let mut channels = Vec::new();
+    while let Some(text) = request.optional_text(V2, "Channel")? {
+        let channel = text.one_of(ChannelName::from_name, "EBOX_CITIZEN, EBOX_ENTERPRISE or BATCH")?;
+        if channels.contains(&channel) {
+            let seen = "a channel that was named before";
+            return Err(violation("schema.repeated", text.path(), seen, "each channel once"));
+        }
+        channels.push(channel);
+    }
     request.end()?;
     let submission =
         Submission { token, recipient, document, annexes, meta, check: check.unwrap_or_default() };
     each_attachment_once(&submission)?;
-    Ok(Request::Submit { submission, inline })
+    Ok(Request::Submit { submission, inline, channels })
 }
 
 /// The document has a type and perhaps a language; an annex has neither.
@@ -97,8 +108,12 @@ fn content(element: Element<'_>, path: String, inline: &mut Vec<InlineContent>) 
 }
 
 /// One item to send. `contents` are those of its parts, in order: written in place, or as the `xop:Include` of the part's own
-/// Content-ID where there is none.
-pub fn write_submit_request(submission: &Submission, contents: &[Option<&[u8]>]) -> String {
+/// Content-ID where there is none. `channels`: by which; none: by the recipient's own.
+pub fn write_submit_request(
+    submission: &Submission,
+    contents: &[Option<&[u8]>],
+    channels: &[ChannelName],
+) -> String {
     let mut out = Writer::new();
     out.start("v2:SubmitRequest").namespace("v2", V2).namespace("t", TYPES);
     out.element("v2:Token", submission.token.as_str());
@@ -136,6 +151,9 @@ pub fn write_submit_request(submission: &Submission, contents: &[Option<&[u8]>])
         out.end();
     }
     out.element("v2:CheckEboxStatus", submission.check.as_str());
+    for channel in channels {
+        out.element("v2:Channel", channel.as_str());
+    }
     text(out)
 }
 

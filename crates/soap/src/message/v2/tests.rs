@@ -1,8 +1,8 @@
 //! What is written is read, and stands in `tests/golden`, where the schema is held against it.
 
 use erds::{
-    EboxCheck, EnterpriseNumber, Environment, FaultCode, QualityCode, Recipient, Sender, Strictness, Ticket,
-    Token,
+    ChannelName, EboxCheck, EnterpriseNumber, Environment, FaultCode, QualityCode, Recipient, Sender,
+    Strictness, Ticket, Token,
 };
 use jiff::Timestamp;
 
@@ -23,10 +23,10 @@ fn refused(xml: &str) -> &'static str {
 #[test]
 fn an_item_is_written_and_read_with_its_contents_or_without() {
     let mut item = submission();
-    let xml = write_submit_request(&item, &[Some(b"letter"), Some(b""), Some(b"annex 2")]);
+    let xml = write_submit_request(&item, &[Some(b"letter"), Some(b""), Some(b"annex 2")], &[]);
     golden("submit-request-citizen.xml", xml.as_bytes());
-    let Request::Submit { submission: read, inline } = parse(&xml) else { panic!("{xml}") };
-    assert!(read.same_content(&item));
+    let Request::Submit { submission: read, inline, channels } = parse(&xml) else { panic!("{xml}") };
+    assert!(read.same_content(&item) && channels.is_empty());
     let ids: Vec<_> = read.parts().map(|part| part.content_id.as_str()).collect();
     assert_eq!(ids, ["inline:1", "inline:2", "inline:3"]);
     let bytes: Vec<_> = inline.iter().map(|content| content.bytes.as_slice()).collect();
@@ -39,9 +39,17 @@ fn an_item_is_written_and_read_with_its_contents_or_without() {
     item.check = EboxCheck::Activated;
     item.annexes.truncate(1);
     item.annexes[0].content_id = "annex-1@example.org".to_owned();
-    let xml = write_submit_request(&item, &[None, Some(b"mixed")]);
-    let Request::Submit { submission: read, inline } = parse(&xml) else { panic!("{xml}") };
+    let xml = write_submit_request(&item, &[None, Some(b"mixed")], &ChannelName::ALL);
+    let Request::Submit { submission: read, inline, channels } = parse(&xml) else { panic!("{xml}") };
     assert_eq!(read.document.content_id, item.document.content_id, "an xop:Include names its part");
+    assert_eq!(channels, ChannelName::ALL);
+    let in_place = write_submit_request(&item, &[Some(b"letter"), Some(b"annex")], &ChannelName::ALL);
+    golden("submit-request-channels.xml", in_place.as_bytes());
+    for (to, check) in
+        [("EBOX_CITIZEN", "schema.repeated"), ("PAPER", "schema.enumeration"), ("", "schema.enumeration")]
+    {
+        assert_eq!(refused(&xml.replace(">BATCH<", &format!(">{to}<"))), check, "{to}");
+    }
     assert_eq!((read.annexes[0].content_id.as_str(), inline.len()), ("inline:1", 1));
 }
 
@@ -117,7 +125,7 @@ fn a_history_is_written_and_read() {
     };
     let full = DeliveryEvent {
         source: EventSource::Channel,
-        channel: Some(erds::ChannelName::EboxCitizen),
+        channel: Some(ChannelName::EboxCitizen),
         external_id: Some("<m>".to_owned()),
         attempt: Some(2),
         not_before: Some(at(1_600_000_000)),
@@ -226,7 +234,7 @@ fn a_question_about_a_recipient_is_written_and_read() {
         assert_eq!(refused(&xml.replace(from, to)), check, "{to}");
     }
     let facts = RecipientFacts {
-        channel: erds::ChannelName::EboxEnterprise,
+        channel: ChannelName::EboxEnterprise,
         exists: Some(true),
         activated: true,
         preferred: false,
