@@ -226,6 +226,8 @@ pub fn message(data: &[u8]) -> Codes {
         words::parse_health_check_response(root).err(),
         words::v2::parse_submit_response(root).err(),
         words::v2::parse_get_delivery_history_response(root).err(),
+        words::v2::parse_find_items_response(root).err(),
+        words::v2::parse_check_connection_response(root).err(),
     ];
     codes.extend(answers.iter().flatten().map(|error| error.code()));
     codes

@@ -15,6 +15,7 @@ use crate::transport::chain;
 use erds::{Submission, Ticket};
 use jiff::Timestamp;
 use pki::signer::FileSigner;
+use soap::message::v2;
 use soap::message::{write_get_proof_request, write_get_status_request, write_send_document_request};
 use soap::multipart::{OutgoingPart, Writer};
 use soap::wss::client::{SignOptions, SignRequestError, sign_request};
@@ -24,6 +25,7 @@ pub use connection::Connection;
 pub use content::{ContentFile, Progress};
 pub use local::{SentLog, save};
 pub use settings::{Settings, SettingsError};
+pub use soap::message::v2::{ItemSearch, SearchBy};
 pub use soap::message::{ItemName, ProofKind};
 
 /// The name of a proof's files, without their extension.
@@ -218,10 +220,38 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn proof(&self, of: &ItemName, kind: ProofKind) -> Result<ProofFiles, ClientError> {
+        self.ask(&write_get_proof_request(of, kind)).await?.proof()
+    }
+
+    /// Asks what became of an item: one page, from event number `first` on (contract B).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn history(&self, ticket: &Ticket, first: u64) -> Result<v2::DeliveryHistory, ClientError> {
+        Ok(self.ask(&v2::write_get_delivery_history_request(ticket, first)).await?.history()?)
+    }
+
+    /// Asks for the sender's own items: one page, and whether there are others behind it (contract B).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn find(&self, search: &v2::ItemSearch) -> Result<(Vec<v2::FoundItem>, bool), ClientError> {
+        Ok(self.ask(&v2::write_find_items_request(search)).await?.found()?)
+    }
+
+    /// Asks who this sender is to the service; nothing is sent (contract B).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn check_connection(&self) -> Result<v2::ConnectionAnswer, ClientError> {
+        Ok(self.ask(&v2::write_check_connection_request()).await?.connection()?)
+    }
+
+    /// Contract B, at the same address.
+    async fn ask(&self, payload: &str) -> Result<answer::Answer, ClientError> {
         let base = self.endpoint.strip_suffix("/v1").or_else(|| self.endpoint.strip_suffix("/v2"));
         let endpoint = format!("{}/v2", base.unwrap_or(&self.endpoint));
-        let answer = self.post(&endpoint, &write_get_proof_request(of, kind), &[], &[]).await?;
-        answer.proof()
+        self.post(&endpoint, payload, &[], &[]).await
     }
 
     async fn post(

@@ -1,5 +1,9 @@
 //! What the service answered: a fault, a receipt, a status, a proof, with the attachments they name.
 
+use soap::message::v2::{
+    ConnectionAnswer, DeliveryHistory, FoundItem, parse_check_connection_response, parse_find_items_response,
+    parse_get_delivery_history_response,
+};
 use soap::message::{
     SignedFile, parse_get_proof_response, parse_get_status_response, parse_send_document_response,
 };
@@ -151,6 +155,21 @@ impl Answer {
             return Err(ClientError::ProofAbsent { ticket, status: answer.status.as_str().to_owned() });
         };
         Ok(ProofFiles { xml: proof.content, p7s: proof.signature, crls: answer.crls, ticket })
+    }
+
+    /// `GetDeliveryHistoryResponse` of contract B.
+    pub(super) fn history(&self) -> Result<DeliveryHistory, AnswerError> {
+        Ok(parse_get_delivery_history_response(self.body()?)?)
+    }
+
+    /// `FindItemsResponse` of contract B.
+    pub(super) fn found(&self) -> Result<(Vec<FoundItem>, bool), AnswerError> {
+        Ok(parse_find_items_response(self.body()?)?)
+    }
+
+    /// `CheckConnectionResponse` of contract B.
+    pub(super) fn connection(&self) -> Result<ConnectionAnswer, AnswerError> {
+        Ok(parse_check_connection_response(self.body()?)?)
     }
 
     /// The attachment that `file` names, if it has the digest that `file` states.

@@ -4,10 +4,13 @@
 
 pub mod backup;
 pub mod check;
+pub mod check_connection;
 pub mod consult;
 pub mod demo;
 pub mod dev;
 pub mod drill;
+pub mod find;
+pub mod history;
 pub mod index;
 pub mod init;
 pub mod journal;
@@ -68,6 +71,12 @@ enum Command {
     Status(status::Args),
     /// Fetch the proof of sending or of dispatch of a sent item.
     Proof(proof::Args),
+    /// Tell what became of a sent item, event by event.
+    History(history::Args),
+    /// List your institution's own items, by token or by when they were received.
+    Find(find::Args),
+    /// Ask who you are to the service: connection, signature and grant are judged, nothing is sent.
+    CheckConnection(check_connection::Args),
     /// Stand-ins and test keys for development; never in production.
     #[command(subcommand)]
     Dev(dev::Command),
@@ -112,6 +121,9 @@ pub fn run() -> ExitCode {
             Command::Send(args) => send::run(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Proof(args) => proof::run(args).await,
+            Command::History(args) => history::run(args).await,
+            Command::Find(args) => find::run(args).await,
+            Command::CheckConnection(args) => check_connection::run(args).await,
             Command::Dev(command) => dev::run(command).await,
         }
     });

@@ -2,13 +2,16 @@
 
 use std::net::IpAddr;
 
-use erds::{Environment, FaultCode, Sender};
+use erds::{Environment, FaultCode, Refusal, Sender};
 use jiff::Timestamp;
+use xmlsec::Element;
 use xmlsec::write::Writer;
 
 use super::super::Operation;
 use super::super::answer::{text, to_millisecond, upper_hex};
+use super::super::client::{AnswerError, named};
 use super::super::namespace::V2;
+use super::super::read::{Allowed, Cursor, Text};
 
 /// What the service saw of a certificate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -108,4 +111,68 @@ pub fn write_check_access_response(
 
 pub(super) fn boolean(value: bool) -> &'static str {
     if value { "true" } else { "false" }
+}
+
+/// Who the caller is to the service, as its answer says it; limits are for programs that read the XML.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConnectionAnswer {
+    /// The institution's enterprise number: 10 digits.
+    pub company_id: String,
+    /// The application.
+    pub application_id: String,
+    /// The last instant of the certificate that signed.
+    pub message_certificate_not_after: Timestamp,
+    /// The last instant of the connection's certificate.
+    pub tls_certificate_not_after: Timestamp,
+    /// Whether the connection is a configured gateway's.
+    pub through_gateway: bool,
+    /// From which address the connection came.
+    pub address: String,
+    /// The environment of the instance.
+    pub environment: String,
+    /// When the request's last byte was read, by the service's clock.
+    pub received_at: Timestamp,
+}
+
+/// Reads the answer to checkConnection, whose signature was verified before.
+///
+/// # Errors
+/// [`AnswerError`]: the service's fault.
+pub fn parse_check_connection_response(element: Element<'_>) -> Result<ConnectionAnswer, AnswerError> {
+    named(element, V2, "CheckConnectionResponse")?;
+    let mut response = Cursor::open(element, "CheckConnectionResponse".to_owned(), Allowed::Nothing)?;
+    let said = |text: Text<'_>| text.as_str().to_owned();
+    let company_id = said(response.text(V2, "CompanyID")?);
+    let application_id = said(response.text(V2, "ApplicationID")?);
+    let message_certificate_not_after = not_after(&mut response, "MessageCertificate")?;
+    let tls_certificate_not_after = not_after(&mut response, "TlsCertificate")?;
+    let through_gateway = response.text(V2, "Gateway")?.one_of(|text| text.parse().ok(), "true or false")?;
+    let address = said(response.text(V2, "Address")?);
+    let environment = said(response.text(V2, "Environment")?);
+    let received_at = instant(&response.text(V2, "ReceivedAt")?)?;
+    response.required(V2, "Limits")?;
+    response.end()?;
+    Ok(ConnectionAnswer {
+        company_id,
+        application_id,
+        message_certificate_not_after,
+        tls_certificate_not_after,
+        through_gateway,
+        address,
+        environment,
+        received_at,
+    })
+}
+
+fn not_after(response: &mut Cursor<'_>, name: &'static str) -> Result<Timestamp, Refusal> {
+    let (element, path) = response.required(V2, name)?;
+    let mut certificate = Cursor::open(element, path, Allowed::Nothing)?;
+    certificate.text(V2, "Sha256")?;
+    let not_after = instant(&certificate.text(V2, "NotAfter")?)?;
+    certificate.end()?;
+    Ok(not_after)
+}
+
+fn instant(text: &Text<'_>) -> Result<Timestamp, Refusal> {
+    text.one_of(|text| text.parse().ok(), "an instant")
 }

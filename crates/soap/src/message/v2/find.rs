@@ -7,9 +7,10 @@ use xmlsec::write::Writer;
 
 use super::super::Request;
 use super::super::answer::{text, to_millisecond};
+use super::super::client::{AnswerError, named};
 use super::super::namespace::V2;
 use super::super::read::{Allowed, Cursor, violation};
-use super::super::request::{naming_token, ticket};
+use super::super::request::{naming_token, ticket, token};
 
 /// Which of the caller's items are asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -125,4 +126,26 @@ pub fn write_find_items_response(items: &[FoundItem], more: bool) -> String {
     }
     out.element("v2:More", if more { "true" } else { "false" });
     text(out)
+}
+
+/// Reads the answer to findItems, whose signature was verified before: the page, and whether there are others behind it.
+///
+/// # Errors
+/// [`AnswerError`]: the service's fault.
+pub fn parse_find_items_response(element: Element<'_>) -> Result<(Vec<FoundItem>, bool), AnswerError> {
+    named(element, V2, "FindItemsResponse")?;
+    let mut response = Cursor::open(element, "FindItemsResponse".to_owned(), Allowed::Nothing)?;
+    let mut items = Vec::new();
+    while let Some((element, path)) = response.optional(V2, "Item") {
+        let mut item = Cursor::open(element, path, Allowed::Nothing)?;
+        let ticket = ticket(&item.text(V2, "Ticket")?)?;
+        let token = item.optional_text(V2, "Token")?.map(token).transpose()?;
+        let status = item.text(V2, "Status")?.one_of(Status::from_name, "PENDING, SENT or ERROR")?;
+        let received_at = item.text(V2, "ReceivedAt")?.one_of(|text| text.parse().ok(), "an instant")?;
+        item.end()?;
+        items.push(FoundItem { ticket, token, status, received_at });
+    }
+    let more = response.text(V2, "More")?.one_of(|text| text.parse().ok(), "true or false")?;
+    response.end()?;
+    Ok((items, more))
 }

@@ -11,11 +11,14 @@ mod submit;
 mod verify;
 
 pub use answer::{
-    CertificateFacts, ConnectionReport, RequestLimits, write_check_access_response,
-    write_check_connection_response,
+    CertificateFacts, ConnectionAnswer, ConnectionReport, RequestLimits, parse_check_connection_response,
+    write_check_access_response, write_check_connection_response,
 };
 pub(super) use find::find_items;
-pub use find::{FoundItem, ItemSearch, SearchBy, write_find_items_request, write_find_items_response};
+pub use find::{
+    FoundItem, ItemSearch, SearchBy, parse_find_items_response, write_find_items_request,
+    write_find_items_response,
+};
 pub(super) use history::get_delivery_history;
 pub use history::{
     DeliveryEvent, DeliveryHistory, EventCode, EventSource, parse_get_delivery_history_response,

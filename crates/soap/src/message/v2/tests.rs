@@ -84,7 +84,18 @@ fn a_search_is_written_and_read() {
         received_at: at(1_700_000_000),
     };
     let erased = FoundItem { token: None, ..item.clone() };
-    golden("find-items-response.xml", write_find_items_response(&[item, erased], true).as_bytes());
+    let xml = write_find_items_response(&[item.clone(), erased.clone()], true);
+    golden("find-items-response.xml", xml.as_bytes());
+    assert_eq!(parse_find_items_response(document(&xml).root()).unwrap(), (vec![item, erased], true));
+    for (from, to, code) in [
+        ("PENDING", "LOST", "schema.enumeration"),
+        (">true<", ">perhaps<", "schema.enumeration"),
+        ("<v2:More>", "<v2:Item/><v2:More>", "schema.order"),
+        ("FindItemsResponse", "FoundResponse", "answer.element"),
+    ] {
+        let error = parse_find_items_response(document(&xml.replace(from, to)).root()).unwrap_err();
+        assert_eq!(error.code(), code, "{to}");
+    }
 }
 
 #[test]
@@ -284,5 +295,25 @@ fn what_an_integrator_calls_first_is_written_and_read() {
             clock_skew_seconds_max: 6,
         },
     };
-    golden("check-connection-response.xml", write_check_connection_response(&report).as_bytes());
+    let xml = write_check_connection_response(&report);
+    golden("check-connection-response.xml", xml.as_bytes());
+    let answer = ConnectionAnswer {
+        company_id: "0123456749".to_owned(),
+        application_id: "urn:be:example:letters".to_owned(),
+        message_certificate_not_after: at,
+        tls_certificate_not_after: at,
+        through_gateway: true,
+        address: "127.0.0.1".to_owned(),
+        environment: "TST".to_owned(),
+        received_at: at,
+    };
+    assert_eq!(parse_check_connection_response(document(&xml).root()).unwrap(), answer);
+    for (from, to, code) in [
+        (">true<", ">perhaps<", "schema.enumeration"),
+        ("Limits>", "Bounds>", "schema.order"),
+        ("<v2:Gateway>", "<v2:More/><v2:Gateway>", "schema.order"),
+    ] {
+        let error = parse_check_connection_response(document(&xml.replace(from, to)).root()).unwrap_err();
+        assert_eq!(error.code(), code, "{to}");
+    }
 }

@@ -1,0 +1,74 @@
+//! The sender's commands by their own program, against a sandbox.
+
+use std::process::{Command, Output};
+
+use epost::dev::pki::{Extent, SENDERS};
+use epost::dev::sandbox::CITIZEN;
+use epost::dev::start::{self, LOOPBACK};
+use serde_json::Value;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_follows_his_items_by_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = start::start(folder.path(), LOOPBACK, Extent::Senders).await.unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (alice, bob, letter) = (path("alice.toml"), path("bob.toml"), path("letter.txt"));
+    std::fs::write(&letter, "A letter.").unwrap();
+
+    let told = done(&epost(&["check-connection", "--profile", &alice, "--json"]));
+    let party = SENDERS.iter().find(|sender| sender.name == "alice").unwrap();
+    assert_eq!(
+        (&told[0]["company_id"], &told[0]["application_id"]),
+        (&party.cbe.into(), &party.application.into())
+    );
+    assert_eq!(told[0]["gateway"], false);
+    let words = epost(&["check-connection", "--profile", &alice]);
+    assert!(String::from_utf8_lossy(&words.stdout).contains(&format!("institution   {}\n", party.cbe)));
+
+    let begun = jiff::Timestamp::now().to_string();
+    let send = |token: &str| {
+        let (out, log) = (path("proofs"), path("sent.jsonl"));
+        let what = ["send", &letter, "--to-citizen", CITIZEN, "--title", "A letter", "--type", "LETTER"];
+        let how = ["--wait", "--token", token, "--out", &out, "--log", &log, "--profile", &alice, "--json"];
+        done(&epost(&[what.as_slice(), how.as_slice()].concat()))[0]["ticket"].as_str().unwrap().to_owned()
+    };
+    let tickets = [send("first"), send("second")];
+
+    let found = done(&epost(&["find", "--from", &begun, "--profile", &alice, "--json"]));
+    let listed: Vec<_> = found.iter().map(|item| item["ticket"].as_str().unwrap()).collect();
+    assert_eq!(listed, tickets, "oldest first");
+    let by_token = done(&epost(&["find", "--token", "second", "--profile", &alice, "--json"]));
+    assert_eq!(
+        (&by_token[0]["ticket"], &by_token[0]["status"]),
+        (&tickets[1].as_str().into(), &"SENT".into())
+    );
+    assert_eq!(
+        done(&epost(&["find", "--from", &begun, "--status", "ERROR", "--profile", &alice, "--json"])),
+        [Value::Null; 0]
+    );
+    assert_eq!(epost(&["find", "--profile", &alice]).status.code(), Some(3), "by what?");
+
+    let history = &done(&epost(&["history", &tickets[0], "--profile", &alice, "--json"]))[0];
+    let codes: Vec<_> =
+        history["events"].as_array().unwrap().iter().map(|event| event["code"].as_str().unwrap()).collect();
+    assert_eq!(codes[..4], ["RECEIVED", "ACCEPTED", "CONSIGNED", "DISPATCHED"], "{history}");
+    let rest = &done(&epost(&["history", &tickets[0], "--first", "3", "--profile", &alice, "--json"]))[0];
+    assert_eq!(rest["events"].as_array().unwrap().len(), codes.len() - 2);
+    let foreign = epost(&["history", &tickets[0], "--profile", &bob, "--json"]);
+    let told: Value = serde_json::from_slice(&foreign.stdout).unwrap();
+    assert_eq!((foreign.status.code(), &told["error"]["code"]), (Some(1), &"REPO_B01".into()));
+    assert_eq!(epost(&["history", "0", "--profile", &alice]).status.code(), Some(3), "no ticket");
+    sandbox.stop().await;
+}
+
+fn epost(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_epost")).args(args).output().unwrap()
+}
+
+#[track_caller]
+fn done(output: &Output) -> Vec<Value> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
