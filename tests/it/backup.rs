@@ -51,6 +51,10 @@ async fn what_was_backed_up_comes_back_whole_and_serves_again() {
         std::fs::read(&place.sandbox.layout().config).unwrap()
     );
 
+    let ran = std::process::Command::new(into.join("binary/epost")).output().unwrap();
+    assert_eq!(ran.stdout, b"restored\n", "the program came out of it, and runs");
+    let master = epost::rotation::key_of(&config.data.master_key).unwrap();
+    assert_eq!(second.master_key, Some(store::keys::master_key_id(&master)));
     config.listen.operator_address = None;
     config.listen.address = "127.0.0.1:0".parse().unwrap();
     let again = epost::run::start(&config, None).await.unwrap();
@@ -160,7 +164,7 @@ async fn under_load_every_backup_is_whole() {
         let (config_path, config) = (place.sandbox.layout().config.clone(), place.config.clone());
         let dir = place.backup().to_owned();
         let copying = tokio::task::spawn_blocking(move || {
-            let take = |_| take(&config_path, &config, &dir, Timestamp::now()).unwrap().manifest;
+            let take = |_| take(&config_path, &config, None, &dir, Timestamp::now()).unwrap().manifest;
             (0..5).map(take).collect::<Vec<_>>().pop()
         });
         let ((), manifest) = tokio::join!(load, copying);
@@ -228,7 +232,7 @@ async fn no_private_key_comes_into_a_backup() {
     config.senders.certificates = vec![config.seal.key.clone()];
     let taken = |config: &Config| {
         let path = &place.sandbox.layout().config;
-        take(path, config, place.backup(), Timestamp::now()).unwrap_err().code()
+        take(path, config, None, place.backup(), Timestamp::now()).unwrap_err().code()
     };
     assert_eq!(taken(&config), "backup.secret");
     let mut config = place.config.clone();
@@ -238,6 +242,9 @@ async fn no_private_key_comes_into_a_backup() {
     check(place.backup()).unwrap();
     place.sandbox.stop().await;
 }
+
+/// What stands for the program here: the tests' own is large.
+const PROGRAM: &str = "#!/bin/sh\necho restored\n";
 
 /// A sandbox that runs, and a folder for its backups.
 struct Place {
@@ -261,7 +268,9 @@ impl Place {
     }
 
     fn take(&self) -> Result<epost::backup::Taken, BackupError> {
-        take(&self.sandbox.layout().config, &self.config, &self.backup, Timestamp::now())
+        let binary = self.folder.path().join("epost");
+        std::fs::write(&binary, PROGRAM).unwrap();
+        take(&self.sandbox.layout().config, &self.config, Some(&binary), &self.backup, Timestamp::now())
     }
 
     async fn send(&self, token: &str, bytes: usize) -> erds::Ticket {

@@ -39,7 +39,9 @@ impl Place {
     }
 
     fn take(&self) -> epost::backup::Manifest {
-        take(&self.sandbox.layout().config, &self.config, &self.backup(), Timestamp::now()).unwrap().manifest
+        take(&self.sandbox.layout().config, &self.config, None, &self.backup(), Timestamp::now())
+            .unwrap()
+            .manifest
     }
 
     fn backup(&self) -> PathBuf {

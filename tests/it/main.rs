@@ -27,6 +27,7 @@ mod read_status;
 mod report;
 mod resend;
 mod retention;
+mod rotation;
 mod soap12;
 mod stamps;
 mod strangers;

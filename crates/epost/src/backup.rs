@@ -29,6 +29,7 @@ const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const FILES: &str = "files";
 const JOURNAL: &str = "data/journal";
+const BINARY: &str = "binary/epost";
 
 /// What a backup holds.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -44,7 +45,10 @@ pub struct Manifest {
     pub records: u64,
     /// The root over them.
     pub root: Hex32,
-    /// By name: `data/…` of the data folder, `config/…` of what the configuration names.
+    /// The id of the master key that opens its item keys (`epost keys id`); none: made by an earlier version.
+    #[serde(default)]
+    pub master_key: Option<String>,
+    /// By name: `data/…` of the data folder, `config/…` of what the configuration names, `binary/epost` the program.
     pub files: BTreeMap<String, Kept>,
 }
 
@@ -157,7 +161,7 @@ impl Manifest {
 fn is_inside(name: &str) -> bool {
     let mut parts = name.split('/');
     let top = parts.next();
-    matches!(top, Some("data" | "config"))
+    matches!(top, Some("data" | "config" | "binary"))
         && parts.clone().next().is_some()
         && parts.all(|part| !matches!(part, "" | "." | ".."))
 }

@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod ocsp;
 pub mod report;
 pub mod retention;
+pub mod rotation;
 pub mod run;
 pub mod service;
 pub mod signing;

@@ -20,6 +20,10 @@ use zeroize::Zeroizing;
 
 use crate::StoreError;
 
+mod rotate;
+
+pub use rotate::{Rotated, master_key_id, require_master, rotate};
+
 const SLOT_BYTES: usize = 128;
 const MAGIC: &[u8; 16] = b"ePost item keys1";
 const HEADER_AAD: &[u8] = b"epost item keys 1 header";

@@ -27,7 +27,7 @@ pub struct Restored {
     pub rebuilt: Rebuilt,
 }
 
-/// Restores the backup in `dir` into `into`, which is made, or empty: `data` and `config`, as the manifest names them. Each file is
+/// Restores the backup in `dir` into `into`, which is made, or empty: `data`, `config` and `binary`, as the manifest names them. Each file is
 /// judged by its digest, the journal from its bytes; the restore is recorded in it; the index is made anew.
 ///
 /// # Errors
@@ -43,7 +43,8 @@ pub async fn restore(dir: &Path, into: &Path, now: Timestamp) -> Result<Restored
         let (from, to) = (kept_path(dir, kept), unfinished.join(name));
         let folder = to.parent().unwrap_or(&unfinished);
         RealDisk.create_dir_all(folder).map_err(BackupError::disk("make", folder))?;
-        let mut file = create(&to).map_err(BackupError::disk("make", &to))?;
+        let mut file = create(&to, if name == super::BINARY { 0o700 } else { 0o600 })
+            .map_err(BackupError::disk("make", &to))?;
         let found = pour(&from, u64::MAX, &mut |piece| file.write_all(piece))
             .map_err(BackupError::disk("copy", &from))?;
         if found != *kept {
@@ -69,9 +70,9 @@ pub async fn restore(dir: &Path, into: &Path, now: Timestamp) -> Result<Restored
     Ok(Restored { manifest, rebuilt })
 }
 
-fn create(path: &Path) -> std::io::Result<std::fs::File> {
+fn create(path: &Path, mode: u32) -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
 /// A control act in the restored journal: the records of after the backup are missing from here on, and that is to be seen.

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 
 use super::disk::BackupDisk;
 use super::{BackupError, FILES, JOURNAL, Kept, MANIFEST, Manifest, VERSION, digest_of, kept_path, pour};
+use store::keys::master_key_id;
+
 use crate::config::Config;
 
 /// Times that files which changed meanwhile are copied again.
@@ -28,10 +30,17 @@ pub struct Taken {
 
 /// Brings the backup in `dir`, made if absent, to the state of now. Consistent while the service runs: the signed log first, then
 /// the journal up to a record that is durable, then the content and the keys, which were durable before the records that name them.
+/// `binary`: the program that reads it all, kept beside.
 ///
 /// # Errors
 /// [`BackupError`]: the backup in `dir` is the one of before.
-pub fn take(config_path: &Path, config: &Config, dir: &Path, now: Timestamp) -> Result<Taken, BackupError> {
+pub fn take(
+    config_path: &Path,
+    config: &Config,
+    binary: Option<&Path>,
+    dir: &Path,
+    now: Timestamp,
+) -> Result<Taken, BackupError> {
     let data = &config.data.directory;
     let secrets = std::iter::once(&config.data.master_key).chain(&config.data.log_key);
     for secret in secrets {
@@ -40,6 +49,7 @@ pub fn take(config_path: &Path, config: &Config, dir: &Path, now: Timestamp) -> 
             return Err(BackupError::Secret { path: secret.clone(), what });
         }
     }
+    let master_key = crate::run::master_key(config)?;
     let mut taking = Taking::begin(dir)?;
     taking.published(&data.join("tlog"))?;
     for span in journal::snapshot(&RealDisk, &data.join("journal"), &config.data.origin)? {
@@ -53,6 +63,7 @@ pub fn take(config_path: &Path, config: &Config, dir: &Path, now: Timestamp) -> 
         segment_bytes_max: config.data.segment_bytes_max,
         records: 0,
         root: [0; 32].into(),
+        master_key: Some(master_key_id(&master_key)),
         files: taking.files.clone(),
     };
     let mut parts = Parts::default();
@@ -64,7 +75,14 @@ pub fn take(config_path: &Path, config: &Config, dir: &Path, now: Timestamp) -> 
     (manifest.records, manifest.root) = (report.records, report.root.into());
     let absent = taking.content(&data.join("content"), &parts)?;
     taking.keep("data/keys/items.keys".into(), &data.join("keys/items.keys"), u64::MAX)?;
+    // The master key of a rotation that is not finished yet opens nothing of it.
+    store::keys::require_master(&RealDisk, &data.join("keys"), &master_key)
+        .map_err(crate::service::OpenError::from)
+        .map_err(crate::run::StartError::from)?;
     taking.folder("data/crls", &data.join("crls"))?;
+    if let Some(binary) = binary {
+        taking.keep(super::BINARY.to_owned(), binary, u64::MAX)?;
+    }
     taking.configuration(config_path, config)?;
     manifest.files = std::mem::take(&mut taking.files);
     taking.end(&manifest)?;

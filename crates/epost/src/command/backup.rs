@@ -37,7 +37,7 @@ enum Command {
 pub struct RestoreArgs {
     /// The backup's folder.
     dir: PathBuf,
-    /// The folder that gets `data` and `config`: made, or empty.
+    /// The folder that gets `data`, `config` and `binary`: made, or empty.
     #[arg(long)]
     into: PathBuf,
 }
@@ -54,7 +54,11 @@ pub fn run(args: &Args) -> ExitCode {
                 Ok(config) => config,
                 Err(error) => return could_not_run(&error),
             };
-            match backup::take(config_path, &config, dir, Timestamp::now()) {
+            let binary = match std::env::current_exe() {
+                Ok(binary) => binary,
+                Err(error) => return could_not_run(&format!("this program's own file: {error}")),
+            };
+            match backup::take(config_path, &config, Some(&binary), dir, Timestamp::now()) {
                 Ok(taken) => {
                     let code = told("backed up", &taken.manifest);
                     println!("{} bytes were new; {} parts are absent", taken.written_bytes, taken.absent);
@@ -85,6 +89,9 @@ pub async fn restore(args: &RestoreArgs) -> ExitCode {
 fn told(what: &str, manifest: &Manifest) -> ExitCode {
     let (records, files) = (manifest.records, manifest.files.len());
     println!("{what}: {records} records, {files} files, as of {}; root {}", manifest.made_at, manifest.root);
+    if let Some(id) = &manifest.master_key {
+        println!("master key {id} opens it (`epost keys id FILE` tells a key's id)");
+    }
     ExitCode::SUCCESS
 }
 

@@ -14,6 +14,7 @@ pub mod history;
 pub mod index;
 pub mod init;
 pub mod journal;
+pub mod keys;
 pub mod proof;
 pub mod retention;
 pub mod sandbox;
@@ -59,6 +60,9 @@ enum Command {
     /// Make the index again from the journal.
     #[command(subcommand)]
     Index(index::Command),
+    /// The master key: its id, and another one in its place.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Back up the data and the configuration, while the service runs or not; never a private key.
     Backup(backup::Args),
     /// Restore a backup into an empty folder, and verify it.
@@ -115,6 +119,7 @@ pub fn run() -> ExitCode {
             Command::Consult(args) => consult::run(args).await,
             Command::Retention(args) => retention::run(args).await,
             Command::Index(command) => index::run(&command),
+            Command::Keys(command) => keys::run(&command).await,
             Command::Backup(args) => backup::run(&args),
             Command::Restore(args) => backup::restore(&args).await,
             Command::Drill(args) => drill::run(&args).await,

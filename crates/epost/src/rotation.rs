@@ -1,0 +1,140 @@
+//! Another master key (N7): the key file wrapped anew, the act in the journal, then the new key in the old one's place.
+//!
+//! The service is stopped meanwhile: journal and key folder are locked. Each step leaves a state from which the same call goes on:
+//! 1. The key file is wrapped anew and renamed. *Crash: it is whole under one of the two keys; both are still where they were.*
+//! 2. The act is recorded, once.
+//! 3. The old key is kept beside its place as `….retired-ID`, for backups of before; the new one takes its place.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use disk::{Disk, OpenMode, RealDisk};
+use erds::Record;
+use erds::record::Control;
+use jiff::Timestamp;
+use journal::tiles::Publisher;
+use journal::{Entry, Journal, UniqueKey};
+use pki::aead::Key256;
+use pki::digest::sha256;
+use serde_json::json;
+use store::StoreError;
+use store::keys::master_key_id;
+
+use crate::config::Config;
+use crate::run::{self, StartError};
+use crate::service::OpenError;
+
+/// What was done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rotated {
+    /// Item keys under the new master key.
+    pub keys: u64,
+    /// The old master key's id.
+    pub from: String,
+    /// The new one's.
+    pub to: String,
+    /// Where the old one is kept now; none: the new one had been in its place before.
+    pub retired: Option<PathBuf>,
+}
+
+/// Puts the master key of the file `new` in force instead of the configured one.
+///
+/// # Errors
+/// A service runs; `new` is no key, or under `data.directory`; neither key opens the key file; a key in it is damaged; the disk's. The
+/// same call goes on from there.
+pub async fn rotate(config: &Config, new: &Path, now: Timestamp) -> Result<Rotated, StartError> {
+    let (old_key, new_key) = (run::master_key(config)?, key_of(new)?);
+    outside(new, &config.data.directory)?;
+    let (from, to) = (master_key_id(&old_key), master_key_id(&new_key));
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let journal = open_journal(config, &disk)?;
+    let keys = config.data.directory.join("keys");
+    let rotated = store::keys::rotate(&disk, &keys, &old_key, &new_key).map_err(OpenError::from)?;
+    let mut retired = None;
+    if from != to {
+        record(&journal, &from, &to, rotated.keys, now).await?;
+        retired = Some(replace(disk.as_ref(), &config.data.master_key, &old_key, &new_key)?);
+    }
+    Ok(Rotated { keys: rotated.keys, from, to, retired })
+}
+
+fn open_journal(config: &Config, disk: &Arc<dyn Disk>) -> Result<Journal, StartError> {
+    let publisher = run::publisher(config, disk.clone())?;
+    let options = journal::Options {
+        origin: config.data.origin.clone(),
+        segment_bytes_max: config.data.segment_bytes_max,
+        on_fatal: Arc::new(|_| ()),
+    };
+    let signed = publisher.as_ref().and_then(Publisher::checkpoint);
+    let dir = config.data.directory.join("journal");
+    let (journal, _) = Journal::open_signed(disk.clone(), &dir, options, signed).map_err(OpenError::from)?;
+    Ok(journal)
+}
+
+/// A master key's 32 bytes.
+///
+/// # Errors
+/// The file cannot be read, or holds no key.
+pub fn key_of(path: &Path) -> Result<Key256, StartError> {
+    let bytes = zeroize::Zeroizing::new(crate::trust::read(path)?);
+    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| StartError::Value {
+        option: "--new",
+        seen: format!("{} bytes", bytes.len()),
+        expected: "32 random bytes".to_owned(),
+    })?;
+    Ok(Key256::new(key))
+}
+
+fn outside(new: &Path, data: &Path) -> Result<(), StartError> {
+    let absolute = |path: &Path| {
+        let unreadable = |cause| crate::trust::TrustError::Unreadable { path: path.to_owned(), cause };
+        std::fs::canonicalize(path).map_err(unreadable)
+    };
+    if absolute(new)?.starts_with(absolute(data)?) {
+        return Err(StartError::Value {
+            option: "--new",
+            seen: new.display().to_string(),
+            expected: "a file away from data.directory: its backup would hold the key".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+async fn record(
+    journal: &Journal,
+    from: &str,
+    to: &str,
+    keys: u64,
+    now: Timestamp,
+) -> Result<(), StartError> {
+    let record = Record::Control(Control {
+        at: now,
+        action: "keys.rotated".to_owned(),
+        ticket: None,
+        detail: json!({"from": from, "to": to, "keys": keys}).to_string(),
+    });
+    // Recorded once, however often the call is made again.
+    let unique_keys = vec![UniqueKey(sha256(format!("keys.rotated\0{from}\0{to}").as_bytes()))];
+    let appended = journal.append(Entry { record, frames: Vec::new(), unique_keys }).await;
+    appended.map_err(|error| OpenError::Failure(error.into()))?;
+    Ok(())
+}
+
+/// Keeps the old key beside, then lets the new one take its name: at any moment one whole key is there.
+fn replace(disk: &dyn Disk, master: &Path, old: &Key256, new: &Key256) -> Result<PathBuf, OpenError> {
+    let retired = master.with_added_extension(format!("retired-{}", master_key_id(old)));
+    let part = master.with_added_extension("part");
+    for (path, key) in [(&retired, old), (&part, new)] {
+        let written = (|| {
+            let mut file = disk.open(path, OpenMode::Write)?;
+            file.truncate(0)?;
+            file.write_at(0, key.as_bytes())?;
+            file.sync_data()
+        })();
+        written.map_err(|source| StoreError::Disk { doing: "write", path: path.clone(), source })?;
+    }
+    let folder = master.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let named = disk.rename(&part, master).and_then(|()| disk.sync_dir(folder));
+    named.map_err(|source| StoreError::Disk { doing: "rename", path: part, source })?;
+    Ok(retired)
+}
