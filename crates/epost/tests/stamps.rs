@@ -30,6 +30,7 @@ async fn a_checkpoint_is_stamped_once_and_the_stamp_is_judged() {
     let size: u64 = note.file_name().unwrap().to_str().unwrap().parse().unwrap();
     assert_eq!((code, &told["stamped_records"]), (Some(0), &size.into()), "{told}");
     assert_eq!(told["stamped_by"], "sandbox");
+    a_record_is_proved_with_its_time(folder.path());
     for (path, place) in [(&note, 3), (&stamp, 200)] {
         let whole = std::fs::read(path).unwrap();
         let mut changed = whole.clone();
@@ -41,6 +42,35 @@ async fn a_checkpoint_is_stamped_once_and_the_stamp_is_judged() {
     }
     std::fs::remove_file(&note).unwrap();
     assert_eq!(verify(folder.path()).1["code"], "journal.stamp");
+}
+
+/// Offline: by the log's public key and the authority's root alone.
+fn a_record_is_proved_with_its_time(folder: &Path) {
+    let journal = |arguments: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_epost")).arg("journal").args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let place = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (config, proof, stamp) = (place("epost.toml"), place("record"), place("record.tsr"));
+    let key = journal(&["key", "--config", &config]).1;
+    let proved = journal(&["proof", "0", "--config", &config, "--out", &proof, "--stamped"]);
+    assert_eq!(proved.0, Some(0), "{}", proved.1);
+    let (anchors, crls) = (place("pki/tsa-root.crt"), place("pki/crls"));
+    let check = |stamp: &[&str]| {
+        let told = journal(&[&["check-proof", &proof, "--json", "--key", key.trim()], stamp].concat());
+        (told.0, serde_json::from_str::<Value>(&told.1).unwrap())
+    };
+    let with_crls = ["--stamp", &stamp, "--tsa-anchors", &anchors, "--crl", &crls];
+    let (code, told) = check(&with_crls);
+    assert_eq!((code, told["stamped_at"].is_string()), (Some(0), true), "{told}");
+    let (code, told) = check(&[]);
+    assert_eq!((code, told["stamped_at"].is_null()), (Some(0), true), "{told}");
+    let (code, told) = check(&with_crls[..4]);
+    assert_eq!((code, &told["error"]["code"]), (Some(1), &"journal.stamp".into()), "without a CRL: {told}");
+    // Of another checkpoint: that of the newest, of which there is no stamp.
+    let newest = journal(&["proof", "0", "--config", &config, "--out", &proof]);
+    assert_eq!((newest.0, check(&with_crls).0), (Some(0), Some(1)), "{}", newest.1);
 }
 
 async fn open(folder: &Path) -> Sandbox {

@@ -93,8 +93,26 @@ impl Proof {
     /// # Errors
     /// [`TilesError`]: not covered yet, or the published files are damaged.
     pub fn new(published: &Published, position: Position, salted: Vec<u8>) -> Result<Self, TilesError> {
-        let beside = published.inclusion(position)?;
-        Ok(Self { salted, position, beside, note: published.checkpoint().note().to_owned() })
+        Self::under(published, published.checkpoint(), position, salted)
+    }
+
+    /// The same under an older checkpoint of the same log.
+    ///
+    /// # Errors
+    /// As [`Proof::new`].
+    pub fn under(
+        published: &Published,
+        checkpoint: &Checkpoint,
+        position: Position,
+        salted: Vec<u8>,
+    ) -> Result<Self, TilesError> {
+        let beside = published.inclusion_under(position, checkpoint.size())?;
+        Ok(Self { salted, position, beside, note: checkpoint.note().to_owned() })
+    }
+
+    /// The signed note of the checkpoint: what a time-stamp is over.
+    pub fn note(&self) -> &str {
+        &self.note
     }
 
     /// Verifies it by the log's public key.

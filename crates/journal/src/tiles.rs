@@ -119,9 +119,16 @@ impl Published {
     /// # Errors
     /// `NotYet`; a file that is missing or damaged.
     pub fn inclusion(&self, position: Position) -> Result<Vec<Hash>, TilesError> {
-        let size = self.checkpoint.size;
-        if position >= size {
-            return Err(TilesError::NotYet { position, size });
+        self.inclusion_under(position, self.checkpoint.size)
+    }
+
+    /// The same to the root of an older checkpoint of this log, of `size` records.
+    ///
+    /// # Errors
+    /// `NotYet`: it does not cover the record, or the newest does not cover it; a file that is missing or damaged.
+    pub fn inclusion_under(&self, position: Position, size: u64) -> Result<Vec<Hash>, TilesError> {
+        if position >= size || size > self.checkpoint.size {
+            return Err(TilesError::NotYet { position, size: size.min(self.checkpoint.size) });
         }
         merkle::inclusion(position, size, &mut |level, index| self.subtree(level, index))
     }

@@ -67,6 +67,9 @@ pub enum Command {
         /// Write the proof here, instead of printing it.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Under the oldest time-stamped checkpoint that covers it; the stamp is written beside it, as OUT.tsr.
+        #[arg(long, requires = "out")]
+        stamped: bool,
     },
     /// Judge a proof by the log's public key alone.
     CheckProof {
@@ -78,6 +81,9 @@ pub enum Command {
         /// A witness's public key, NAME+ID+KEY: its cosignature must be there and good. As often as there are witnesses to hold it to.
         #[arg(long)]
         witness: Vec<String>,
+        /// The time-stamp on its checkpoint, if it has one.
+        #[command(flatten)]
+        stamp: GivenStamp,
         /// JSON: one object a line.
         #[arg(long)]
         json: bool,
@@ -118,14 +124,32 @@ pub struct Which {
     pub(super) json: bool,
 }
 
+/// A time-stamp, and by what it is judged.
+#[derive(clap::Args)]
+pub struct GivenStamp {
+    /// The authority's answer over the proof's checkpoint (`--stamped` writes it).
+    #[arg(long, requires = "tsa_anchors")]
+    pub(super) stamp: Option<PathBuf>,
+    /// PEM: roots that the authority leads to.
+    #[arg(long, num_args = 1..)]
+    pub(super) tsa_anchors: Vec<PathBuf>,
+    /// CRL files, or folders of them, of every authority in that path.
+    #[arg(long, num_args = 1..)]
+    pub(super) crl: Vec<PathBuf>,
+}
+
 /// Runs it: 0 whole, 1 damaged, 2 not yet, 3 could not run.
 pub fn run(command: &Command) -> ExitCode {
     match command {
         Command::Show { which, from, count, ticket } => show(which, *from, *count, ticket.as_deref()),
         Command::Verify { which, signatures } => verify(which, *signatures),
         Command::Key { which } => proofs::key(which),
-        Command::Proof { which, position, out } => proofs::prove(which, *position, out.as_deref()),
-        Command::CheckProof { file, key, witness, json } => proofs::check(file, key, witness, *json),
+        Command::Proof { which, position, out, stamped } => {
+            proofs::prove(which, *position, out.as_deref(), *stamped)
+        }
+        Command::CheckProof { file, key, witness, stamp, json } => {
+            proofs::check(file, key, witness, stamp, *json)
+        }
         Command::Report { which, from, to, gap_minutes } => {
             report::report(which, from.as_deref(), to.as_deref(), *gap_minutes)
         }

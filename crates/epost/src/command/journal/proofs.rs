@@ -1,6 +1,5 @@
 //! The signed log for those who do not run it: its public key, a record's proof, and whether it is still the log of before.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -16,7 +15,7 @@ use journal::witness::{Cosignature, CosignatureError, Witness, WitnessError};
 use serde_json::json;
 
 use super::stamps::{self, Stamped};
-use super::{Which, hex};
+use super::{GivenStamp, Which, hex};
 use crate::command::could_not_run;
 use crate::config::Config;
 use crate::run;
@@ -84,8 +83,9 @@ pub(super) fn key(which: &Which) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-pub(super) fn prove(which: &Which, position: u64, out: Option<&Path>) -> ExitCode {
-    let (config, published) = match verifier(which).and_then(|(config, _)| Ok((config, published(which)?))) {
+pub(super) fn prove(which: &Which, position: u64, out: Option<&Path>, stamped: bool) -> ExitCode {
+    let read = verifier(which).and_then(|(config, key)| Ok((config, key, published(which)?)));
+    let (config, verifier, published) = match read {
         Ok(found) => found,
         Err(error) => return could_not_run(&error),
     };
@@ -96,10 +96,19 @@ pub(super) fn prove(which: &Which, position: u64, out: Option<&Path>) -> ExitCod
         Err(ReadError::Disk(error)) => return could_not_run(&error),
         Err(error) => return refuse(error.code(), &error.to_string(), which.json),
     };
-    let Some((published, _)) = published else {
+    let Some((published, tlog)) = published else {
         return not_yet("journal.not-published", "nothing was published yet", which.json);
     };
-    let proof = match Proof::new(&published, position, salted) {
+    let (checkpoint, stamp) = match stamped.then(|| stamps::covering(&verifier, &tlog, position)) {
+        None => (published.checkpoint().clone(), None),
+        Some(Ok(Some((checkpoint, stamp)))) => (checkpoint, Some(stamp)),
+        Some(Ok(None)) => {
+            let text = "no checkpoint that covers the record was time-stamped yet";
+            return not_yet("journal.not-stamped", text, which.json);
+        }
+        Some(Err(error)) => return refuse("journal.stamp", &error, which.json),
+    };
+    let proof = match Proof::under(&published, &checkpoint, position, salted) {
         Ok(proof) => proof,
         Err(error @ TilesError::NotYet { .. }) => {
             return not_yet(error.code(), &error.to_string(), which.json);
@@ -107,7 +116,7 @@ pub(super) fn prove(which: &Which, position: u64, out: Option<&Path>) -> ExitCod
         Err(error @ TilesError::Disk { .. }) => return could_not_run(&error),
         Err(error) => return refuse(error.code(), &error.to_string(), which.json),
     };
-    let size = published.checkpoint().size();
+    let size = checkpoint.size();
     match out {
         None if which.json => {
             let line = json!({ "position": position, "signed_records": size, "proof": proof.to_string() });
@@ -115,10 +124,13 @@ pub(super) fn prove(which: &Which, position: u64, out: Option<&Path>) -> ExitCod
         }
         None => print!("{proof}"),
         Some(path) => {
-            let written =
-                std::fs::File::create(path).and_then(|mut file| file.write_all(proof.to_string().as_bytes()));
-            if let Err(error) = written {
-                return could_not_run(&format!("{}: {error}", path.display()));
+            let beside = path.with_added_extension("tsr");
+            let stamp = stamp.iter().map(|stamp| (beside.as_path(), stamp.as_slice()));
+            let text = proof.to_string();
+            for (path, bytes) in std::iter::once((path, text.as_bytes())).chain(stamp) {
+                if let Err(error) = std::fs::write(path, bytes) {
+                    return could_not_run(&format!("{}: {error}", path.display()));
+                }
             }
             match which.json {
                 true => println!("{}", json!({ "position": position, "signed_records": size, "file": path })),
@@ -129,7 +141,13 @@ pub(super) fn prove(which: &Which, position: u64, out: Option<&Path>) -> ExitCod
     ExitCode::SUCCESS
 }
 
-pub(super) fn check(file: &Path, key: &str, witnesses: &[String], json: bool) -> ExitCode {
+pub(super) fn check(
+    file: &Path,
+    key: &str,
+    witnesses: &[String],
+    stamp: &GivenStamp,
+    json: bool,
+) -> ExitCode {
     let verifier = match Verifier::from_str(key) {
         Ok(verifier) => verifier,
         Err(error) => return could_not_run(&error),
@@ -142,7 +160,8 @@ pub(super) fn check(file: &Path, key: &str, witnesses: &[String], json: bool) ->
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => return could_not_run(&format!("{}: {error}", file.display())),
     };
-    let proved = match text.parse::<Proof>().and_then(|proof| proof.verify(&verifier)) {
+    let proved = text.parse::<Proof>().and_then(|proof| Ok((proof.verify(&verifier)?, proof)));
+    let (proved, proof) = match proved {
         Ok(proved) => proved,
         Err(error) => return refuse(error.code(), &error.to_string(), json),
     };
@@ -152,11 +171,15 @@ pub(super) fn check(file: &Path, key: &str, witnesses: &[String], json: bool) ->
         Ok(cosigned) => cosigned,
         Err(error) => return refuse(error.code(), &error.to_string(), json),
     };
+    let stamped_at = match stamps::of_note(proof.note(), stamp) {
+        Ok(stamped_at) => stamped_at,
+        Err(error) => return refuse("journal.stamp", &format!("journal.stamp: {error}"), json),
+    };
     let (size, root) = (proved.checkpoint.size(), hex(&proved.checkpoint.root()));
     if json {
         let line = json!({
             "proved": true, "log": verifier.origin(), "position": proved.position, "leaf_hash": hex(&proved.leaf_hash),
-            "signed_records": size, "root": root, "record": proved.record,
+            "signed_records": size, "root": root, "stamped_at": stamped_at, "record": proved.record,
             "cosigned": cosigned.iter().map(|given| json!({ "witness": given.witness(), "at": given.at() })).collect::<Vec<_>>(),
         });
         println!("{line}");
@@ -168,6 +191,10 @@ pub(super) fn check(file: &Path, key: &str, witnesses: &[String], json: bool) ->
         );
         for given in &cosigned {
             println!("cosigned at {} by the witness {}", given.at(), given.witness());
+        }
+        match stamped_at {
+            Some(at) => println!("that checkpoint was time-stamped at {at}"),
+            None => println!("when it was signed is not proved: no --stamp was given"),
         }
         println!("{}", json!(proved.record));
     }

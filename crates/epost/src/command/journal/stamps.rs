@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use disk::RealDisk;
 use jiff::Timestamp;
-use journal::checkpoint::Verifier;
+use journal::checkpoint::{Checkpoint, Verifier};
 use journal::merkle::verify_consistency;
 use journal::tiles::Published;
 use pki::crl::CrlSet;
@@ -12,6 +12,7 @@ use pki::digest::{Digest, DigestAlgorithm};
 use pki::path::{Revocation, TrustAnchors};
 use pki::tsp::{self, TokenChecks};
 
+use super::GivenStamp;
 use crate::config::{Config, Tsa};
 use crate::stamp;
 use crate::trust::{self, TrustError};
@@ -94,4 +95,42 @@ fn one(
         }
     }
     Err(reasons.join("; "))
+}
+
+/// The oldest stamped checkpoint that covers the record, and its stamp; none: there is none yet.
+pub(super) fn covering(
+    verifier: &Verifier,
+    tlog: &Path,
+    position: u64,
+) -> Result<Option<(Checkpoint, Vec<u8>)>, String> {
+    let folder = tlog.join("stamps");
+    let sizes = stamp::sizes(&RealDisk, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let Some(size) = sizes.into_iter().find(|size| *size > position) else { return Ok(None) };
+    let read =
+        |path: PathBuf| stamp::read(&RealDisk, &path).map_err(|error| format!("{}: {error}", path.display()));
+    let note =
+        String::from_utf8(read(stamp::note_path(&folder, size))?).map_err(|error| error.to_string())?;
+    let checkpoint = verifier.open(&note).map_err(|error| error.to_string())?;
+    Ok(Some((checkpoint, read(stamp::response_path(&folder, size))?)))
+}
+
+/// When a given time-stamp says that the note was there; none where none was given.
+pub(super) fn of_note(note: &str, given: &GivenStamp) -> Result<Option<Timestamp>, String> {
+    let Some(path) = &given.stamp else { return Ok(None) };
+    let bytes = stamp::read(&RealDisk, path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let token = tsp::parse_response(&bytes).map_err(|error| error.to_string())?;
+    let anchors = trust::read_anchors(&given.tsa_anchors, &[]).map_err(|error| error.to_string())?;
+    let crls = CrlSet::new(trust::read_crls(&given.crl).map_err(|error| error.to_string())?);
+    let at = token.tst_info().gen_time;
+    let checks = TokenChecks {
+        imprint: &Digest::of(DigestAlgorithm::Sha256, note.as_bytes()),
+        nonce: None,
+        policies: &[],
+        anchors: &anchors,
+        revocation: Revocation::HardFail(&crls),
+        gen_time_window: None,
+        at,
+    };
+    tsp::check(&token, &checks).map_err(|error| error.to_string())?;
+    Ok(Some(at))
 }
