@@ -1,4 +1,4 @@
-//! CMS SignedData of one signer, read strictly: what a time-stamp token is made of.
+//! CMS SignedData of one signer, read strictly: what a time-stamp token and a detached signature are made of.
 //!
 //! Source: RFC 5652 §5; RFC 5035 (signing-certificate-v2).
 
@@ -40,6 +40,15 @@ enum SignerId {
 impl SignedData {
     /// Reads a ContentInfo; every value in it is strict DER, the attributes in the order of a DER set.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, DerError> {
+        Self::read_either(bytes, false)
+    }
+
+    /// The same of one whose content lies elsewhere; `content` is empty.
+    pub(crate) fn read_detached(bytes: &[u8]) -> Result<Self, DerError> {
+        Self::read_either(bytes, true)
+    }
+
+    fn read_either(bytes: &[u8], detached: bool) -> Result<Self, DerError> {
         der::check_deep(bytes)?;
         let mut content_info = der::whole(bytes, tag::SEQUENCE)?.inside();
         if oid(&mut content_info)? != SIGNED_DATA {
@@ -49,7 +58,11 @@ impl SignedData {
         content_info.end()?;
         let mut signed_data = explicit.take(tag::SEQUENCE)?.inside();
         explicit.end()?;
-        version(&mut signed_data, 3)?; // RFC 5652 §5.1: the content is not id-data
+        // RFC 5652 §5.1: 3 where the content is not id-data, or the signer is named by its key.
+        let stated = signed_data.take(tag::INTEGER)?.contents;
+        if stated != [3] && !(detached && stated == [1]) {
+            return Err(DerError);
+        }
         let digest_algorithms = signed_data
             .take(tag::SET)?
             .all(tag::SEQUENCE)?
@@ -58,10 +71,13 @@ impl SignedData {
             .collect::<Result<_, _>>()?;
         let mut encapsulated = signed_data.take(tag::SEQUENCE)?.inside();
         let content_type = oid(&mut encapsulated)?;
-        let mut content = encapsulated.take(tag::CONTEXT_0)?.inside();
+        let mut octets = Vec::new();
+        if !detached {
+            let mut content = encapsulated.take(tag::CONTEXT_0)?.inside();
+            octets = content.take(tag::OCTET_STRING)?.contents.to_vec();
+            content.end()?;
+        }
         encapsulated.end()?;
-        let octets = content.take(tag::OCTET_STRING)?.contents.to_vec();
-        content.end()?;
         let certificates = match signed_data.optional(tag::CONTEXT_0)? {
             Some(set) => set.all(tag::SEQUENCE)?,
             None => Vec::new(),
@@ -209,10 +225,6 @@ fn attribute(value: Value<'_>) -> Result<(String, Vec<Vec<u8>>), DerError> {
         found.push(values.any()?.whole.to_vec());
     }
     Ok((name, found))
-}
-
-fn version(reader: &mut Reader<'_>, expected: u8) -> Result<(), DerError> {
-    if reader.take(tag::INTEGER)?.contents == [expected] { Ok(()) } else { Err(DerError) }
 }
 
 fn oid(reader: &mut Reader<'_>) -> Result<String, DerError> {

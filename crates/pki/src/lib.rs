@@ -9,6 +9,7 @@ pub mod certificate;
 mod cms;
 pub mod crl;
 pub mod der;
+pub mod detached;
 pub mod digest;
 pub mod ed25519;
 pub mod key;

@@ -1,11 +1,13 @@
 //! Who signs: a certificate, its intermediates, and a key that stays where it is.
 
 use openssl::bn::BigNumRef;
+use openssl::cms::{CMSOptions, CmsContentInfo};
 use openssl::ecdsa::EcdsaSig;
 use openssl::hash::MessageDigest;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer as OpensslSigner;
+use openssl::stack::Stack;
 use zeroize::Zeroizing;
 
 use crate::algorithm::SignatureAlgorithm;
@@ -122,6 +124,23 @@ impl FileSigner {
         // A root in the file is left out: nobody may be handed his trust anchor by us.
         let chain = certificates.filter(|ca| ca.subject().der() != ca.issuer().der()).collect();
         Ok(Self { key, certificate, chain, algorithm })
+    }
+
+    /// A detached CMS signature over a file, DER, with the certificate and its intermediates: what [`crate::detached::verify`] reads.
+    ///
+    /// # Errors
+    /// `Failed`.
+    pub fn sign_detached(&self, content: &[u8]) -> Result<Vec<u8>, SignError> {
+        let failed = |error: openssl::error::ErrorStack| SignError::Failed(error.to_string());
+        let mut chain = Stack::new().map_err(failed)?;
+        for certificate in &self.chain {
+            chain.push(certificate.openssl().to_owned()).map_err(failed)?;
+        }
+        let options = CMSOptions::DETACHED | CMSOptions::BINARY | CMSOptions::NOSMIMECAP;
+        let certificate = self.certificate.openssl();
+        CmsContentInfo::sign(Some(certificate), Some(&self.key), Some(&chain), Some(content), options)
+            .and_then(|signature| signature.to_der())
+            .map_err(failed)
     }
 
     /// The key as PKCS#8, for a TLS client's configuration; wiped when dropped.

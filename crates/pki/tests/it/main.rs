@@ -3,6 +3,7 @@
 mod certificate;
 mod crl;
 mod delta;
+mod detached;
 mod held;
 mod kit;
 mod ocsp;
