@@ -24,6 +24,7 @@ mod index;
 mod limits;
 mod operator;
 mod read_status;
+mod remote_decisions;
 mod report;
 mod resend;
 mod retention;

@@ -89,15 +89,15 @@ async fn a_policy_comes_into_force_while_serving_and_a_damaged_one_does_not() {
     let none = full.split_once("[[grant]]").unwrap().0.to_owned();
     put(&none);
     // True: put in force here; false: the service's own look came first.
-    epost::access::reload(service, &path).await.unwrap();
+    sandbox.access().reload(service).await.unwrap();
     assert!(ask("T-2").await.starts_with("SOA-01002"), "the grant was removed");
     let policy = in_force().await;
     assert_eq!((policy["sha256"].as_str(), policy["grants"].as_u64()), (Some(&*digest(&none)), Some(0)));
 
     put(&full);
-    epost::access::reload(service, &path).await.unwrap();
+    sandbox.access().reload(service).await.unwrap();
     assert_eq!(ask("T-3").await, "accepted", "the grant was added");
-    assert!(!epost::access::reload(service, &path).await.unwrap(), "the same file is no change");
+    assert!(!sandbox.access().reload(service).await.unwrap(), "the same file is no change");
 
     for (damaged, code) in [
         (format!("{none}\n[[grant]]\n"), "policy.form"),
@@ -105,7 +105,7 @@ async fn a_policy_comes_into_force_while_serving_and_a_damaged_one_does_not() {
         ("\n".to_owned(), "policy.empty-file"),
     ] {
         put(&damaged);
-        assert_eq!(epost::access::reload(service, &path).await.unwrap_err().code(), code);
+        assert_eq!(sandbox.access().reload(service).await.unwrap_err().code(), code);
         assert_eq!(ask(&format!("T-{}", damaged.len())).await, "accepted", "the old policy decides");
         let policy = in_force().await;
         assert_eq!(policy["sha256"].as_str(), Some(&*digest(&full)));
@@ -113,11 +113,11 @@ async fn a_policy_comes_into_force_while_serving_and_a_damaged_one_does_not() {
         assert_eq!(series(&sandbox.watch("/metrics").await.2, "epost_policy_current"), Some(0.0));
     }
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(epost::access::reload(service, &path).await.unwrap_err().code(), "policy.file");
+    assert_eq!(sandbox.access().reload(service).await.unwrap_err().code(), "policy.file");
     assert_eq!(ask("T-6").await, "accepted");
 
     put(&full);
-    assert!(!epost::access::reload(service, &path).await.unwrap());
+    assert!(!sandbox.access().reload(service).await.unwrap());
     assert!(in_force().await["problem"].is_null());
     assert_eq!(series(&sandbox.watch("/metrics").await.2, "epost_policy_current"), Some(1.0));
     let changes = sandbox.records().into_iter().filter_map(|stored| match stored.record {
@@ -126,7 +126,7 @@ async fn a_policy_comes_into_force_while_serving_and_a_damaged_one_does_not() {
     });
     let changes: Vec<String> = changes.collect();
     assert!(
-        matches!(&changes[..], [removed, added] if removed.contains(&digest(&none)) && added.contains("before")),
+        matches!(&changes[..], [_, removed, added] if removed.contains(&digest(&none)) && added.contains("before")),
         "{changes:?}"
     );
     sandbox.stop().await;

@@ -2,6 +2,7 @@
 //! `epost init` writes; an unknown key refuses to start.
 
 mod keeping;
+mod uam;
 mod watching;
 
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use keeping::{Class, Classes, Drill, Retention};
+pub use uam::{PolicySigner, PolicySigners, RemoteDecisions, Uam};
 pub use watching::{Breach, Clock, Report, Witness};
 
 /// The commented configuration that `epost init` writes; a test keeps it equal to the defaults here.
@@ -272,21 +274,6 @@ pub struct Saml {
     pub certificates: Vec<PathBuf>,
     /// What its AudienceRestriction must name.
     pub audience: String,
-}
-
-/// Who is granted what.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Uam {
-    /// The policy file (`deploy/policy.toml` is an example).
-    pub policy: PathBuf,
-    /// Seconds between two looks at the policy file while serving; SIGHUP looks at once.
-    #[serde(default = "policy_reload_seconds")]
-    pub reload_seconds: u64,
-}
-
-fn policy_reload_seconds() -> u64 {
-    10
 }
 
 /// Where the ground state lies.
@@ -661,7 +648,6 @@ impl Config {
         let singles = [
             &mut self.listen.certificate,
             &mut self.listen.key,
-            &mut self.uam.policy,
             &mut self.data.directory,
             &mut self.data.master_key,
             &mut self.seal.certificate,
@@ -686,9 +672,21 @@ impl Config {
             .flat_map(|consult| [&mut consult.anchors, &mut consult.intermediates, &mut consult.crls]);
         let of_saml = self.saml.iter_mut().map(|service| &mut service.certificates);
         let of_witnesses = self.witness.iter_mut().map(|witness| &mut witness.tls_anchors);
-        for path in singles.into_iter().chain(&mut self.data.log_key).chain(&mut self.report.folder).chain(
-            lists.into_iter().chain(of_tsas).chain(of_consult).chain(of_saml).chain(of_witnesses).flatten(),
-        ) {
+        for path in singles
+            .into_iter()
+            .chain(&mut self.data.log_key)
+            .chain(&mut self.report.folder)
+            .chain(self.uam.paths())
+            .chain(
+                lists
+                    .into_iter()
+                    .chain(of_tsas)
+                    .chain(of_consult)
+                    .chain(of_saml)
+                    .chain(of_witnesses)
+                    .flatten(),
+            )
+        {
             *path = folder.join(&*path);
         }
     }

@@ -50,6 +50,15 @@ pub enum StartError {
     /// Who consults the log.
     #[error(transparent)]
     People(#[from] consult::PeopleError),
+    /// Who signs policies.
+    #[error(transparent)]
+    Signers(#[from] access::SignersError),
+    /// The remote decision point.
+    #[error(transparent)]
+    Remote(#[from] access::RemoteError),
+    /// The policy may not come into force.
+    #[error("uam.policy: {}: {_0}", _0.code())]
+    Policy(#[from] access::PolicyUnread),
     /// The door's TLS.
     #[error(transparent)]
     Tls(#[from] door::tls::TlsError),
@@ -93,6 +102,8 @@ pub struct Running {
     pub operator_address: Option<SocketAddr>,
     /// Where consultations of the log are asked for, if anywhere.
     pub consult_address: Option<SocketAddr>,
+    /// What looks at the policy file.
+    pub access: Arc<access::Access>,
     /// What the start found.
     pub report: StartReport,
     stop: watch::Sender<bool>,
@@ -121,6 +132,7 @@ pub struct Prepared {
     crl_paths: Vec<PathBuf>,
     publisher: Option<Publisher>,
     consult: Option<(People, Arc<rustls::ServerConfig>)>,
+    access: access::Access,
 }
 
 /// Reads and judges everything that the configuration names.
@@ -149,6 +161,15 @@ pub fn prepare(
     let senders = SenderTrust::read(config, http.clone())?;
     let policy = access::read(&config.uam.policy)
         .map_err(|error| value("uam.policy", error, "a policy file like deploy/policy.toml"))?;
+    let signers = config.uam.signers.as_ref().map(access::Signers::read).transpose()?;
+    if signers.is_none() && settings.environment == Environment::Prd {
+        return Err(value(
+            "uam.signers",
+            "nobody",
+            "the people of whom two sign each policy: PRD demands it",
+        ));
+    }
+    let remote = config.uam.remote.as_ref().map(access::RemoteAuthorizer::read).transpose()?.map(Arc::new);
     let signer = seal_signer(config, settings.environment)?;
     let certificate_pem = trust::read(&config.listen.certificate)?;
     let key_pem = trust::read(&config.listen.key)?;
@@ -180,6 +201,7 @@ pub fn prepare(
         senders,
         policy,
         proof_anchors: trust::ProofAnchors::read(config)?,
+        remote,
         proof_crls: Arc::new(move |at| for_proofs.current_at(at)),
         on_fatal,
     };
@@ -203,6 +225,7 @@ pub fn prepare(
         crl_paths,
         publisher,
         consult: consult.transpose()?,
+        access: access::Access::new(config.uam.clone(), signers),
     })
 }
 
@@ -250,6 +273,8 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     let (version, withdrawn) = (env!("CARGO_PKG_VERSION"), report.withdrawn);
     let act = format!("version {version}; configuration {configuration}; {withdrawn} withdrawn");
     service.record_act("service.start", &act).await.map_err(service::OpenError::from)?;
+    prepared.access.adopt(&service).await?;
+    let access = Arc::new(prepared.access);
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
@@ -279,11 +304,11 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     tasks.spawn(report::schedule::run(service.clone(), config.report.clone(), stopped.clone()));
     tasks.spawn(drill::acts::watch(service.clone(), config.drill.days_max, stopped.clone()));
     tasks.spawn(retention::watch(retention, stopped.clone()));
-    tasks.spawn(access::watch(service.clone(), config.uam.clone(), stopped.clone()));
+    tasks.spawn(access::watch(service.clone(), access.clone(), stopped.clone()));
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
     tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, config.clone(), stopped));
-    Ok(Running { service, address, operator_address, consult_address, report, stop, tasks })
+    Ok(Running { service, address, operator_address, consult_address, access, report, stop, tasks })
 }
 
 /// Publishes and signs what is new in the journal, again and again, and once more at the end.

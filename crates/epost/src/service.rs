@@ -1,6 +1,7 @@
 //! The service, assembled: ground state, trust, seal, channels, and the few acts that admission and courier share.
 
 mod failure;
+mod policy;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 
 pub use failure::Failure;
 
+use crate::access::RemoteAuthorizer;
 use crate::admission::duplicates::InFlight;
 use crate::admission::spool::{SpoolError, SpooledPart};
 use crate::breach::BreachWatch;
@@ -94,6 +96,8 @@ pub struct Outside {
     pub policy: uam::PolicyFile,
     /// By whom a proof that is sent here is judged.
     pub proof_anchors: ProofAnchors,
+    /// A decision point that is asked instead of its grants.
+    pub remote: Option<Arc<RemoteAuthorizer>>,
     /// The CRLs (DER) of the seal's and the TSAs' chains that were current at a time: kept, and handed out with every proof.
     pub proof_crls: Arc<dyn Fn(Timestamp) -> Vec<Vec<u8>> + Send + Sync>,
     /// Called when going on could lie: a sync error. Ends the process in `epost serve`.
@@ -463,31 +467,6 @@ impl Service {
     /// The senders' authorities.
     pub fn senders(&self) -> &SenderTrust {
         &self.outside.senders
-    }
-
-    /// The policy in force now.
-    pub fn policy(&self) -> Arc<uam::PolicyFile> {
-        self.policy.load_full()
-    }
-
-    /// Puts another policy in force for every request that is decided from now on; nothing is journalled, [`crate::access::reload`] does
-    /// that too.
-    pub fn set_policy(&self, policy: uam::PolicyFile) {
-        self.policy.store(Arc::new(policy));
-    }
-
-    /// Why the policy file as it stands is not the policy in force; none: it is.
-    pub fn policy_problem(&self) -> Option<Arc<String>> {
-        self.policy_problem.load_full()
-    }
-
-    /// Held from the reading of the policy file until it is in force: else an older text could come after a newer one.
-    pub(crate) async fn policy_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.policy_turn.lock().await
-    }
-
-    pub(crate) fn set_policy_problem(&self, problem: Option<String>) {
-        self.policy_problem.store(problem.map(Arc::new));
     }
 
     /// By whom a proof that is sent here is judged.

@@ -78,6 +78,10 @@ pub async fn outside(service: &Service) -> Vec<Probe> {
     let imprint = Digest::of(DigestAlgorithm::Sha256, b"health check");
     let problem = service.stamp(&imprint).await.err().map(|failure| failure.to_string());
     let mut probes = vec![timed("tsa", "time-stamping authority", begun, problem)];
+    if let Some(remote) = service.remote() {
+        let problem = remote.problem().map(|problem| problem.to_string());
+        probes.push(timed("uam", "the decision point, when it was last asked", Instant::now(), problem));
+    }
     let begun = Instant::now();
     let problem = service.probe_channels().await.err();
     probes.push(timed("ebox", "e-Box MessageRegistry", begun, problem));

@@ -47,3 +47,97 @@ fn check(folder: &Path, who: &str, question: &[&str]) -> Output {
     }
     command.args(question).output().unwrap()
 }
+
+/// `epost uam` by alice or bob, on the sandbox's policy.
+fn change(folder: &Path, by: &str, step: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_epost"));
+    command.arg("uam").args(step).arg("--config").arg(folder.join("epost.toml"));
+    if !by.is_empty() {
+        command.arg("--certificate").arg(folder.join(format!("pki/{by}.crt")));
+        command.arg("--key").arg(folder.join(format!("pki/{by}.key")));
+    }
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_change_the_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    start::start(folder, LOOPBACK, Extent::WithStrangers).await.unwrap().stop().await;
+    let person = |name: &str| {
+        let certificate = epost::trust::read_certificates(&[folder.join(format!("pki/{name}.crt"))]).unwrap();
+        let fingerprint = erds::record::Hex32(certificate[0].fingerprint()).to_hex();
+        format!("[[uam.signers.person]]\nname = \"{name}\"\ncertificates = [\"{fingerprint}\"]\n")
+    };
+    let path = folder.join("epost.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let signers = "[uam.signers]\nanchors = [\"pki/senders-root.crt\"]\nintermediates = [\"pki/senders-ca.crt\"]\ncrls = [\"pki/crls\"]\n";
+    let config = format!("{config}\n{signers}{}{}", person("alice"), person("bob"));
+    std::fs::write(&path, config).unwrap();
+    let read = || epost::access::read(&folder.join("policy.toml")).unwrap();
+    let approved = |by: &str| {
+        let (code, said) = change(folder, by, &["approve"]);
+        assert_eq!(code, 0, "{said}");
+        let config = epost::config::Config::read(&path).unwrap();
+        let signers = epost::access::Signers::read(&config.uam.signers.unwrap()).unwrap();
+        let now = Some(jiff::Timestamp::now());
+        assert_eq!(signers.judge(&read(), now).unwrap().len(), 2, "what the service will judge");
+        said
+    };
+
+    let text = std::fs::read_to_string(folder.join("policy.toml")).unwrap();
+    let new = text.split("\n[[grant]]\n").nth(1).unwrap().replace("alice-sending", "alice-more");
+    let new_file = folder.join("new.toml");
+    std::fs::write(&new_file, format!("[[grant]]\n{new}")).unwrap();
+    let new_file = new_file.to_str().unwrap();
+
+    let (code, said) = change(folder, "alice", &["add", new_file]);
+    assert!(code == 0 && said.contains("adds     alice-more\n"), "{said}");
+    assert_eq!(read().grants_count(), 4, "nothing is in force yet");
+    for (by, step, expected) in [
+        ("bob", &["add", new_file][..], "uam.proposal.waits"),
+        ("alice", &["approve"], "policy.signers.too-few"),
+        ("not_authorised", &["approve"], "policy.signer.unknown"),
+    ] {
+        let (code, said) = change(folder, by, step);
+        assert!(code == 3 && said.contains(expected), "{by} {step:?}: {said}");
+    }
+    assert!(change(folder, "", &["list"]).1.contains("waits for another person"));
+    assert!(approved("bob").contains("signed   by alice, bob\n"));
+    assert_eq!((read().version(), read().grants_count()), (1, 5));
+    assert!(
+        read().text().starts_with("version = 1\n") && read().text().contains("# Made by"),
+        "comments stay"
+    );
+
+    for (step, expected) in [
+        (&["add", new_file][..], "policy.repeated"),
+        (&["review", "nobody"], "uam.change.unknown"),
+        (&["end", "alice-more", "--on", "2035-12-31"], "uam.change.none"),
+        (&["change", folder.join("epost.toml").to_str().unwrap()], "uam.change.entry"),
+        (&["approve"], "uam.proposal.none"),
+    ] {
+        let (code, said) = change(folder, "bob", step);
+        assert!(code == 3 && said.contains(expected), "{step:?}: {said}");
+    }
+    let of = |id: &str| read().grants().iter().find(|grant| grant.id() == id).unwrap().clone();
+    assert_eq!(change(folder, "bob", &["end", "alice-more", "--on", "2030-01-31"]).0, 0);
+    approved("alice");
+    assert_eq!(of("alice-more").until().to_string(), "2030-01-31");
+    let replaced = std::fs::read_to_string(new_file).unwrap().replace("testing a client", "another purpose");
+    std::fs::write(new_file, replaced.replace("2026-11-21", "2020-01-01")).unwrap();
+    assert_eq!(change(folder, "alice", &["change", new_file]).0, 0);
+    approved("bob");
+    assert_eq!((of("alice-more").purpose(), read().version()), ("another purpose", 3));
+    let (_, listed) = change(folder, "", &["list", "--json"]);
+    let overdue = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let overdue: Vec<Value> = overdue.filter(|grant| grant["overdue"] == true).collect();
+    assert!(matches!(&overdue[..], [grant] if grant["id"] == "alice-more"), "{overdue:?}");
+    assert_eq!(change(folder, "bob", &["review", "alice-more"]).0, 0);
+    approved("alice");
+    let today = epost::service::today(jiff::Timestamp::now());
+    assert!(of("alice-more").reviewed().is_some_and(|day| today.duration_since(day).as_hours() <= 24));
+    assert!(!change(folder, "", &["list"]).1.contains("OVERDUE"));
+}

@@ -5,6 +5,7 @@
 //! request was taken. Sending and consulting are granted apart (N1). Application to application over the internet is forbidden
 //! unless the grant cites a written derogation that has not ended.
 
+pub mod authzen;
 mod cidr;
 mod grant;
 mod policy;
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 
 pub use cidr::{Cidr, CidrError};
 pub use grant::Grant;
-pub use policy::{Difference, PolicyError, PolicyFile, TEXT_CHARACTERS_MAX};
+pub use policy::{Difference, ID_BYTES_MAX, PolicyError, PolicyFile, TEXT_CHARACTERS_MAX};
 pub use signed::{SIGNATURE_LINE, with_signature};
 pub use tie::{Mandate, Readable, Succession};
 
@@ -170,6 +171,9 @@ impl Denied {
                 ("a mandate that has ended or does not name the transaction", "a mandate in force for it")
             }
             "uam.message-type" => ("a document type that is not granted", "a document type of the grant"),
+            "uam.remote" => {
+                ("a transaction that the decision point does not permit", "a permitted transaction")
+            }
             _ => ("a sender without grant", "a granted sender"),
         };
         let remedy = "Ask the platform's access management which applications, transactions, document types and \
@@ -189,7 +193,8 @@ pub struct Explained {
     pub denied: Option<Denied>,
 }
 
-/// Holding it proves that a grant permits this request: only [`PolicyFile::permit`] makes one.
+/// Holding it proves that a grant or a remote decision permits this request: only [`PolicyFile::permit`] and
+/// [`authzen::Verdict::permit`] make one.
 #[derive(Clone, Debug)]
 pub struct Permitted<T> {
     request: T,

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::grant::{GrantEntry, Step};
-use crate::signed::{SIGNATURE_LINE, split};
+use crate::signed::{SIGNATURE_LINE, split, with_signature};
 use crate::tie::{self, MandateEntry, SuccessionEntry};
 use crate::{
     Cidr, CidrError, Decision, Denied, Explained, Grant, Mandate, Question, Readable, Succession, Transaction,
@@ -67,6 +67,14 @@ pub enum PolicyError {
         key: &'static str,
         /// How many.
         characters: usize,
+    },
+    /// An id that no act could name.
+    #[error("{place}: id `{id}`; expected 1 to {ID_BYTES_MAX} letters, digits, `.`, `_` or `-`")]
+    Id {
+        /// Which entry.
+        place: String,
+        /// As written.
+        id: String,
     },
     /// Two entries of one id.
     #[error("{place}: id `{id}` stands twice")]
@@ -137,6 +145,7 @@ impl PolicyError {
             Self::Enterprise { .. } => "policy.cbe",
             Self::Empty { .. } => "policy.empty",
             Self::Long { .. } => "policy.long",
+            Self::Id { .. } => "policy.id",
             Self::Repeated { .. } => "policy.repeated",
             Self::Mixed { .. } => "policy.mixed",
             Self::Itself { .. } => "policy.itself",
@@ -275,6 +284,11 @@ impl PolicyFile {
         &self.signatures
     }
 
+    /// The file, signatures and all.
+    pub fn to_file(&self) -> String {
+        self.signatures.iter().fold(self.text.clone(), |file, der| with_signature(&file, der))
+    }
+
     /// How many grants there are.
     pub fn grants_count(&self) -> usize {
         self.grants.len()
@@ -409,6 +423,10 @@ pub(crate) fn filled(place: &str, key: &'static str, text: Option<&str>) -> Resu
     if text.trim().is_empty() {
         return Err(PolicyError::Empty { place, key });
     }
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if key == "id" && (text.len() > ID_BYTES_MAX || !text.bytes().all(named)) {
+        return Err(PolicyError::Id { place, id: text.chars().take(ID_BYTES_MAX).collect() });
+    }
     match text.chars().count() {
         characters if characters > TEXT_CHARACTERS_MAX => Err(PolicyError::Long { place, key, characters }),
         _ => Ok(()),
@@ -422,6 +440,8 @@ pub(crate) fn day(at: Timestamp) -> Date {
 
 /// The most characters of a text of the policy: citations of a grant, its derogation and its mandate stand in one record.
 pub const TEXT_CHARACTERS_MAX: usize = 200;
+/// The most bytes of an id: an act names dozens of them.
+pub const ID_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 #[path = "policy_tests.rs"]

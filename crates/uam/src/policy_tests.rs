@@ -234,6 +234,7 @@ fn a_denial_tells_its_class_alone() {
 #[test]
 fn a_wrong_policy_is_refused() {
     let long = format!("purpose = \"{}\"", "x".repeat(TEXT_CHARACTERS_MAX + 1));
+    let long_id = format!("id = \"{}\"", "x".repeat(ID_BYTES_MAX + 1));
     let cases = [
         ("zone = \"extranet\"", "zone = \"nowhere\"", "policy.zone.unknown"),
         ("name = \"far\"", "name = \"extranet\"", "policy.zone.repeated"),
@@ -250,6 +251,8 @@ fn a_wrong_policy_is_refused() {
         ("purpose = \"letters\"", "", "policy.form"),
         ("purpose = \"letters\"", &long, "policy.long"),
         ("manager = \"An\"", "", "policy.form"),
+        ("id = \"consult\"", "id = \"con sult\"", "policy.id"),
+        ("id = \"consult\"", &long_id, "policy.id"),
         ("id = \"consult\"", "id = \"send\"", "policy.repeated"),
         ("[\"getStatus\", \"getProof\"]", "[\"getStatus\", \"sendDocument\"]", "policy.mixed"),
         ("[\"sendDocument\"]", "[\"everything\"]", "policy.form"),
@@ -271,7 +274,7 @@ fn a_wrong_policy_is_refused() {
     }
     let at_the_limit =
         POLICY.replace("DEROGATION", "").replace("\"letters\"", &format!("\"{}\"", "x".repeat(200)));
-    read(&at_the_limit).unwrap();
+    read(&at_the_limit.replace("\"consult\"", &format!("\"{}\"", "x".repeat(64)))).unwrap();
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub struct Plan {
     pub gateways: Vec<Certificate>,
     /// The header in which those say the sender's address.
     pub gateway_address_header: Option<String>,
+    /// A decision point that is asked instead of the policy's grants.
+    pub remote: Option<Arc<epost::access::RemoteAuthorizer>>,
     /// Parts up to this size lie in the journal.
     pub inline_bytes_max: usize,
 }
@@ -71,6 +73,7 @@ impl Default for Plan {
             token_services: Vec::new(),
             gateways: Vec::new(),
             gateway_address_header: None,
+            remote: None,
             inline_bytes_max: 64 * 1024,
         }
     }
@@ -115,6 +118,7 @@ impl House {
             senders,
             policy: uam::PolicyFile::parse(&policy()).unwrap(),
             proof_anchors: ProofAnchors::read(config).unwrap(),
+            remote: plan.remote,
             proof_crls: Arc::new(move |_| crls.clone()),
             on_fatal: Arc::new(move |_| fatal.die()),
         };

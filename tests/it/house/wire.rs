@@ -46,6 +46,11 @@ impl Sandbox {
         self.inner.service.address
     }
 
+    /// What brings policies into force.
+    pub fn access(&self) -> &epost::access::Access {
+        &self.inner.service.access
+    }
+
     /// Where consultations of the log are asked for.
     pub fn consult_address(&self) -> Option<std::net::SocketAddr> {
         self.inner.service.consult_address

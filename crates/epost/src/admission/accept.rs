@@ -69,7 +69,7 @@ impl Service {
             let received = Received {
                 ticket: arrived.spooled.ticket,
                 request: message.facts(arrived),
-                token_key: token_key(&message.sender, &submission.token).map(Hex32),
+                token_key: token_key(message.sender.cbe.digits(), &submission.token).map(Hex32),
                 content_digest: Hex32(submission.content_digest()),
                 channel: channel.name(),
                 checks,
@@ -167,7 +167,8 @@ impl Service {
         arrived: &Arrived,
     ) -> Result<Result<Vec<UniqueKey>, Fate>, Failure> {
         let mut keys = vec![UniqueKey(keyed("ticket", &[arrived.spooled.ticket.as_str().as_bytes()]))];
-        let bases = [token_key(&message.sender, &submission.token), Some(message.submission_key())];
+        let bases =
+            [token_key(message.sender.cbe.digits(), &submission.token), Some(message.submission_key())];
         for base in bases.into_iter().flatten() {
             match self.claim(base)? {
                 Ok(key) => keys.push(key),

@@ -55,7 +55,7 @@ impl Service {
     ) -> Result<Reply, Refusal> {
         let address = message.asserted_address.unwrap_or(arrived.peer.address.ip());
         let asked = question(arrived, address, &message.sender, operation, document_type.as_deref());
-        let decided = self.policy().decide(&asked);
+        let decided = self.decide(&asked).await?;
         self.record_read(arrived, &message, None).await?;
         let denied = decided.err().map(|denied| denied.code);
         let payload = write_check_access_response(operation, document_type.as_deref(), denied);

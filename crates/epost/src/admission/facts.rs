@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use erds::record::bounded;
 use erds::record::{DecisionFacts, Hex32, RequestFacts};
 use erds::{Sender, Token};
 use pki::certificate::Certificate;
@@ -10,7 +11,7 @@ use soap::envelope::{Envelope, SoapVersion};
 use soap::message::Request;
 use soap::wss::Authenticated;
 use soap::wss::saml::Person;
-use uam::Permitted;
+use uam::{Permitted, Readable};
 
 use super::Arrived;
 
@@ -32,6 +33,8 @@ pub struct SignedMessage {
     pub contents_as_sent: bool,
     /// Behind a gateway, the sender's address as the gateway says it.
     pub asserted_address: Option<IpAddr>,
+    /// Whose items may be read: the sender's institution's own, then those that a mandate or a succession opens.
+    pub readable: Vec<Readable>,
     decision: uam::Decision,
     operation: &'static str,
     submission_key: [u8; 32],
@@ -46,10 +49,12 @@ impl SignedMessage {
         permitted: &Permitted<Authenticated<Request>>,
         envelope: &Envelope,
         asserted_address: Option<IpAddr>,
+        readable: Vec<Readable>,
     ) -> Self {
         let authenticated = permitted.request();
         Self {
             asserted_address,
+            readable,
             decision: permitted.decision().clone(),
             sender: authenticated.sender().clone(),
             certificate: authenticated.certificate().clone(),
@@ -74,6 +79,16 @@ impl SignedMessage {
     /// The key of this signed message.
     pub fn submission_key(&self) -> [u8; 32] {
         self.submission_key
+    }
+
+    /// The facts of a request that read another institution's items too: by what right.
+    pub fn facts_citing(&self, arrived: &Arrived, citations: &[&str]) -> RequestFacts {
+        let mut facts = self.facts(arrived);
+        for citation in citations {
+            facts.decision.grant_reference.push_str("; ");
+            facts.decision.grant_reference.push_str(&bounded(citation));
+        }
+        facts
     }
 
     /// The facts of the request, for its record.
@@ -113,8 +128,8 @@ pub fn submission_key(sender: &Sender, signed_info: &[u8]) -> [u8; 32] {
 }
 
 /// The institution's own name of an item; none for an empty token, which is no key.
-pub fn token_key(sender: &Sender, token: &Token) -> Option<[u8; 32]> {
-    (!token.is_empty()).then(|| keyed("token", &[sender.cbe.digits().as_bytes(), token.as_str().as_bytes()]))
+pub fn token_key(institution: &str, token: &Token) -> Option<[u8; 32]> {
+    (!token.is_empty()).then(|| keyed("token", &[institution.as_bytes(), token.as_str().as_bytes()]))
 }
 
 /// A key of the journal: a label and its parts, each with its length, so that no two spellings meet.

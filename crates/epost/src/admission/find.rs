@@ -1,4 +1,4 @@
-//! findItems: the caller's institution's own items, a bounded page at a time.
+//! findItems: the items that the caller's institution may read, a bounded page at a time.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use erds::Refusal;
 use soap::message::v2::{FoundItem, ItemSearch, SearchBy, write_find_items_response};
 use store::index::{Item, Search};
 
-use super::facts::{SignedMessage, token_key};
+use super::facts::SignedMessage;
 use super::refuse::unknown_ticket;
 use super::{Arrived, Reply};
 use crate::service::{Failure, Service};
@@ -24,7 +24,6 @@ impl Service {
     }
 
     fn page(&self, message: &SignedMessage, search: &ItemSearch) -> Result<(Vec<FoundItem>, bool), Refusal> {
-        let institution = message.sender.cbe.digits();
         // The item that a page goes on from is the caller's own, or there is no such item.
         let after = match search.after {
             Some(ticket) => Some(self.owned(self.index().item(ticket).map_err(Failure::from)?, message)?),
@@ -32,28 +31,36 @@ impl Service {
         };
         let mut found: Vec<Item> = match &search.by {
             SearchBy::Token(token) => {
-                let key = token_key(&message.sender, token).ok_or_else(unknown_ticket)?;
-                let item = self.index().item_by_token_key(&key).map_err(Failure::from)?;
+                if token.is_empty() {
+                    return Err(unknown_ticket());
+                }
+                let items = self.items_by_token(message, token).map_err(Failure::from)?;
                 let behind = |item: &Item| {
                     after.as_ref().is_none_or(|after| {
                         (item.received_at, item.ticket.as_str()) > (after.received_at, after.ticket.as_str())
                     })
                 };
                 let stands = |item: &Item| search.status.is_none_or(|status| item.status == status);
-                let own = |item: &Item| item.institution == institution && behind(item) && stands(item);
-                item.into_iter().filter(own).collect()
+                items.into_iter().filter(|item| behind(item) && stands(item)).collect()
             }
             SearchBy::Received { from, to } => {
-                let question = Search {
-                    institution,
-                    from: *from,
-                    to: *to,
-                    status: search.status,
-                    after: after.as_ref(),
-                };
-                self.index().search(&question, PAGE_ITEMS_MAX + 1).map_err(Failure::from)?
+                let mut found = Vec::new();
+                for one in &message.readable {
+                    let question = Search {
+                        institution: &one.institution,
+                        from: *from,
+                        to: *to,
+                        status: search.status,
+                        after: after.as_ref(),
+                    };
+                    found.extend(self.index().search(&question, PAGE_ITEMS_MAX + 1).map_err(Failure::from)?);
+                }
+                found
             }
         };
+        found.sort_by(|one, other| {
+            (one.received_at, one.ticket.as_str()).cmp(&(other.received_at, other.ticket.as_str()))
+        });
         let more = found.len() > PAGE_ITEMS_MAX;
         found.truncate(PAGE_ITEMS_MAX);
         let items: Result<Vec<FoundItem>, Failure> = found.iter().map(|item| self.found(item)).collect();

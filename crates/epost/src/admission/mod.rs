@@ -189,8 +189,9 @@ impl Service {
         let asserted = self.asserted_address(arrived);
         let address =
             asserted.unwrap_or(Some(arrived.peer.address.ip())).ok_or_else(no_address).map_err(stopped)?;
-        let permitted = self.permit(arrived, address, authenticated).map_err(stopped)?;
-        let message = facts::SignedMessage::new(&permitted, &envelope, asserted.flatten());
+        let permitted = self.permit(arrived, address, authenticated).await.map_err(stopped)?;
+        let readable = self.readable(permitted.request(), arrived.received_at);
+        let message = facts::SignedMessage::new(&permitted, &envelope, asserted.flatten(), readable);
         let request = permitted.into_parts().0.into_request();
         if !matches!(request, Request::SendDocument(_) | Request::Submit { .. }) {
             refuse_attachments(arrived, &message).map_err(stopped)?;
@@ -286,6 +287,12 @@ impl Service {
             .then_some(wss::saml::Rules { services, tls: &arrived.peer.certificate })
     }
 
+    /// Whose items the sender may read in this transaction.
+    fn readable(&self, authenticated: &Authenticated<Request>, at: Timestamp) -> Vec<uam::Readable> {
+        let transaction = transaction(authenticated.request().asks());
+        self.policy().readable(authenticated.sender().cbe.digits(), transaction, at)
+    }
+
     /// Whether this TLS peer forwards other senders' messages.
     pub(crate) fn is_gateway(&self, tls: &Certificate) -> bool {
         self.settings().trusted_gateways.contains(&tls.fingerprint())
@@ -333,8 +340,8 @@ impl Service {
         ))
     }
 
-    /// The policy grants this sender this transaction, from this address, now (E6).
-    fn permit(
+    /// The policy, or the decision point in its place, grants this sender this transaction, from this address, now (E6).
+    async fn permit(
         &self,
         arrived: &Arrived,
         address: IpAddr,
@@ -349,7 +356,22 @@ impl Service {
             _ => None,
         };
         let question = question(arrived, address, &sender, request.asks(), message_type.as_deref());
-        self.policy().permit(authenticated, &question).map_err(|denied| denied.to_refusal())
+        let permitted = match self.remote() {
+            None => self.policy().permit(authenticated, &question),
+            Some(remote) => remote.ask(&question, self.policy().digest()).await?.permit(authenticated),
+        };
+        permitted.map_err(|denied| denied.to_refusal())
+    }
+
+    /// As [`Self::permit`], for a question that nobody's request hangs on.
+    async fn decide(
+        &self,
+        question: &uam::Question<'_>,
+    ) -> Result<Result<uam::Decision, uam::Denied>, Refusal> {
+        Ok(match self.remote() {
+            None => self.policy().decide(question),
+            Some(remote) => remote.ask(question, self.policy().digest()).await?.into_decision(),
+        })
     }
 }
 

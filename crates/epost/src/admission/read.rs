@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use erds::record::Consulted;
-use erds::{FaultCode, Record, Refusal, Status, Ticket};
+use erds::{FaultCode, Record, Refusal, Status, Ticket, Token};
 use journal::{Appended, Entry, UniqueKey};
 use soap::message::{ItemName, ProofAnswer, ProofKind};
+use store::StoreError;
 use store::index::Item;
 
 use super::facts::{SignedMessage, token_key};
@@ -42,10 +43,9 @@ impl Service {
     ) -> Result<Reply, Refusal> {
         let found = match &item {
             ItemName::Ticket(ticket) => self.index().item(*ticket),
-            ItemName::Token(token) => match token_key(&message.sender, token) {
-                Some(key) => self.index().item_by_token_key(&key),
-                None => Ok(None),
-            },
+            ItemName::Token(token) => {
+                self.items_by_token(&message, token).map(|found| found.into_iter().next())
+            }
         };
         let item = self.owned(found.map_err(Failure::from)?, &message)?;
         self.require_kept(&item)?;
@@ -69,10 +69,39 @@ impl Service {
         Ok(self.proof_reply(message.version, item.ticket, &token, item.status, proof.as_ref(), &crls)?)
     }
 
-    /// The item, if there is one and the sender's institution owns it; else the one answer for both.
+    /// The item, if there is one and the sender's institution may read it: its own, a predecessor's or a mandator's; else the one
+    /// answer for all.
     pub(super) fn owned(&self, item: Option<Item>, message: &SignedMessage) -> Result<Item, Refusal> {
-        item.filter(|item| item.institution == message.sender.cbe.digits() && item.accepted.is_some())
-            .ok_or_else(unknown_ticket)
+        let readable = |item: &Item| message.readable.iter().any(|one| one.institution == item.institution);
+        item.filter(|item| item.accepted.is_some() && readable(item)).ok_or_else(unknown_ticket)
+    }
+
+    /// The items of that Token that the sender may read: his own first.
+    pub(super) fn items_by_token(
+        &self,
+        message: &SignedMessage,
+        token: &Token,
+    ) -> Result<Vec<Item>, StoreError> {
+        let keys = message.readable.iter().filter_map(|one| token_key(&one.institution, token));
+        keys.filter_map(|key| self.index().item_by_token_key(&key).transpose()).collect()
+    }
+
+    /// By what right items that are not the sender's own are read: the item's, or all that a list was looked up in.
+    fn citations<'a>(
+        &self,
+        message: &'a SignedMessage,
+        ticket: Option<Ticket>,
+    ) -> Result<Vec<&'a str>, Failure> {
+        if message.readable.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let item = match ticket {
+            Some(ticket) => self.index().item(ticket)?,
+            None => None,
+        };
+        let read = |institution: &str| item.as_ref().is_none_or(|item| item.institution == institution);
+        let cited = message.readable.iter().filter(|one| read(&one.institution));
+        Ok(cited.filter_map(|one| one.citation.as_deref()).collect())
     }
 
     /// What was erased is said to be, to its owner: when, and how the item stood.
@@ -108,7 +137,7 @@ impl Service {
         ticket: Option<Ticket>,
         held: Option<ProofKind>,
     ) -> Result<(), Refusal> {
-        let request = message.facts(arrived);
+        let request = message.facts_citing(arrived, &self.citations(message, ticket)?);
         let submission_key = request.submission_key;
         let record = Record::Consulted(Consulted {
             request,

@@ -47,7 +47,7 @@ enum Command {
     Init(init::Args),
     /// Judge a configuration without starting: files, keys, certificates, policy.
     Check(check::Args),
-    /// Ask the policy why a sender is granted a transaction, or is not.
+    /// Ask the policy why a sender is granted a transaction, or is not; change it, by two people.
     #[command(subcommand)]
     Uam(uam::Command),
     /// Look into the journal, or verify it.

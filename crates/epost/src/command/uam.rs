@@ -1,15 +1,19 @@
-//! `epost uam`: the policy, asked without sending anything.
+//! `epost uam`: the policy, asked without sending anything, and changed by two people.
+
+mod propose;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use erds::Sender;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use pki::path::{Purpose, Revocation};
 use serde_json::json;
 use uam::{Explained, PolicyFile, Question, Transaction};
 
+use self::propose::{Actor, Change, approve, propose};
 use super::could_not_run;
 use crate::access;
 use crate::config::Config;
@@ -20,6 +24,56 @@ use crate::trust::{read_anchors, read_certificates};
 pub enum Command {
     /// Would this sender be granted this transaction? Names every grant of his institution, and where each does not fit.
     Check(Box<Check>),
+    /// Show the grants: what for, who answers for them, until when, and whose review is overdue.
+    List {
+        /// The service's configuration.
+        #[arg(long)]
+        config: PathBuf,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Propose new entries: a file of [[grant]], [[mandate]] or [[succession]] tables.
+    Add {
+        /// The file.
+        file: PathBuf,
+        /// Who acts.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Propose other texts for grants or mandates: a file of tables whose ids are in the policy.
+    Change {
+        /// The file.
+        file: PathBuf,
+        /// Who acts.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Propose to note that a grant's manager confirmed today that it is still needed.
+    Review {
+        /// The grant's id.
+        grant: String,
+        /// Who acts.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Propose the end of a grant or a mandate; it stays in the file.
+    End {
+        /// Its id.
+        id: String,
+        /// Its last day, as 2026-12-31; else it ends at once.
+        #[arg(long)]
+        on: Option<Date>,
+        /// Who acts.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Sign what another person proposed, and put it in place.
+    Approve {
+        /// Who acts.
+        #[command(flatten)]
+        actor: Actor,
+    },
 }
 
 /// The question.
@@ -56,11 +110,56 @@ fn transaction(name: &str) -> Result<Transaction, String> {
 
 /// Runs it: 0 granted, 1 denied, 3 could not run.
 pub fn run(command: &Command) -> ExitCode {
-    let Command::Check(check) = command;
-    match asked(check) {
-        Ok(granted) => ExitCode::from(u8::from(!granted)),
+    let now = Timestamp::now();
+    let done = match command {
+        Command::Check(check) => {
+            return match asked(check) {
+                Ok(granted) => ExitCode::from(u8::from(!granted)),
+                Err(error) => could_not_run(&error),
+            };
+        }
+        Command::List { config, json } => list(config, *json, now),
+        Command::Add { file, actor } => propose(actor, &Change::Add(file), now),
+        Command::Change { file, actor } => propose(actor, &Change::Replace(file), now),
+        Command::Review { grant, actor } => propose(actor, &Change::Review(grant), now),
+        Command::End { id, on, actor } => propose(actor, &Change::End(id, *on), now),
+        Command::Approve { actor } => approve(actor, now),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => could_not_run(&error),
     }
+}
+
+/// The grants, and what waits for a second signature.
+fn list(config: &Path, json: bool, now: Timestamp) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::read(config)?;
+    let policy = access::read(&config.uam.policy)?;
+    let days = config.uam.review_days_max;
+    for grant in policy.grants() {
+        let overdue = days > 0 && grant.is_review_overdue(now, days);
+        let transactions: Vec<&str> =
+            grant.transactions().iter().map(|transaction| transaction.as_str()).collect();
+        if json {
+            let line = json!({
+                "id": grant.id(), "institution": grant.institution(), "application": grant.application(),
+                "transactions": transactions, "purpose": grant.purpose(), "reference": grant.citation(),
+                "manager": grant.manager(), "until": grant.until(), "reviewed": grant.reviewed(), "overdue": overdue,
+            });
+            println!("{line}");
+            continue;
+        }
+        let reviewed = grant.reviewed().map_or("never".to_owned(), |date| date.to_string());
+        let overdue = if overdue { ", OVERDUE" } else { "" };
+        println!("{}  {} {}", grant.id(), grant.institution(), grant.application());
+        println!("    {} until {}, for {}", transactions.join(", "), grant.until(), grant.purpose());
+        println!("    by {}; manager {}; reviewed {reviewed}{overdue}", grant.citation(), grant.manager());
+    }
+    let waits = propose::proposal(&config);
+    if waits.exists() && !json {
+        println!("waits for another person (`epost uam approve`): {}", waits.display());
+    }
+    Ok(())
 }
 
 fn asked(check: &Check) -> Result<bool, Box<dyn std::error::Error>> {

@@ -1,0 +1,145 @@
+//! A policy comes into force: judged against the one before, and in the journal before it decides anything.
+//!
+//! The journal is the only memory: each adoption claims a unique key made of its number, so that the last one is found without reading
+//! the log, and an older policy cannot come back by a restart. The file itself lies in a frame beside the act.
+
+use erds::Record;
+use erds::record::{Control, Hex32};
+use jiff::Timestamp;
+use journal::{Appended, Entry, UniqueKey};
+use pki::digest::sha256;
+use serde::{Deserialize, Serialize};
+use uam::{Difference, PolicyFile};
+
+use super::{PolicyUnread, Signers};
+use crate::service::{Failure, Service};
+
+/// What the journal says of an adopted policy: nothing personal. Who signed stands by the certificates' digests.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Adopted {
+    /// Which adoption, from 1.
+    pub number: u64,
+    /// The policy's own version; 0: it is not numbered.
+    pub version: u64,
+    /// Its digest.
+    pub sha256: Hex32,
+    /// How many grants it has.
+    pub grants: usize,
+    /// Whose certificates signed it: the proposer's first, then the approver's; empty: it is unsigned.
+    pub signers: Vec<Hex32>,
+    /// The digest of the policy before; none: it is the first.
+    pub before: Option<Hex32>,
+    /// What it changes of that: grants by id.
+    pub added: Vec<String>,
+    /// Those with another text: changed, reviewed or given an earlier end.
+    pub changed: Vec<String>,
+    /// Those that are gone.
+    pub removed: Vec<String>,
+    /// The zones are others.
+    pub zones: bool,
+}
+
+/// The last adoption of the journal, and its policy where its text was not erased.
+///
+/// # Errors
+/// Ours: the journal or the keys cannot be read.
+pub fn last(service: &Service) -> Result<Option<(Adopted, Option<PolicyFile>)>, Failure> {
+    let mut found = None;
+    while let Some(position) = service.journal().find(&key(found.map_or(0, |(number, _)| number) + 1))? {
+        found = Some((found.map_or(0, |(number, _)| number) + 1, position));
+    }
+    let Some((_, position)) = found else { return Ok(None) };
+    let stored = service.journal().read(position)?;
+    let Record::Control(act) = &stored.record else {
+        return Err(Failure::journal("a record under a policy's key that is none"));
+    };
+    let adopted: Adopted =
+        serde_json::from_str(&act.detail).map_err(|error| Failure::journal(&error.to_string()))?;
+    let text = crate::service::open_frame_with(&|ticket| service.keys().open_key(ticket), &stored, FRAME)?;
+    let policy = text.and_then(|text| PolicyFile::parse(&String::from_utf8(text).ok()?).ok());
+    Ok(Some((adopted, policy)))
+}
+
+/// Judges a policy against the last one of the journal and records that it comes into force; the caller puts it there. None: the
+/// journal has it as the last one already.
+///
+/// # Errors
+/// [`PolicyUnread`]: it may not come into force.
+pub(super) async fn adopt(
+    service: &Service,
+    policy: &PolicyFile,
+    signers: Option<&Signers>,
+) -> Result<Option<Adopted>, PolicyUnread> {
+    let last = tokio::task::block_in_place(|| last(service))?;
+    let digest = Hex32(policy.digest());
+    let former = last.as_ref().map(|(former, _)| former);
+    // What two people signed once needs no new signature because a certificate of theirs has ended since.
+    if former
+        .is_some_and(|former| former.sha256 == digest && (signers.is_none() || !former.signers.is_empty()))
+    {
+        return Ok(None);
+    }
+    if let Some(former) = former.filter(|former| former.sha256 != digest) {
+        let unnumbered = policy.version() == 0 && former.version == 0;
+        if policy.version() <= former.version && !unnumbered {
+            return Err(PolicyUnread::Version { seen: policy.version(), last: former.version });
+        }
+    }
+    let signed = match signers {
+        Some(_) if policy.version() == 0 => return Err(PolicyUnread::Unnumbered),
+        Some(signers) => tokio::task::block_in_place(|| signers.judge(policy, Some(service.now())))?,
+        None if !policy.successions().is_empty() => return Err(PolicyUnread::SuccessionUnsigned),
+        None => Vec::new(),
+    };
+    let before = last.as_ref().and_then(|(_, policy)| policy.as_ref());
+    let empty = PolicyFile::parse("")?;
+    let Difference { added, changed, removed, zones } = policy.difference(before.unwrap_or(&empty));
+    let adopted = Adopted {
+        number: former.map_or(0, |former| former.number) + 1,
+        version: policy.version(),
+        sha256: digest,
+        grants: policy.grants_count(),
+        signers: signed.into_iter().map(|one| one.certificate).collect(),
+        before: former.map(|former| former.sha256),
+        added: shortened(added),
+        changed: shortened(changed),
+        removed: shortened(removed),
+        zones,
+    };
+    record(service, &adopted, &policy.to_file()).await?;
+    Ok(Some(adopted))
+}
+
+async fn record(service: &Service, adopted: &Adopted, file: &str) -> Result<(), Failure> {
+    let (ticket, key_of_frame) = service.draw_item().map_err(|error| Failure::store(&error))?;
+    service.keys().create(ticket, &key_of_frame).await?;
+    let frame = service.frame(ticket, &key_of_frame, FRAME, file.as_bytes())?;
+    let detail = serde_json::to_string(adopted).map_err(|error| Failure::store(&error.to_string()))?;
+    let at: Timestamp = service.now();
+    let record = Record::Control(Control { at, action: ACTION.to_owned(), ticket: Some(ticket), detail });
+    let unique_keys = vec![key(adopted.number)];
+    match service.append(Entry { record, frames: vec![frame], unique_keys }).await? {
+        Appended::Recorded(_) => Ok(()),
+        Appended::Existing(_) => Err(Failure::journal("two policies at once")),
+    }
+}
+
+/// The first few, and how many more there are: an act has its bounds.
+fn shortened(mut names: Vec<String>) -> Vec<String> {
+    let more = names.len().saturating_sub(NAMES_MAX);
+    if more > 0 {
+        names.truncate(NAMES_MAX);
+        names.push(format!("and {more} more"));
+    }
+    names
+}
+
+fn key(number: u64) -> UniqueKey {
+    UniqueKey(sha256(format!("{ACTION}\0{number}").as_bytes()))
+}
+
+const ACTION: &str = "uam.policy";
+/// The name of the frame of a policy's file.
+const FRAME: &str = "policy";
+/// Names of each kind in one act.
+const NAMES_MAX: usize = 10;
