@@ -16,6 +16,7 @@ use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
 use pki::signer::{FileSigner, SignError, Signer};
 use pki::tsp::{CheckedToken, TimeStampToken};
+use xmlsec::base64::Content;
 
 use crate::floor::{self, BareSign, BareVerify};
 use crate::stamp::Authority;
@@ -50,15 +51,17 @@ fn whole(authority: &Authority) {
     let mut verification = BareVerify::new(&floor::file("alice.key"));
     let mut signature = BareSign::new(&floor::file("seal.key"));
     for (name, bytes) in [("4 KB", 4 << 10), ("1 MB", 1 << 20)] {
-        let request = house.request(bytes);
+        let request = house.submission(bytes);
         let covered = verify::covered(&request);
         let document = vec![0x25; bytes];
         let figure = beside_with(
             || (request.clone(), token.clone()),
             |(request, token)| {
                 let hashed = house.verify(request, |operation| {
-                    let text = operation.text().unwrap();
-                    pki::digest::sha256(&xmlsec::base64::decode_text(&text).unwrap())
+                    operation.base64_content().unwrap_or_else(|| {
+                        let text = operation.text().unwrap();
+                        Content::of(xmlsec::base64::decode_text(&text).unwrap())
+                    })
                 });
                 std::hint::black_box(hashed.into_request());
                 receipt.seal_and_stamp(token);

@@ -8,10 +8,11 @@ use pki::crl::{Crl, CrlSet};
 use pki::path::{Revocation, TrustAnchors};
 use pki::signer::{FileSigner, Signer};
 use soap::envelope::{Envelope, Rules};
+use soap::message::namespace::V2;
 use soap::wss::Authenticated;
 use soap::wss::client::{SignOptions, sign_request};
 use soap::wss::{Policy, authenticate_with};
-use xmlsec::signature::{self, Profile, Signature};
+use xmlsec::signature::{self, Profile, Signature, parse_ahead};
 use xmlsec::{Document, Element, Limits, c14n};
 
 use crate::floor::{self, BareVerify};
@@ -62,10 +63,20 @@ impl House {
         }
     }
 
-    /// A request signed by alice around a document of so many bytes.
+    /// A request signed by alice around a document of so many bytes, in an element that means nothing.
     pub(crate) fn request(&self, document_bytes: usize) -> Vec<u8> {
+        self.request_around("p:text", "urn:p", document_bytes)
+    }
+
+    /// The same, the document being contract B's content.
+    pub(crate) fn submission(&self, document_bytes: usize) -> Vec<u8> {
+        self.request_around("p:Content", V2, document_bytes)
+    }
+
+    fn request_around(&self, name: &str, namespace: &str, document_bytes: usize) -> Vec<u8> {
         let document: Vec<u8> = (0..document_bytes).map(|i| (i * 31 + (i >> 9)) as u8).collect();
-        let payload = format!("<p:text xmlns:p='urn:p'>{}</p:text>", xmlsec::base64::encode(&document));
+        let text = xmlsec::base64::encode(&document);
+        let payload = format!("<{name} xmlns:p='{namespace}'>{text}</{name}>");
         sign_request(&payload, &self.alice, self.now, &SignOptions::default()).unwrap()
     }
 
@@ -90,7 +101,7 @@ impl House {
 
     /// What the peers do: parse, and verify the signature with the key given.
     fn verify_core(&self, request: Vec<u8>) {
-        let document = Document::parse(request, &Limits::default()).unwrap();
+        let document = parse_ahead(request, &Limits::default(), &|_| false).unwrap();
         let mut elements = document.root().descendants_and_self();
         let signature = elements.find(|element| element.local_name() == "Signature").unwrap();
         let signature = Signature::parse(signature).unwrap();

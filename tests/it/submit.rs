@@ -63,6 +63,17 @@ fn recorded(house: &House) -> (String, Vec<u64>) {
     (check.outcome.clone(), received.parts.iter().map(|part| part.length_bytes).collect())
 }
 
+/// So large that the document is decoded and digested while the message is scanned.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_item_is_accepted() {
+    let house = House::new().await;
+    let files = [file(1, 300_000), file(2, 250_000)];
+    let answer = house.send(&in_place(&submission("large", &files), &files).sign()).await;
+    assert_eq!(house.verdict(&answer), "accepted");
+    answer.submitted().must_pass(&files, &committed_crls());
+    assert_eq!(recorded(&house), ("signed in place".to_owned(), vec![300_000, 250_000]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_is_accepted_in_each_form() {
     let house = House::new().await;

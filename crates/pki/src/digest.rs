@@ -4,6 +4,8 @@
 
 use sha2::Digest as _;
 
+use crate::sha256::Sha256;
+
 /// A digest algorithm that is still allowed: SHA-2 alone.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum DigestAlgorithm {
@@ -118,7 +120,7 @@ pub struct Hasher(State);
 
 #[derive(Clone)]
 enum State {
-    Sha256(sha2::Sha256),
+    Sha256(Sha256),
     Sha384(sha2::Sha384),
     Sha512(sha2::Sha512),
 }
@@ -127,7 +129,7 @@ impl Hasher {
     /// Begins.
     pub fn new(algorithm: DigestAlgorithm) -> Self {
         Self(match algorithm {
-            DigestAlgorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
+            DigestAlgorithm::Sha256 => State::Sha256(Sha256::default()),
             DigestAlgorithm::Sha384 => State::Sha384(sha2::Sha384::new()),
             DigestAlgorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
         })
@@ -145,7 +147,7 @@ impl Hasher {
     /// Ends.
     pub fn finish(self) -> Digest {
         let (algorithm, bytes) = match self.0 {
-            State::Sha256(state) => (DigestAlgorithm::Sha256, state.finalize().to_vec()),
+            State::Sha256(state) => (DigestAlgorithm::Sha256, state.finish().to_vec()),
             State::Sha384(state) => (DigestAlgorithm::Sha384, state.finalize().to_vec()),
             State::Sha512(state) => (DigestAlgorithm::Sha512, state.finalize().to_vec()),
         };
@@ -153,9 +155,18 @@ impl Hasher {
     }
 }
 
+impl From<Sha256> for Hasher {
+    /// Goes on with one that has begun.
+    fn from(begun: Sha256) -> Self {
+        Self(State::Sha256(begun))
+    }
+}
+
 /// SHA-256 of `message`.
 pub fn sha256(message: &[u8]) -> [u8; 32] {
-    sha2::Sha256::digest(message).into()
+    let mut sha256 = Sha256::default();
+    sha256.update(message);
+    sha256.finish()
 }
 
 #[cfg(test)]

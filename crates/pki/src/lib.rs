@@ -17,6 +17,7 @@ pub mod ocsp;
 pub mod path;
 mod policy;
 pub mod random;
+pub mod sha256;
 pub mod signer;
 pub mod tsp;
 mod window;

@@ -17,6 +17,7 @@ pub(crate) use headers::is_for_us;
 use crate::multipart::RootMedia;
 use crate::refuse::refusal;
 use erds::refusal::{FaultCode, Refusal};
+use xmlsec::signature::parse_ahead;
 use xmlsec::{Document, Element, Node, NodeId};
 
 /// The version of SOAP, as the Envelope's namespace states it.
@@ -228,7 +229,9 @@ impl Envelope {
 }
 
 fn tree(bytes: Vec<u8>, rules: &Rules) -> Result<Tree, Refusal> {
-    let document = Document::parse(bytes, &rules.xml).map_err(|error| {
+    // Its digest is asked for, as well as that of the Body around it.
+    let is_content = |element: Element<'_>| element.is(xop::CONTENT.0, xop::CONTENT.1);
+    let document = parse_ahead(bytes, &rules.xml, &is_content).map_err(|error| {
         refusal(
             FaultCode::Soa03001,
             error.code(),

@@ -196,10 +196,14 @@ impl PartWriter {
     /// # Errors
     /// The disk's (see [`StoreError::is_full`]); after an error every call fails.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.hasher.update(bytes);
+        self.seal(bytes)
+    }
+
+    fn seal(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if let Target::Failed = self.out.target {
             return Err(self.out.failed());
         }
-        self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         if self.bytes > self.out.inline_bytes_max as u64 {
             self.out.spill()?;
@@ -213,11 +217,26 @@ impl PartWriter {
     /// # Errors
     /// The disk's: the part is then not stored.
     pub fn finish(mut self) -> Result<StoredPart, StoreError> {
+        let hasher = std::mem::replace(&mut self.hasher, Hasher::new(DigestAlgorithm::Sha256));
+        self.end(hasher.finish())
+    }
+
+    /// Takes the whole part at once, nothing having been written before, and ends it. `sha256` is what the caller has seen these very
+    /// bytes to have: nobody hashes them again.
+    ///
+    /// # Errors
+    /// As [`PartWriter::write`] and [`PartWriter::finish`].
+    pub fn finish_with(mut self, bytes: &[u8], sha256: Digest) -> Result<StoredPart, StoreError> {
+        self.seal(bytes)?;
+        self.end(sha256)
+    }
+
+    fn end(mut self, sha256: Digest) -> Result<StoredPart, StoreError> {
         let (last, ciphertext_sha256) = self.sealer.finish()?;
         self.out.put(&last)?;
         let name = self.out.name.clone();
         let inline = self.out.finish()?;
-        Ok(StoredPart { name, bytes: self.bytes, sha256: self.hasher.finish(), ciphertext_sha256, inline })
+        Ok(StoredPart { name, bytes: self.bytes, sha256, ciphertext_sha256, inline })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::base64::Content;
 use crate::chars::is_space;
 use crate::text::{self, Place};
 use crate::tree::{AttributeData, ElementData, Kind, NO_NODE, NodeData, Plain};
@@ -197,6 +198,20 @@ impl<'d> Element<'d> {
             }
         }
         Ok(whole)
+    }
+
+    /// What its text stands for in base64, if [`parse_ahead`](crate::signature::parse_ahead) has decoded that and it is base64 without
+    /// white space. The bytes are handed over: it is asked once.
+    pub fn base64_content(self) -> Option<Content> {
+        let document = self.document;
+        let mut children = self.child_numbers();
+        let text = document.node(children.next().filter(|_| children.next().is_none())?);
+        if text.kind != (Kind::Text { verbatim: true }) {
+            return None;
+        }
+        let (decoder, rest) =
+            document.ahead.as_ref()?.take_content(text.start as usize..text.end as usize)?;
+        decoder.finish(document.source.as_bytes().get(rest)?).ok()
     }
 
     /// Whether it has character data of its own that is more than white space.

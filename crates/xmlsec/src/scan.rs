@@ -21,6 +21,11 @@ pub(crate) fn blocks(bytes: &[u8]) -> Vec<u8> {
     flags
 }
 
+/// Whether no byte of `bytes` is of any class.
+pub(crate) fn is_quiet(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |all, &byte| all | class(byte)) == 0
+}
+
 /// The first block from `from` on that holds something of `wanted`.
 #[inline]
 pub(crate) fn next(blocks: &[u8], from: usize, wanted: u8) -> Option<usize> {
@@ -36,38 +41,62 @@ pub(crate) fn next(blocks: &[u8], from: usize, wanted: u8) -> Option<usize> {
     rest.get(passed..)?.iter().position(|flags| flags & wanted != 0).map(|index| from + passed + index)
 }
 
+/// Notes of each block of `bytes` what it holds; `flags` has one for each, and all are 0.
+#[inline]
+pub(crate) fn fill(bytes: &[u8], flags: &mut [u8]) {
+    dispatched(bytes, Some(flags));
+}
+
+/// Whether no byte of `bytes` is of any class; where it is so, it is mostly told so, and quickly.
+#[inline]
+pub(crate) fn is_surely_quiet(bytes: &[u8]) -> bool {
+    dispatched(bytes, None)
+}
+
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
     reason = "a function compiled for a processor is called only where the processor is one"
 )]
-fn fill(bytes: &[u8], flags: &mut [u8]) {
+fn dispatched(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
     if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
         // SAFETY: the processor has the features, as was just asked.
-        unsafe { fill_avx512(bytes, flags) }
+        unsafe { pass_avx512(bytes, flags) }
     } else if is_x86_feature_detected!("avx2") {
         // SAFETY: as above.
-        unsafe { fill_avx2(bytes, flags) }
+        unsafe { pass_avx2(bytes, flags) }
     } else {
-        fill_plain(bytes, flags);
+        pass_plain(bytes, flags)
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn fill(bytes: &[u8], flags: &mut [u8]) {
-    fill_plain(bytes, flags);
+fn dispatched(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
+    pass_plain(bytes, flags)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512bw,avx512vl")]
-fn fill_avx512(bytes: &[u8], flags: &mut [u8]) {
-    fill_plain(bytes, flags);
+fn pass_avx512(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
+    pass_plain(bytes, flags)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn fill_avx2(bytes: &[u8], flags: &mut [u8]) {
-    fill_plain(bytes, flags);
+fn pass_avx2(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
+    pass_plain(bytes, flags)
+}
+
+/// Notes flags, or tells whether there is surely none.
+#[inline(always)]
+fn pass_plain(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
+    match flags {
+        Some(flags) => {
+            fill_plain(bytes, flags);
+            false
+        }
+        None => !bytes.iter().fold(false, |unlike, &byte| unlike | is_unlike_base64(byte)),
+    }
 }
 
 /// Without a branch on a byte, so that the compiler takes many at once.

@@ -8,6 +8,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::chars::is_space;
 use crate::element::{Element, Node, NodeId, ProcessingInstruction, Siblings};
+use crate::signature::Ahead;
 use crate::text::{self, Place};
 use crate::{Limits, ReadError};
 
@@ -22,6 +23,8 @@ pub struct Document {
     /// Distinct namespace names; 0 is none, 1 is that of `xml`.
     pub(crate) uris: Interned,
     pub(crate) root: u32,
+    /// What was hashed of it before it was read.
+    pub(crate) ahead: Option<Ahead>,
 }
 
 /// What a document has thousands of; numbers alone, nothing of what it says.
@@ -276,7 +279,7 @@ impl Document {
     /// # Errors
     /// [`ReadError`]: what is wrong, with its byte offset: the sender's fault.
     pub fn parse(source: impl Into<Vec<u8>>, limits: &Limits) -> Result<Self, ReadError> {
-        crate::read::read(source.into(), limits)
+        crate::read::read(source.into(), limits, None)
     }
 
     /// The document element.

@@ -3,7 +3,7 @@
 use allocation_counter::measure;
 use pki::digest::DigestAlgorithm;
 use pki::signer::{FileSigner, Signer};
-use xmlsec::signature::{Profile, Signature, SigningReference, sign, verify};
+use xmlsec::signature::{Profile, Signature, SigningReference, parse_ahead, sign, verify};
 use xmlsec::{Document, Limits, namespace};
 
 fn alice() -> FileSigner {
@@ -24,15 +24,23 @@ fn signed(body: &str, signer: &dyn Signer) -> Vec<u8> {
     format!("<message>{}{body}</message>", signature.xml).into_bytes()
 }
 
-fn allocations_of_verifying(message: Vec<u8>, signer: &dyn Signer) -> u64 {
+fn allocations_of_verifying(message: Vec<u8>, signer: &dyn Signer, parse: fn(Vec<u8>) -> Document) -> u64 {
     let verified = || {
-        let document = Document::parse(message, &Limits::default()).unwrap();
+        let document = parse(message);
         let signature = Signature::parse(document.root().children().next().unwrap()).unwrap();
         let key = signer.certificate().public_key();
         let verified = verify(&document, &signature, key, &Profile::service()).unwrap();
         assert_eq!(verified.references().len(), 1);
     };
     measure(verified).count_total
+}
+
+fn plain(message: Vec<u8>) -> Document {
+    Document::parse(message, &Limits::default()).unwrap()
+}
+
+fn ahead(message: Vec<u8>) -> Document {
+    parse_ahead(message, &Limits::default(), &|element| element.local_name() == "body").unwrap()
 }
 
 #[test]
@@ -42,13 +50,24 @@ fn a_verification_allocates_as_often_for_a_large_document_as_for_a_small_one() {
     let markup = |bytes: usize| signed(&"<e a='1'>text</e>".repeat(bytes / 17), &signer);
     // What is kept from document to document is there after the first of a size.
     for (name, large) in [("base64", base64(1 << 20)), ("markup", markup(1 << 20))] {
-        allocations_of_verifying(large.clone(), &signer);
+        allocations_of_verifying(large.clone(), &signer, plain);
         let small = if name == "base64" { base64(4 << 10) } else { markup(4 << 10) };
-        let of_small = allocations_of_verifying(small, &signer);
-        let of_large = allocations_of_verifying(large, &signer);
+        let of_small = allocations_of_verifying(small, &signer, plain);
+        let of_large = allocations_of_verifying(large, &signer, plain);
         assert_eq!(of_large, of_small, "{name}");
         assert!((1..ALLOCATIONS_MAX).contains(&of_large), "{name}: {of_large}");
     }
+}
+
+#[test]
+fn and_where_it_is_digested_ahead_as_often_for_a_larger_one() {
+    let signer = alice();
+    let of =
+        |bytes: usize| allocations_of_verifying(signed(&"QUJD".repeat(bytes / 4), &signer), &signer, ahead);
+    of(1 << 20);
+    let of_large = of(1 << 20);
+    assert_eq!(of(8 << 20), of_large);
+    assert!(of_large < 3 * ALLOCATIONS_MAX, "{of_large}");
 }
 
 /// About what the parts of a signature need that are kept by themselves; the document adds a handful.

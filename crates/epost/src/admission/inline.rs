@@ -1,9 +1,6 @@
 //! Contract B's contents in the Body itself: spooled as parts, so that from here on they are like contract A's attachments.
 
-use std::cell::LazyCell;
-
 use erds::Refusal;
-use pki::digest::{Digest, DigestAlgorithm};
 use soap::message::v2::InlineContent;
 
 use super::Arrived;
@@ -46,12 +43,11 @@ impl Service {
         let spooled = &arrived.spooled;
         let mut inline: Vec<Inline> = Vec::new();
         for content in contents {
-            // Nothing is hashed here where nothing was included.
-            let sha256 = LazyCell::new(|| Digest::of(DigestAlgorithm::Sha256, &content.bytes));
+            let InlineContent { content_id, content } = content;
             // The same bytes are the same content: whichever of equal parts is taken.
             let included = spooled.parts.iter().enumerate().find(|(place, part)| {
                 message.included.contains(&part.content_id)
-                    && part.stored.sha256 == *sha256
+                    && part.stored.sha256 == content.sha256
                     && !inline
                         .iter()
                         .any(|taken| matches!(taken.place, Place::Included(other) if other == *place))
@@ -63,15 +59,14 @@ impl Service {
                         .map_err(|error| Failure::away("store.full", &error.to_string()))?;
                     let name = format!("part-{}", spooled.parts.len() + inline.len() + 1);
                     let writer = self.part_writer(spooled.ticket, &name, &spooled.key);
-                    let mut writer = writer.map_err(Failure::from)?;
-                    writer.write(&content.bytes).map_err(Failure::from)?;
-                    let stored = writer.finish().map_err(Failure::from)?;
-                    let content_id = content.content_id.clone();
+                    let writer = writer.map_err(Failure::from)?;
+                    let stored = writer.finish_with(&content.bytes, content.sha256).map_err(Failure::from)?;
+                    let content_id = content_id.clone();
                     let part = SpooledPart { content_id, headers: Vec::new(), small: None, stored };
                     Place::Written(Box::new(part))
                 }
             };
-            inline.push(Inline { content_id: content.content_id, place });
+            inline.push(Inline { content_id, place });
         }
         Ok(inline)
     }

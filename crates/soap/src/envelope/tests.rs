@@ -1,6 +1,9 @@
 //! The envelope by itself; what is wrong in a signed message is held in `tests/security`.
 
 use super::*;
+use crate::wss::client::{SignOptions, sign_request};
+use jiff::Timestamp;
+use xmlsec::base64::Content;
 
 const V11: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 
@@ -41,4 +44,22 @@ fn answers_may_hold_a_fault() {
     let read = |rules: &Rules| Envelope::parse(text.clone().into_bytes(), &|_| None, rules);
     assert!(read(&Rules::answer()).is_ok());
     assert_eq!(read(&Rules::default()).map(|_| ()).map_err(|r| r.check), Err("soap.body.fault"));
+}
+
+#[test]
+fn a_large_content_is_decoded_and_digested_while_its_message_is_scanned() {
+    let signer = pki::signer::FileSigner::from_pem(
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../certs-test/alice.key")),
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../certs-test/alice.crt")),
+    )
+    .expect("a key");
+    let bytes: Vec<u8> = (0..300_000_u32).map(|i| (i * 31 + (i >> 9)) as u8).collect();
+    for (namespace, is_content) in [(xop::CONTENT.0, true), ("urn:v", false)] {
+        let text = xmlsec::base64::encode(&bytes);
+        let payload = format!("<v:Content xmlns:v=\"{namespace}\">{text}</v:Content>");
+        let signed = sign_request(&payload, &signer, Timestamp::UNIX_EPOCH, &SignOptions::default());
+        let envelope = Envelope::parse(signed.expect("signed"), &|_| None, &Rules::default());
+        let content = envelope.expect("an envelope").operation().base64_content();
+        assert_eq!(content, is_content.then(|| Content::of(bytes.clone())));
+    }
 }

@@ -21,7 +21,7 @@ const PLACES: [(&str, &str); 7] = [
 ];
 
 /// Contract B's documents.
-const CONTENT: (&str, &str) = (V2, "Content");
+pub(super) const CONTENT: (&str, &str) = (V2, "Content");
 
 pub(super) struct Expanded {
     pub(super) bytes: Vec<u8>,

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use erds::{FaultCode, Refusal};
 use xmlsec::Element;
+use xmlsec::base64::Content;
 
 use super::namespace::XSI;
 
@@ -152,6 +153,15 @@ impl<'d> Text<'d> {
         match element.text() {
             Ok(text) => Ok(Self { text, path }),
             Err(_) => Err(violation("schema.text", &path, "an element inside", "text alone")),
+        }
+    }
+
+    /// Reads an element of `xs:base64Binary`, with its digest; what was decoded before the message was read is not decoded again.
+    pub(super) fn base64_of(element: Element<'d>, path: String) -> Result<Content, Refusal> {
+        attributes(element, &path, Allowed::Nothing)?;
+        match element.base64_content() {
+            Some(content) => Ok(content),
+            None => Ok(Content::of(Self::of(element, path)?.base64(0, usize::MAX)?)),
         }
     }
 

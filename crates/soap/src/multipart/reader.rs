@@ -326,6 +326,11 @@ impl Reader {
     }
 }
 
+/// How much is searched, then handed on, at a time: while a hash is busy with a step, the processor fetches and searches the next.
+const STEP_BYTES: usize = 512;
+/// A hash is quickest with whole blocks of it.
+const HASH_BLOCK_BYTES: usize = 64;
+
 /// Looks for CRLF, two dashes and the boundary, over chunk ends.
 #[derive(Debug)]
 struct Scan {
@@ -335,19 +340,21 @@ struct Scan {
     /// How many of the carry's first bytes were never in the body: a boundary may stand at the very start, as if a CRLF
     /// came before it.
     imagined: usize,
+    /// Bytes of the part that were handed on.
+    given_bytes: usize,
 }
 
 impl Default for Scan {
     fn default() -> Self {
-        Self { finder: Finder::new(b"").into_owned(), carry: Vec::new(), imagined: 0 }
+        Self { finder: Finder::new(b"").into_owned(), carry: Vec::new(), imagined: 0, given_bytes: 0 }
     }
 }
 
 impl Scan {
     fn new(boundary: &str) -> Self {
         let delimiter = format!("\r\n--{boundary}");
-        let mut scan =
-            Self { finder: Finder::new(delimiter.as_bytes()).into_owned(), carry: Vec::new(), imagined: 0 };
+        let finder = Finder::new(delimiter.as_bytes()).into_owned();
+        let mut scan = Self { finder, ..Self::default() };
         scan.restart();
         scan
     }
@@ -356,6 +363,7 @@ impl Scan {
         self.carry.clear();
         self.carry.extend_from_slice(b"\r\n");
         self.imagined = 2;
+        self.given_bytes = 0;
     }
 
     /// Hands on what lies before the delimiter; the bytes after it, or `None` while it has not come.
@@ -380,20 +388,31 @@ impl Scan {
             let open = self.open_from(&joined);
             if open < carried {
                 // The chunk is short, and the delimiter may still begin where it might have before.
+                self.given_bytes += open.saturating_sub(imagined);
                 keep(joined.get(imagined..open).unwrap_or_default())?;
                 self.imagined = imagined.saturating_sub(open);
                 joined.drain(..open);
                 self.carry = joined;
                 return Ok(None);
             }
+            self.given_bytes += carried - imagined;
             keep(joined.get(imagined..carried).unwrap_or_default())?;
             rest = chunk;
         }
-        if let Some(at) = self.finder.find(rest) {
-            keep(rest.get(..at).unwrap_or_default())?;
-            return Ok(rest.get(at + delimiter_bytes..));
+        loop {
+            let step_bytes = STEP_BYTES - self.given_bytes % HASH_BLOCK_BYTES;
+            let window = rest.get(..step_bytes + delimiter_bytes - 1);
+            if let Some(at) = self.finder.find(window.unwrap_or(rest)) {
+                keep(rest.get(..at).unwrap_or_default())?;
+                return Ok(rest.get(at + delimiter_bytes..));
+            }
+            let Some((step, after)) = window.and_then(|_| rest.split_at_checked(step_bytes)) else { break };
+            self.given_bytes += step_bytes;
+            keep(step)?;
+            rest = after;
         }
         let (closed, open) = rest.split_at_checked(self.open_from(rest)).unwrap_or((rest, &[]));
+        self.given_bytes += closed.len();
         keep(closed)?;
         self.carry.extend_from_slice(open);
         Ok(None)

@@ -4,6 +4,12 @@
 pub trait Sink {
     /// Takes the next bytes.
     fn write(&mut self, bytes: &[u8]);
+
+    /// Takes the next bytes, which are those of the document's source from `place` on.
+    fn write_source(&mut self, bytes: &[u8], place: usize) {
+        let _ = place;
+        self.write(bytes);
+    }
 }
 
 impl Sink for Vec<u8> {
@@ -21,6 +27,9 @@ impl Sink for pki::digest::Hasher {
 impl<S: Sink> Sink for &mut S {
     fn write(&mut self, bytes: &[u8]) {
         (**self).write(bytes);
+    }
+    fn write_source(&mut self, bytes: &[u8], place: usize) {
+        (**self).write_source(bytes, place);
     }
 }
 
@@ -89,7 +98,13 @@ impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
             self.filled += end - start;
             return;
         }
-        self.gather(from.get(..end - start).unwrap_or_default());
+        let run = from.get(..end - start).unwrap_or_default();
+        if run.len() < BLOCK_BYTES {
+            self.gather(run);
+        } else {
+            self.pass_on();
+            self.sink.write_source(run, start);
+        }
     }
 
     #[inline]

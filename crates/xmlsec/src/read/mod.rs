@@ -6,26 +6,49 @@
 mod error;
 mod prolog;
 mod tag;
+mod tap;
 mod uri;
 
 pub use error::{ReadError, ReadErrorKind};
+pub(crate) use tap::Tap;
 
 use crate::chars::{is_ncname, is_space, name_run_bytes};
 use crate::scan::{self, BLOCK_BYTES, MARKUP, SPECIAL};
 use crate::text::{self, CDATA_START, Place};
 use crate::tree::{Arena, Canonical, Edit, Interned, Kind, NO_NODE, NodeData, Plain};
-use crate::{Document, Limits, namespace};
+use crate::{Document, Limits, NodeId, namespace};
 use ReadErrorKind as Wrong;
 
-pub(crate) fn read(source: Vec<u8>, limits: &Limits) -> Result<Document, ReadError> {
+/// Reads a document; `tap` sees its first long run of text on the way.
+pub(crate) fn read(
+    source: Vec<u8>,
+    limits: &Limits,
+    tap: Option<&mut dyn Tap>,
+) -> Result<Document, ReadError> {
+    read_up_to(source, limits, tap, None)
+}
+
+/// Reads what a document begins with, up to and with a tag. The elements that are open there, outermost first, end there.
+pub(crate) fn read_beginning(source: &[u8], limits: &Limits) -> Result<(Document, Vec<NodeId>), ReadError> {
+    let mut open = Vec::new();
+    let document = read_up_to(source.to_vec(), limits, None, Some(&mut open))?;
+    Ok((document, open))
+}
+
+fn read_up_to(
+    source: Vec<u8>,
+    limits: &Limits,
+    tap: Option<&mut dyn Tap>,
+    still_open: Option<&mut Vec<NodeId>>,
+) -> Result<Document, ReadError> {
     let bytes_max = limits.document_bytes_max.min(Limits::DOCUMENT_BYTES_CEILING);
     if source.len() > bytes_max {
         return Err(ReadError { kind: Wrong::DocumentBytes, offset: bytes_max });
     }
-    let (source, blocks) = prolog::decode(source)?;
+    let (source, blocks) = prolog::decode(source, tap)?;
     let mut reader = Reader::new(&source, &blocks, limits);
     reader.at = prolog::skip(&source)?;
-    let root = reader.document()?;
+    let root = reader.document(still_open)?;
     let Reader { tree, .. } = reader;
     Ok(Document { source, root, ..tree })
 }
@@ -98,7 +121,7 @@ impl<'s> Reader<'s> {
         let xml = uris.push(namespace::XML);
         let (tags, starts) = tags(source.as_bytes(), blocks);
         let arena = Arena::with_room(tags.min(limits.nodes_max), starts.min(limits.nodes_max));
-        let tree = Document { source: String::new(), arena, prefixes, uris, root: NO_NODE };
+        let tree = Document { source: String::new(), arena, prefixes, uris, root: NO_NODE, ahead: None };
         Self {
             source,
             bytes: source.as_bytes(),
@@ -114,8 +137,8 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Reads to the end of the input and gives the root's number.
-    fn document(&mut self) -> Result<u32, ReadError> {
+    /// Reads to the end of the input and gives the root's number. What is still open ends there, if somebody wants to know of it.
+    fn document(&mut self, still_open: Option<&mut Vec<NodeId>>) -> Result<u32, ReadError> {
         let mut root = None;
         while self.at < self.bytes.len() {
             if self.peek(0) != Some(b'<') {
@@ -137,8 +160,14 @@ impl<'s> Reader<'s> {
                 }
             }
         }
-        if !self.open.is_empty() {
-            return Err(self.wrong(Wrong::ElementUnterminated));
+        match still_open {
+            Some(still_open) => still_open.extend(self.open.iter().map(|open| NodeId(open.node))),
+            None if self.open.is_empty() => {}
+            None => return Err(self.wrong(Wrong::ElementUnterminated)),
+        }
+        while let Some(open) = self.open.pop() {
+            // There is no end tag to copy.
+            self.end_element(open.node, self.at, Plain { tag: false, content: false, ..open.plain });
         }
         root.ok_or_else(|| self.wrong(Wrong::Empty))
     }

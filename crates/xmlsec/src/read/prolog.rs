@@ -2,6 +2,7 @@
 //!
 //! Sources: XML 1.0 §2.2, §2.8, §4.3.3 and appendix F (telling encodings by the first bytes).
 
+use super::tap::{self, Tap};
 use super::{ReadError, Wrong};
 use crate::chars::is_space;
 use crate::scan::{self, BLOCK_BYTES, SUSPECT};
@@ -9,7 +10,7 @@ use crate::scan::{self, BLOCK_BYTES, SUSPECT};
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
 /// Bytes to text, UTF-8 without characters that XML forbids; and what each of its blocks holds.
-pub(super) fn decode(source: Vec<u8>) -> Result<(String, Vec<u8>), ReadError> {
+pub(super) fn decode(source: Vec<u8>, tap: Option<&mut dyn Tap>) -> Result<(String, Vec<u8>), ReadError> {
     match source.as_slice() {
         [0xFF, 0xFE, 0, 0, ..]
         | [0, 0, 0xFE, 0xFF, ..]
@@ -23,7 +24,10 @@ pub(super) fn decode(source: Vec<u8>) -> Result<(String, Vec<u8>), ReadError> {
         }
         _ => {}
     }
-    let blocks = scan::blocks(&source);
+    let blocks = match tap {
+        Some(tap) => tap::blocks(&source, tap),
+        None => scan::blocks(&source),
+    };
     let suspect = |from| scan::next(&blocks, from, SUSPECT);
     let source = if suspect(0).is_none() {
         ascii(source)

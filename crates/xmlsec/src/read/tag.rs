@@ -101,20 +101,25 @@ impl Reader<'_> {
             // The name goes on, or something that is no name follows: another element's, either way.
             Some(_) => return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start }),
         }
+        self.end_element(open.node, start, open.plain);
+        self.unbind(open.bound_undo);
+        self.end_within_parent(open.plain);
+        Ok(())
+    }
+
+    /// Notes where the content of an element ends, and the element itself: here.
+    pub(super) fn end_element(&mut self, node: u32, content_end: usize, plain: Plain) {
         let after = self.tree.arena.nodes.len() as u32;
-        if let Some(node) = self.tree.arena.nodes.get_mut(open.node as usize) {
+        if let Some(node) = self.tree.arena.nodes.get_mut(node as usize) {
             node.after = after;
             node.end = self.at as u32;
             if let Kind::Element(element) = node.kind
                 && let Some(element) = self.tree.arena.elements.get_mut(element as usize)
             {
-                element.content_end = start as u32;
-                element.plain = open.plain;
+                element.content_end = content_end as u32;
+                element.plain = plain;
             }
         }
-        self.unbind(open.bound_undo);
-        self.end_within_parent(open.plain);
-        Ok(())
     }
 
     /// What an element that has ended makes of the one around it.

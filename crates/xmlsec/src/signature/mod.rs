@@ -5,6 +5,7 @@
 //!
 //! Source: XML Signature 1.1; `security.md` rules 2, 3, 5 and rows 9 to 37.
 
+mod ahead;
 mod archive;
 mod create;
 mod error;
@@ -13,6 +14,8 @@ mod parse;
 mod profile;
 mod verify;
 
+pub(crate) use ahead::Ahead;
+pub use ahead::parse_ahead;
 pub use archive::{ArchiveError, ArchivedReference, ArchivedSignedInfo, verify_archived};
 pub use create::{SignedXml, SigningError, SigningReference, sign};
 pub use error::{AlgorithmRole, SignatureError};

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use pki::certificate::PublicKey;
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
 
+use super::ahead::Resumed;
 use super::parse::{ENVELOPED_URI, STR_TRANSFORM_URI};
 use super::{AlgorithmRole, Enveloped, Profile, Reference, Signature, SignatureError, Transform};
 use crate::c14n::{self, DefaultAtApex, Method, Sink};
@@ -305,7 +306,7 @@ impl<'r> Plan<'r> {
                 Err(SignatureError::DigestMismatch { uri: uri() })
             };
         }
-        let mut hasher = Hasher::new(self.digest);
+        let mut hasher = Resumed::new(element.document(), self.digest);
         match (self.whole, inside) {
             (true, true) => {
                 c14n::canonicalize_document_without(signature, &self.method, &mut hasher)?;

@@ -7,6 +7,7 @@ use erds::{
     ChannelName, DigestMethod, EboxCheck, Language, Part, Refusal, StatedDigest, Submission, Ticket, Token,
 };
 use xmlsec::Element;
+use xmlsec::base64::Content;
 use xmlsec::write::Writer;
 
 use super::super::Request;
@@ -23,8 +24,8 @@ use crate::wss::namespace::XOP;
 pub struct InlineContent {
     /// The Content-ID that the part has for it: no MIME part's.
     pub content_id: String,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+    /// Its bytes and their digest.
+    pub content: Content,
 }
 
 pub(in super::super) fn submit(operation: Element<'_>, rules: &ReadRules) -> Result<Request, Refusal> {
@@ -101,9 +102,9 @@ fn content(element: Element<'_>, path: String, inline: &mut Vec<InlineContent>) 
             violation("schema.content", &path, "an xop:Include of nothing", "cid: and a Content-ID")
         });
     }
-    let bytes = Text::of(element, path)?.base64(0, usize::MAX)?;
+    let content = Text::base64_of(element, path)?;
     let content_id = format!("inline:{}", inline.len() + 1);
-    inline.push(InlineContent { content_id: content_id.clone(), bytes });
+    inline.push(InlineContent { content_id: content_id.clone(), content });
     Ok(content_id)
 }
 

@@ -29,7 +29,7 @@ fn an_item_is_written_and_read_with_its_contents_or_without() {
     assert!(read.same_content(&item) && channels.is_empty());
     let ids: Vec<_> = read.parts().map(|part| part.content_id.as_str()).collect();
     assert_eq!(ids, ["inline:1", "inline:2", "inline:3"]);
-    let bytes: Vec<_> = inline.iter().map(|content| content.bytes.as_slice()).collect();
+    let bytes: Vec<_> = inline.iter().map(|content| content.content.bytes.as_slice()).collect();
     assert_eq!(bytes, [b"letter".as_slice(), b"", b"annex 2"]);
 
     item.recipient = Recipient::Enterprise {
