@@ -1,6 +1,7 @@
 //! The whole of admission: from a request's bytes to its answer, by the service itself, on a disk in memory, with an e-Box, a
 //! time-stamping authority and a policy that do as the input says.
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
@@ -96,10 +97,14 @@ async fn answered(
     body: &[u8],
 ) -> Codes {
     let has = |letter| letters.contains(letter);
-    let stamper: Arc<dyn Stamper> = if has('k') { Arc::new(NoStamps) } else { stamper() };
+    let waited = Arc::new(AtomicBool::new(!has('l')));
+    let stamper: Arc<dyn Stamper> =
+        if has('k') { Arc::new(NoStamps) } else { Arc::new(LateStamps(stamper(), waited.clone())) };
     let token_services = vec![STS.1.clone()];
-    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> =
-        if has('l') { Arc::new(early) } else { Arc::new(Timestamp::now) };
+    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = {
+        let waited = waited.clone();
+        Arc::new(move || Timestamp::now() - if waited.load(SeqCst) { SignedDuration::ZERO } else { LATE })
+    };
     let plan = Plan { channels: Some(channels(letters)), stamper, clock, token_services, ..Plan::default() };
     let house = House::open(plan).await.expect("an empty disk opens");
     if has('e') {
@@ -113,8 +118,10 @@ async fn answered(
         house.send(&other).await;
     }
     house.service.set_policy(policy);
+    waited.store(!has('l'), SeqCst);
     let first = take(&house.service, signed, content_type, body).await;
     let codes = judged(&house, draft, &first);
+    waited.store(!has('l'), SeqCst);
     let again = take(&house.service, signed, content_type, body).await;
     let code = |answered: &Answered| answered.fault().map(|fault| fault.code);
     assert_eq!(code(&again), code(&first), "the same bytes again");
@@ -126,10 +133,8 @@ async fn answered(
     codes
 }
 
-/// The service's clock where the time-stamps come late.
-fn early() -> Timestamp {
-    Timestamp::now() - SignedDuration::from_secs(90)
-}
+/// How long a late time-stamp takes: longer than a seal may.
+const LATE: SignedDuration = SignedDuration::from_secs(90);
 
 static STS: LazyLock<(TokenServiceStandIn, TokenService)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
@@ -267,6 +272,17 @@ fn boxes(exclusively: bool) -> String {
     };
     let both = [found("CITIZEN", "SSIN", CITIZEN), found("ENTERPRISE", "EnterpriseNumber", ENTERPRISE)];
     serde_json::Value::from(both.to_vec()).to_string()
+}
+
+/// Good time-stamps; when one was asked for, the time that it took has passed.
+struct LateStamps(Arc<dyn Stamper>, Arc<AtomicBool>);
+
+#[async_trait]
+impl Stamper for LateStamps {
+    async fn stamp(&self, imprint: &Digest) -> Result<Stamp, StampError> {
+        self.1.store(true, SeqCst);
+        self.0.stamp(imprint).await
+    }
 }
 
 struct NoStamps;
