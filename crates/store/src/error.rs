@@ -46,6 +46,19 @@ pub enum StoreError {
     /// The crypto library refused.
     #[error(transparent)]
     Aead(#[from] pki::aead::AeadError),
+    /// The index's database was made by a newer program.
+    #[error(
+        "{path} is of version {seen}, and this program knows versions up to {known}: a newer program has written this data; start \
+         that one. Nothing was changed"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        seen: i64,
+        /// This program's.
+        known: i64,
+    },
     /// The index's database failed. It is derived: it may be deleted while the service is stopped.
     #[error("index: {0}")]
     Database(#[from] rusqlite::Error),
@@ -83,6 +96,7 @@ impl StoreError {
             Self::Stopped(_) => "store.stopped",
             Self::Random(_) => "store.random",
             Self::Aead(_) => "store.aead",
+            Self::Newer { .. } => "store.index.newer",
             Self::Database(_) if self.is_full() => "store.full",
             Self::Database(_) => "store.index",
         }

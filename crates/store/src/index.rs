@@ -21,7 +21,7 @@ mod row;
 
 pub use entry::REQUEUED;
 
-/// Raised with every change of [`SCHEMA`]: a database of another version is cleared and grows anew.
+/// Raised with every change of [`SCHEMA`]: a database of an older version is cleared and grows anew.
 const SCHEMA_VERSION: i64 = 6;
 
 const SCHEMA: &str = "
@@ -156,20 +156,29 @@ struct Inner {
 }
 
 impl Index {
-    /// Opens the database, made if absent; none: in memory. One that is damaged or of another schema version is begun anew: it is
+    /// Opens the database, made if absent; none: in memory. One that is damaged or of an older schema version is begun anew: it is
     /// derived, and grows again from the journal.
     ///
     /// # Errors
-    /// `Database`, `Disk`: the folder cannot be written.
+    /// `Newer`: a newer program made it, so that the journal may hold what this one does not know; it is as it was. `Database`,
+    /// `Disk`: the folder cannot be written.
     pub fn open(path: Option<&Path>) -> Result<Self, StoreError> {
         match (Self::try_open(path), path) {
             (Err(StoreError::Database(error)), Some(path)) if is_damage(&error) => {
                 tracing::error!(event = "alarm.index.damaged", %error, "made anew from the journal");
-                remove_database(path)?;
-                Self::try_open(Some(path))
+                Self::begin_anew(path)
             }
             (opened, _) => opened,
         }
+    }
+
+    /// As [`Index::open`], with nothing in it, whatever was there.
+    ///
+    /// # Errors
+    /// `Database`, `Disk`: the folder cannot be written.
+    pub fn begin_anew(path: &Path) -> Result<Self, StoreError> {
+        remove_database(path)?;
+        Self::try_open(Some(path))
     }
 
     fn try_open(path: Option<&Path>) -> Result<Self, StoreError> {
@@ -177,6 +186,11 @@ impl Index {
             Some(path) => Connection::open(path)?,
             None => Connection::open_in_memory()?,
         };
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version > SCHEMA_VERSION {
+            let path = path.map(Path::to_owned).unwrap_or_default();
+            return Err(StoreError::Newer { path, seen: version, known: SCHEMA_VERSION });
+        }
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         // No sync per commit: what a power cut takes is read again from the journal, and WAL keeps the file whole.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -184,8 +198,7 @@ impl Index {
         connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
         connection.set_prepared_statement_cache_capacity(32);
         let mut inner = Inner { connection, next: 0, ahead: BTreeSet::new() };
-        let version: i64 = inner.connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if version != SCHEMA_VERSION {
+        if version < SCHEMA_VERSION {
             inner.clear()?;
         }
         inner.next =

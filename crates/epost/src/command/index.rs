@@ -76,8 +76,7 @@ pub(crate) fn rebuild_in(
     // Held until the index is whole: no service starts meanwhile.
     let (journal, _) = Journal::open_signed(Arc::new(RealDisk), &data.join("journal"), options, signed)
         .map_err(service::OpenError::from)?;
-    let index = Index::open(Some(&data.join("index.sqlite"))).map_err(service::OpenError::from)?;
-    index.clear().map_err(service::OpenError::from)?;
+    let index = Index::begin_anew(&data.join("index.sqlite")).map_err(service::OpenError::from)?;
     for stored in journal.iter(0) {
         let stored = stored.map_err(|error| service::OpenError::Failure(error.into()))?;
         index.apply(stored.position, &stored.record).map_err(service::OpenError::from)?;

@@ -320,10 +320,24 @@ fn items_may_overtake_each_other_and_a_gap_is_caught_up() {
         index.apply(position, record).unwrap();
     }
     assert_eq!(index.dump().unwrap(), dump);
-    index.inner().connection.pragma_update(None, "user_version", 99).unwrap();
-    drop(index);
+    let of_version = |index: Index, version: i64| {
+        index.inner().connection.pragma_update(None, "user_version", version).unwrap();
+    };
+    of_version(index, SCHEMA_VERSION + 1);
+    let written = std::fs::read(&path).unwrap();
+    let newer = Index::open(Some(&path)).map(drop).unwrap_err();
+    assert_eq!(newer.code(), "store.index.newer");
+    let (seen, known) = (SCHEMA_VERSION + 1, SCHEMA_VERSION);
+    assert!(
+        newer.to_string().contains(&format!("version {seen}, and this program knows versions up to {known}"))
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), written, "it is as it was");
+    let index = Index::begin_anew(&path).unwrap();
+    assert_eq!(index.next_position().unwrap(), 0, "for whom an operator wants it");
+    index.apply(0, &records[0]).unwrap();
+    of_version(index, SCHEMA_VERSION - 1);
     let index = Index::open(Some(&path)).unwrap();
-    assert_eq!(index.next_position().unwrap(), 0, "another version's is cleared");
+    assert_eq!(index.next_position().unwrap(), 0, "an older version's is cleared");
     drop(index);
     std::fs::write(&path, "no database at all, and longer than a header of one hundred bytes ".repeat(4))
         .unwrap();
