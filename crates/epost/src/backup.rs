@@ -205,7 +205,7 @@ fn kept_path(dir: &Path, kept: &Kept) -> PathBuf {
 }
 
 /// Length and digest of a file's first bytes.
-fn digest_of(path: &Path, bytes_max: u64) -> io::Result<Kept> {
+pub(crate) fn digest_of(path: &Path, bytes_max: u64) -> io::Result<Kept> {
     pour(path, bytes_max, &mut |_| Ok(()))
 }
 

@@ -33,7 +33,7 @@ use crate::signing::SigningLimits;
 use crate::stamp::Stamps;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
 use crate::witness::Witnesses;
-use crate::{access, courier, door, drill, report, retention, transport};
+use crate::{access, backup, courier, door, drill, report, retention, transport};
 
 /// Why the service does not start; every one is the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -270,8 +270,9 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     crls.add(trust::read_crls(&crl_paths)?)?;
     let (service, report) = Service::open(prepared.settings, prepared.places, prepared.outside).await?;
     let configuration = erds::record::Hex32(config.sha256());
-    let (version, withdrawn) = (env!("CARGO_PKG_VERSION"), report.withdrawn);
-    let act = format!("version {version}; configuration {configuration}; {withdrawn} withdrawn");
+    let (version, program, withdrawn) = (env!("CARGO_PKG_VERSION"), program(), report.withdrawn);
+    let act =
+        format!("version {version}; program {program}; configuration {configuration}; {withdrawn} withdrawn");
     service.record_act("service.start", &act).await.map_err(service::OpenError::from)?;
     prepared.access.adopt(&service).await?;
     let access = Arc::new(prepared.access);
@@ -309,6 +310,15 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
     tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, config.clone(), stopped));
     Ok(Running { service, address, operator_address, consult_address, access, report, stop, tasks })
+}
+
+/// The digest of this program's own file, as its act in the journal has it; a backup keeps the file under the same name.
+fn program() -> String {
+    match std::env::current_exe().and_then(|path| backup::digest_of(&path, u64::MAX)) {
+        Ok(program) => program.sha256.to_hex(),
+        // Replaced since it was started: nothing tells any more what runs.
+        Err(error) => format!("unknown ({error})"),
+    }
 }
 
 /// Publishes and signs what is new in the journal, again and again, and once more at the end.
