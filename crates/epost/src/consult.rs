@@ -9,7 +9,6 @@ mod people;
 mod search;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use erds::record::{Control, Hex32};
 use erds::{Record, Ticket};
@@ -175,8 +174,6 @@ pub struct Desk {
     people: People,
     validity: SignedDuration,
     results_max: usize,
-    /// Every consultation up to here exists; there may be more.
-    last: AtomicU64,
     running: Semaphore,
     retention: Option<Arc<Retention>>,
 }
@@ -190,7 +187,6 @@ impl Desk {
             people,
             validity: SignedDuration::from_secs(hours * 3600),
             results_max: config.results_max,
-            last: AtomicU64::new(0),
             running: Semaphore::new(1), // a search reads the journal from end to end: one at a time
             retention: None,
         }
@@ -370,12 +366,7 @@ impl Desk {
 
     /// The highest number there is.
     fn last(&self) -> Result<u64, Failure> {
-        let mut last = self.last.load(Ordering::SeqCst);
-        while self.service.journal().find(&step_key(REQUESTED, last + 1))?.is_some() {
-            last += 1;
-        }
-        self.last.fetch_max(last, Ordering::SeqCst);
-        Ok(last)
+        self.service.last_numbered(|number| step_key(REQUESTED, number))
     }
 
     /// Appends a step; false: there is one already.

@@ -166,23 +166,8 @@ impl Service {
 
     /// The number of the newest act; 0: there is none.
     fn last_erasure(&self) -> Result<u64, Failure> {
-        last_numbered(self, &act_key)
+        self.last_numbered(act_key)
     }
-}
-
-/// The highest number whose key is claimed, or 0: they begin at 1 and none is left out.
-pub(crate) fn last_numbered(service: &Service, key: &dyn Fn(u64) -> UniqueKey) -> Result<u64, Failure> {
-    let there = |number: u64| Ok::<_, Failure>(service.journal().find(&key(number))?.is_some());
-    let mut beyond = 1;
-    while there(beyond)? {
-        beyond *= 2;
-    }
-    let mut last = beyond / 2;
-    while last + 1 < beyond {
-        let middle = last + (beyond - last) / 2;
-        *(if there(middle)? { &mut last } else { &mut beyond }) = middle;
-    }
-    Ok(last)
 }
 
 /// Runs at once and then every `run_hours`, until `stop` turns true; never where that is 0.

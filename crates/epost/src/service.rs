@@ -1,6 +1,7 @@
 //! The service, assembled: ground state, trust, seal, channels, and the few acts that admission and courier share.
 
 mod failure;
+mod numbered;
 mod policy;
 
 use std::path::{Path, PathBuf};

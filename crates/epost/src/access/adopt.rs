@@ -44,11 +44,7 @@ pub struct Adopted {
 /// # Errors
 /// Ours: the journal or the keys cannot be read.
 pub fn last(service: &Service) -> Result<Option<(Adopted, Option<PolicyFile>)>, Failure> {
-    let mut found = None;
-    while let Some(position) = service.journal().find(&key(found.map_or(0, |(number, _)| number) + 1))? {
-        found = Some((found.map_or(0, |(number, _)| number) + 1, position));
-    }
-    let Some((_, position)) = found else { return Ok(None) };
+    let Some(position) = service.journal().find(&key(service.last_numbered(key)?))? else { return Ok(None) };
     let stored = service.journal().read(position)?;
     let Record::Control(act) = &stored.record else {
         return Err(Failure::journal("a record under a policy's key that is none"));
@@ -116,7 +112,7 @@ async fn record(service: &Service, adopted: &Adopted, file: &str) -> Result<(), 
     let frame = service.frame(ticket, &key_of_frame, FRAME, file.as_bytes())?;
     let detail = serde_json::to_string(adopted).map_err(|error| Failure::store(&error.to_string()))?;
     let at: Timestamp = service.now();
-    let record = Record::Control(Control { at, action: ACTION.to_owned(), ticket: Some(ticket), detail });
+    let record = Record::Control(Control { at, action: ADOPTED.to_owned(), ticket: Some(ticket), detail });
     let unique_keys = vec![key(adopted.number)];
     match service.append(Entry { record, frames: vec![frame], unique_keys }).await? {
         Appended::Recorded(_) => Ok(()),
@@ -135,10 +131,11 @@ fn shortened(mut names: Vec<String>) -> Vec<String> {
 }
 
 fn key(number: u64) -> UniqueKey {
-    UniqueKey(sha256(format!("{ACTION}\0{number}").as_bytes()))
+    UniqueKey(sha256(format!("{ADOPTED}\0{number}").as_bytes()))
 }
 
-const ACTION: &str = "uam.policy";
+/// The act of a policy that comes into force.
+pub(crate) const ADOPTED: &str = "uam.policy";
 /// The name of the frame of a policy's file.
 const FRAME: &str = "policy";
 /// Names of each kind in one act.

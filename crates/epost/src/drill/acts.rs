@@ -12,7 +12,6 @@ use pki::digest::sha256;
 use tokio::sync::watch;
 
 use super::Outcome;
-use crate::retention::last_numbered;
 use crate::service::{Failure, Service};
 
 /// Under the data folder.
@@ -90,7 +89,7 @@ async fn record(service: &Service, outcome: &Outcome, bytes: &[u8]) -> Result<()
     // Its bytes, so that it is recorded once; of those that passed, its number, by which the newest is found.
     let mut unique_keys = vec![UniqueKey(sha256(&[b"drill.act\0", bytes].concat()))];
     if outcome.passed {
-        unique_keys.push(passed_key(last_numbered(service, &passed_key)? + 1));
+        unique_keys.push(passed_key(service.last_numbered(passed_key)? + 1));
     }
     service.append(Entry { record, frames: Vec::new(), unique_keys }).await.map(|_| ())
 }
@@ -103,7 +102,7 @@ pub fn overdue(service: &Service, days_max: u32, now: Timestamp) -> Result<Optio
     if days_max == 0 || service.journal().size() == 0 {
         return Ok(None);
     }
-    let last = service.journal().find(&passed_key(last_numbered(service, &passed_key)?))?;
+    let last = service.journal().find(&passed_key(service.last_numbered(passed_key)?))?;
     let since = service.journal().read(last.unwrap_or(0))?.record.at();
     let days = now.duration_since(since).as_hours() / 24;
     Ok((days > i64::from(days_max)).then_some(days))

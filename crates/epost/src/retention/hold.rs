@@ -10,7 +10,7 @@ use pki::digest::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Retention, RetentionError, last_numbered};
+use super::{Retention, RetentionError};
 use crate::consult::{ConsultError, Person, REASON_CHARACTERS_MAX, bounded_text};
 use crate::service::{Failure, open_frame_with};
 
@@ -183,7 +183,7 @@ impl Retention {
     }
 
     fn last_hold(&self) -> Result<u64, Failure> {
-        last_numbered(&self.service, &|number| step_key(SET, number))
+        self.service.last_numbered(|number| step_key(SET, number))
     }
 
     fn load(&self, number: u64) -> Result<Option<Hold>, Failure> {

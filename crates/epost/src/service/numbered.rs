@@ -1,0 +1,25 @@
+//! Acts that are numbered from 1 by their unique keys, so that the newest is found without reading the log or keeping a table.
+
+use journal::UniqueKey;
+
+use super::{Failure, Service};
+
+impl Service {
+    /// The highest number whose key is claimed, or 0: none is left out.
+    ///
+    /// # Errors
+    /// Ours: the journal cannot be read.
+    pub(crate) fn last_numbered(&self, key: impl Fn(u64) -> UniqueKey) -> Result<u64, Failure> {
+        let there = |number: u64| Ok::<_, Failure>(self.journal().find(&key(number))?.is_some());
+        let mut beyond = 1;
+        while there(beyond)? {
+            beyond *= 2;
+        }
+        let mut last = beyond / 2;
+        while last + 1 < beyond {
+            let middle = last + (beyond - last) / 2;
+            *(if there(middle)? { &mut last } else { &mut beyond }) = middle;
+        }
+        Ok(last)
+    }
+}
