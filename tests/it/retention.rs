@@ -16,7 +16,7 @@ use soap::message::v2::{self, ItemSearch, SearchBy};
 use soap::message::{ItemName, ProofKind};
 
 use crate::consult::{Room, setup};
-use crate::house::inside::{JOURNAL, ORIGIN, Plan, stamper_of};
+use crate::house::inside::{JOURNAL, ORIGIN, Plan, policy, stamper_of};
 use crate::house::reply::{Proof, committed_crls};
 use crate::house::scripted::Gate;
 use crate::house::{Draft, House, until};
@@ -177,6 +177,34 @@ async fn not_a_moment_before_the_term_and_only_what_has_ended() {
     let plan = of(&table).plan_as_of(later()).unwrap();
     assert!(!items(&plan).contains(&on_its_way), "it has not ended");
     assert_eq!(plan.not_ended, 1);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policys_text_ends_with_the_next_policy_and_never_while_it_is_in_force() {
+    let disk = ForgetfulDisk::new();
+    let house = House::open(Plan { disk: disk.clone(), ..Plan::default() }).await.unwrap();
+    let setup = config::Uam {
+        policy: "policy.toml".into(),
+        reload_seconds: 60,
+        review_days_max: 0,
+        signers: None,
+        remote: None,
+    };
+    let access = epost::access::Access::new(setup, None);
+    for version in 1..=3 {
+        let text = format!("version = {version}\n{}", policy());
+        house.service.set_policy(uam::PolicyFile::parse(&text).unwrap());
+        access.adopt(&house.service).await.unwrap();
+    }
+    house.stop().await;
+    let house = House::open(later_on(disk)).await.unwrap();
+    let plan = retention(&house).plan().await.unwrap();
+    assert_eq!((counts(&plan), plan.not_ended), (vec![(Kind::Policy, 2)], 1), "{plan:?}");
+    let asked = RunAsked { as_of: plan.as_of, plan: plan.digest() };
+    assert_eq!(retention(&house).run(None, Some(&asked)).await.unwrap().erased, 2);
+    let (adopted, text) = epost::access::last(&house.service).unwrap().unwrap();
+    assert_eq!((adopted.version, text.map(|text| text.version())), (3, Some(3)), "it is still there");
     house.stop().await;
 }
 

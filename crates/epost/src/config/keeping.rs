@@ -48,6 +48,8 @@ pub struct Classes {
     pub consultation: Class,
     /// A legal hold that was lifted.
     pub hold: Class,
+    /// The text of a policy that another one replaced.
+    pub policy: Class,
 }
 
 /// A class of the retention table.
@@ -96,6 +98,7 @@ impl Default for Classes {
             read: Class::Transaction,
             consultation: Class::Transaction,
             hold: Class::Transaction,
+            policy: Class::Transaction,
         }
     }
 }

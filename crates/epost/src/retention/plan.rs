@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use store::index::REQUEUED;
 
 use super::hold::{Holds, LIFTED, SET};
+use crate::access::ADOPTED;
 use crate::config::{Class, Retention as Table};
 use crate::service::{Failure, Service};
 
@@ -34,6 +35,8 @@ pub enum Kind {
     Consultation,
     /// A legal hold.
     Hold,
+    /// The text of a policy.
+    Policy,
 }
 
 impl Kind {
@@ -47,6 +50,7 @@ impl Kind {
             Self::Read => "read",
             Self::Consultation => "consultation",
             Self::Hold => "hold",
+            Self::Policy => "policy",
         }
     }
 
@@ -59,6 +63,7 @@ impl Kind {
             Self::Read => table.classes.read,
             Self::Consultation => table.classes.consultation,
             Self::Hold => table.classes.hold,
+            Self::Policy => table.classes.policy,
         }
     }
 }
@@ -158,6 +163,7 @@ pub(super) fn plan(
         newest: before(as_of, shortest_days(table)),
         certain: Timestamp::MIN,
         units: HashMap::new(),
+        policy: None,
         full: false,
     };
     for stored in service.journal().iter(0) {
@@ -259,6 +265,8 @@ struct Reader<'a> {
     /// The latest time-stamp so far.
     certain: Timestamp,
     units: HashMap<Ticket, Unit>,
+    /// The policy in force by then.
+    policy: Option<Ticket>,
     full: bool,
 }
 
@@ -342,7 +350,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Consultations and holds have keys of their own, and more than one step.
+    /// Consultations and holds have keys of their own, and more than one step; a policy ends with the next one.
     fn act(&mut self, stored: &Stored, control: &Control, at: Timestamp) {
         let Some(ticket) = control.ticket else { return };
         if control.action == REQUEUED {
@@ -355,11 +363,18 @@ impl Reader<'_> {
         if stored.frames.is_empty() {
             return;
         }
+        if control.action == ADOPTED {
+            let former = self.policy.replace(ticket);
+            if let Some(unit) = former.and_then(|former| self.units.get_mut(&former)) {
+                unit.ended_at = Some(at);
+            }
+        }
         let facts: Value = serde_json::from_str(&control.detail).unwrap_or_default();
         let expires_at = facts["expires_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
         let (kind, ended_at) = match control.action.as_str() {
             SET => (Kind::Hold, None),
             LIFTED => (Kind::Hold, Some(at)),
+            ADOPTED => (Kind::Policy, None),
             _ => (Kind::Consultation, Some(expires_at.map_or(at, |end| end.max(at)))),
         };
         self.begin(stored, kind, ticket, None, None, ended_at);
