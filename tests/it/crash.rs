@@ -42,6 +42,7 @@ async fn the_power_goes_out_at_every_operation() {
             .await;
         }
     }
+    println!("{} cases: the power cut at each of {operations} operations, three worlds each", 3 * operations);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -56,6 +57,10 @@ async fn each_failure_then_a_power_cut() {
             }
         }
     }
+    println!(
+        "{} cases: each of {operations} operations fails in two ways, then two power cuts",
+        4 * operations
+    );
 }
 
 /// Without a power cut the page cache lives on, with what was written and not synced.
@@ -69,6 +74,7 @@ async fn each_failure_then_a_restart() {
             reopened(disk, boxes, &held, &format!("{fault:?} at {number}")).await;
         }
     }
+    println!("{} cases: each of {operations} operations fails in two ways, then a restart", 2 * operations);
 }
 
 #[tokio::test(flavor = "multi_thread")]
