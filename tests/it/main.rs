@@ -17,6 +17,7 @@ mod consult;
 mod contract_b;
 mod contract_files;
 mod crash;
+mod damage;
 mod delivery_faults;
 mod door;
 mod drill;

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 25] = [
+pub const REMEDIES: [(&str, &str); 26] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -38,6 +38,10 @@ pub const REMEDIES: [(&str, &str); 25] = [
     (
         "alarm.clock-unsynchronised",
         "The system's clock is not synchronised any more: look at what keeps it (chronyd, systemd-timesyncd) and its servers.",
+    ),
+    (
+        "alarm.content-absent",
+        "Content that was promised is gone (`first` names it): look for it in every backup and restore it before the items' time is spent.",
     ),
     (
         "alarm.courier",

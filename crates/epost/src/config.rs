@@ -303,6 +303,9 @@ pub struct Data {
     /// Below this many free bytes the service answers SOA-02002 and accepts nothing.
     #[serde(default = "default_free")]
     pub free_bytes_min: u64,
+    /// Start though content of items on their way is gone.
+    #[serde(default)]
+    pub serve_despite_absent: bool,
 }
 
 fn default_checkpoint() -> u64 {

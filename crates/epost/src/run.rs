@@ -499,6 +499,7 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         consumer_fault_addresses: config.listen.consumer_fault_addresses.clone(),
         limits: config.limits.clone(),
         free_bytes_min: config.data.free_bytes_min,
+        serve_despite_absent: config.data.serve_despite_absent,
         delivery: config.delivery.clone(),
         public_url: config.listen.public_url.clone(),
         addresses: addresses(&config.listen),

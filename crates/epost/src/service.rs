@@ -1,5 +1,6 @@
 //! The service, assembled: ground state, trust, seal, channels, and the few acts that admission and courier share.
 
+mod absent;
 mod failure;
 mod numbered;
 mod policy;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Below it nothing is accepted.
     pub free_bytes_min: u64,
+    /// Start though content of items on their way is gone.
+    pub serve_despite_absent: bool,
     /// Retries.
     pub delivery: crate::config::Delivery,
     /// Where this instance is reached: for health answers.
@@ -177,6 +180,18 @@ pub enum OpenError {
     /// A record that the start had to write.
     #[error(transparent)]
     Failure(#[from] Failure),
+    /// Content of items on their way.
+    #[error(
+        "content.absent: {count} parts of items on their way are not there: {first}. Restore them from the backup, whose manifest has \
+         them under these names; if none has, `serve_despite_absent = true` in [data] starts all the same, and their items end as \
+         ERROR when their time is spent"
+    )]
+    Absent {
+        /// How many parts.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
 }
 
 impl Service {
@@ -223,6 +238,7 @@ impl Service {
         });
         let indexed = service.catch_up()?;
         service.finish_erasure().await?;
+        service.require_content()?;
         let withdrawn = service.withdraw_unfinished().await?;
         service.sweep()?;
         Ok((service, StartReport { journal: opened.to_string(), indexed, withdrawn }))

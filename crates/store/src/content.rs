@@ -112,6 +112,14 @@ impl Content {
         Ok(Some(Box::new(PartReader::begin(file, ticket, name, key, None)?)))
     }
 
+    /// Whether a part lies in a file of its own; what is in it is not looked at.
+    ///
+    /// # Errors
+    /// `PartName`; the disk's.
+    pub fn has_file(&self, ticket: Ticket, name: &str) -> Result<bool, StoreError> {
+        Ok(self.open_file(ticket, name)?.is_some())
+    }
+
     /// Removes every file of an item; it is no error if there are none. Not synced: what a crash brings back is swept at start.
     ///
     /// # Errors

@@ -295,6 +295,23 @@ impl Index {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
+    /// Items in the queue that are not in their box yet, each with the position of its Received; by ticket.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn undelivered(&self) -> Result<Vec<(Ticket, u64)>, StoreError> {
+        let inner = self.inner();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM items WHERE due_at IS NOT NULL AND state <> 'consigned' ORDER BY ticket"
+        );
+        let mut statement = inner.connection.prepare_cached(&sql)?;
+        let found = statement.query_map([], |row| {
+            let item = read_entry(row)?.item;
+            Ok((item.ticket, item.received))
+        })?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
     /// Up to `limit` items of a channel whose time has come for this stage, longest due first.
     ///
     /// # Errors

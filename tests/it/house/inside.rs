@@ -55,6 +55,8 @@ pub struct Plan {
     pub remote: Option<Arc<epost::access::RemoteAuthorizer>>,
     /// Parts up to this size lie in the journal.
     pub inline_bytes_max: usize,
+    /// Start though content of items on their way is gone.
+    pub serve_despite_absent: bool,
 }
 
 impl Default for Plan {
@@ -75,6 +77,7 @@ impl Default for Plan {
             gateway_address_header: None,
             remote: None,
             inline_bytes_max: 64 * 1024,
+            serve_despite_absent: false,
         }
     }
 }
@@ -135,6 +138,7 @@ impl House {
             trusted_gateways: plan.gateways.iter().map(Certificate::fingerprint).collect(),
             gateway_address_header: plan.gateway_address_header,
             clock: plan.clock_limits,
+            serve_despite_absent: plan.serve_despite_absent,
             ..settings(plan.limits, plan.read_poll_seconds)
         };
         let (service, _) = Service::open(settings, places, outside).await?;
@@ -263,6 +267,7 @@ fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
         consumer_fault_addresses: Vec::new(),
         limits,
         free_bytes_min: 1,
+        serve_despite_absent: false,
         delivery: epost::config::Delivery { retry_first_seconds: 1, read_poll_seconds, ..Default::default() },
         public_url: "https://localhost:8443".to_owned(),
         addresses: vec!["https://localhost:8443/RegisteredMail/v1".to_owned()],
