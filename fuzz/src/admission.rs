@@ -68,7 +68,7 @@ pub fn admission(data: &[u8]) -> Codes {
         draft.attachments.push(Attachment { content_id, content_type: "application/pdf".to_owned(), bytes });
     }
     if letters.contains('l') {
-        draft.signed_at = early();
+        draft.signed_at = Timestamp::now() - LATE;
     }
     if xmlsec::Document::parse(draft.payload.clone(), &xmlsec::Limits::default()).is_err() {
         return Codes::new(); // nobody can sign it

@@ -244,7 +244,7 @@ fn read_again(request: &Request, rules: &ReadRules) {
                 |part: &erds::Part| inline.iter().find(|content| content.content_id == part.content_id);
             let contents: Vec<_> = submission
                 .parts()
-                .map(|part| content(part).map(|content| content.bytes.as_slice()))
+                .map(|part| content(part).map(|content| content.content.bytes.as_slice()))
                 .collect();
             words::v2::write_submit_request(submission, &contents, channels)
         }
