@@ -1,12 +1,15 @@
 //! A small journal, damaged in every way: it is refused, or nothing but the last write is missing; it never shows what was not written.
 
+mod entries;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use disk::{Disk, DiskFile, ForgetfulDisk, OpenMode, RealDisk};
 use erds::Record;
-use erds::record::Control;
-use journal::{Appended, Entry, Frame, Journal, OpenError, Options, UniqueKey, verify};
+use journal::{Appended, Journal, OpenError, Options, verify};
+
+use crate::entries::{entry, key};
 
 const ORIGIN: &str = "test/journal";
 const DIR: &str = "j";
@@ -224,23 +227,6 @@ const ROOMY: u64 = 2 << 20;
 
 fn options(origin: &str, segment_bytes_max: u64) -> Options {
     Options { origin: origin.to_owned(), segment_bytes_max, on_fatal: Arc::new(|_| {}) }
-}
-
-fn entry(number: u32) -> Entry {
-    let record = Record::Control(Control {
-        at: jiff::Timestamp::UNIX_EPOCH,
-        action: "test".to_owned(),
-        ticket: None,
-        detail: number.to_string(),
-    });
-    let frame = |place| Frame { name: format!("f{place}"), ciphertext: vec![number as u8; 20] };
-    Entry { record, frames: (0..number % 3).map(frame).collect(), unique_keys: vec![key(number)] }
-}
-
-fn key(number: u32) -> UniqueKey {
-    let mut key = [0; 32];
-    key[..4].copy_from_slice(&number.to_be_bytes());
-    UniqueKey(key)
 }
 
 fn file(disk: &ForgetfulDisk) -> Box<dyn DiskFile> {

@@ -1,12 +1,14 @@
 //! Records appended together, and by many at once.
 
+mod entries;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use disk::ForgetfulDisk;
-use erds::Record;
-use erds::record::Control;
-use journal::{AppendError, Appended, Entry, Frame, GROUP_RECORDS_MAX, Journal, Options, UniqueKey, verify};
+use journal::{AppendError, Appended, Entry, GROUP_RECORDS_MAX, Journal, Options, verify};
+
+use crate::entries::{entry, key};
 
 const DIR: &str = "j";
 
@@ -153,21 +155,4 @@ fn made(segment_bytes_max: u64) -> (ForgetfulDisk, Journal) {
     let options = Options { origin: "one".into(), segment_bytes_max, on_fatal: Arc::new(|_| ()) };
     let (journal, _) = Journal::open(Arc::new(disk.clone()), Path::new(DIR), options).unwrap();
     (disk, journal)
-}
-
-fn entry(number: u32) -> Entry {
-    let record = Record::Control(Control {
-        at: jiff::Timestamp::UNIX_EPOCH,
-        action: "test".into(),
-        ticket: None,
-        detail: number.to_string(),
-    });
-    let frame = |place| Frame { name: format!("f{place}"), ciphertext: vec![number as u8; 20] };
-    Entry { record, frames: (0..number % 3).map(frame).collect(), unique_keys: vec![key(number)] }
-}
-
-fn key(number: u32) -> UniqueKey {
-    let mut key = [0; 32];
-    key[..4].copy_from_slice(&number.to_be_bytes());
-    UniqueKey(key)
 }
