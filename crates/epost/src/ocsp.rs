@@ -13,7 +13,7 @@ use pki::certificate::Certificate;
 use pki::ocsp::{self, OcspError, OcspResponse, RESPONSE_BYTES_MAX};
 
 use crate::config::Ocsp;
-use crate::transport::chain;
+use crate::transport::{body_within, chain};
 use crate::trust::{TrustError, read_certificates};
 
 /// The configured responders, the certificates that were seen, and what was said of each last.
@@ -144,13 +144,8 @@ impl OcspClient {
         if !answer.status().is_success() {
             return Err(AskError::Http(format!("HTTP status {}", answer.status().as_u16())));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(http)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > RESPONSE_BYTES_MAX {
-                return Err(OcspError::Size.into());
-            }
-        }
+        let body = body_within(&mut answer, RESPONSE_BYTES_MAX).await.map_err(http)?;
+        let body = body.ok_or(OcspError::Size)?;
         let response = OcspResponse::from_der(&body)?;
         response.check(certificate, &responder.issuer, &nonce, (self.clock)())?;
         Ok(response)

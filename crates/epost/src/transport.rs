@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use delivery::multipart::Multipart;
 use delivery::transport::{
     ANSWER_BYTES_MAX, Body, HttpRequest, HttpResponse, Method, Transport, TransportError, TransportFault,
@@ -173,14 +173,24 @@ async fn read_answer(mut response: reqwest::Response) -> Result<HttpResponse, Tr
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
     let status = response.status().as_u16();
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(judged)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(fault(TransportFault::AnswerTooLong, format!("more than {ANSWER_BYTES_MAX} bytes")));
+    let body = body_within(&mut response, ANSWER_BYTES_MAX).await.map_err(judged)?;
+    let too_long = || fault(TransportFault::AnswerTooLong, format!("more than {ANSWER_BYTES_MAX} bytes"));
+    Ok(HttpResponse { status, headers, body: body.ok_or_else(too_long)?.into() })
+}
+
+/// The body of an answer, read no further than `bytes_max`; none: it is longer.
+pub(crate) async fn body_within(
+    answer: &mut reqwest::Response,
+    bytes_max: usize,
+) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > bytes_max {
+            return Ok(None);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(HttpResponse { status, headers, body: body.freeze() })
+    Ok(Some(body))
 }
 
 /// An error with its causes, on one line.

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{Config, Saml, Tsa};
 use crate::ocsp::OcspClient;
-use crate::transport::chain;
+use crate::transport::{body_within, chain};
 
 /// Why files of certificates or CRLs cannot be used; the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -415,14 +415,9 @@ impl TsaClient {
         if !answer.status().is_success() {
             return Err(format!("HTTP status {}", answer.status().as_u16()));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| chain(&error.without_url()))? {
-            if body.len() + chunk.len() > TOKEN_BYTES_MAX {
-                return Err(format!("an answer of more than {TOKEN_BYTES_MAX} bytes"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        let body = body_within(&mut answer, TOKEN_BYTES_MAX).await;
+        let body = body.map_err(|error| chain(&error.without_url()))?;
+        body.ok_or_else(|| format!("an answer of more than {TOKEN_BYTES_MAX} bytes"))
     }
 }
 

@@ -78,13 +78,8 @@ impl RemoteAuthorizer {
         let sent = sent.header("accept", "application/json").header(REQUEST_ID, &request_id);
         let broken = |error: reqwest::Error| transport::chain(&error.without_url());
         let mut answer = sent.body(authzen::request(question)).send().await.map_err(broken)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(format!("an answer of more than {ANSWER_BYTES_MAX} bytes"));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = transport::body_within(&mut answer, ANSWER_BYTES_MAX).await.map_err(broken)?;
+        let body = body.ok_or_else(|| format!("an answer of more than {ANSWER_BYTES_MAX} bytes"))?;
         // One that cannot be read is another one.
         let named = answer.headers().get(REQUEST_ID).map(|value| value.to_str().unwrap_or("\u{0}"));
         let answer = HttpAnswer { status: answer.status().as_u16(), request_id: named, body: &body };
