@@ -118,10 +118,7 @@ impl Service {
     /// Tells, counts and, by the rate, alarms.
     pub(crate) fn breach(&self, kind: Breach, seen: &Seen<'_>) {
         let Seen { id, check, address, .. } = seen;
-        let sender = seen.sender.map_or_else(
-            || "unproven".to_owned(),
-            |sender| format!("{} {}", sender.cbe.digits(), sender.application.as_str()),
-        );
+        let sender = seen.sender.map_or_else(|| "unproven".to_owned(), Sender::name);
         let certificate =
             seen.certificate.map_or_else(String::new, |shown| Hex32(shown.fingerprint()).to_hex());
         match kind {

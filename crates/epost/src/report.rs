@@ -165,16 +165,16 @@ impl Report {
         match record {
             Record::Received(received) => {
                 day.received += 1;
-                self.senders.entry(named(&received.request.sender)).or_default().taken += 1;
+                self.senders.entry(received.request.sender.name()).or_default().taken += 1;
             }
             Record::Consulted(read) => {
                 count(&mut day.read, &read.request.operation);
-                self.senders.entry(named(&read.request.sender)).or_default().taken += 1;
+                self.senders.entry(read.request.sender.name()).or_default().taken += 1;
             }
             Record::Refused(refused) => {
                 count(&mut day.refused, &format!("{} {}", refused.code.as_str(), refused.check));
                 match &refused.sender {
-                    Some(sender) => self.senders.entry(named(sender)).or_default().refused += 1,
+                    Some(sender) => self.senders.entry(sender.name()).or_default().refused += 1,
                     None => self.refused_unproven += 1,
                 }
             }
@@ -278,10 +278,6 @@ impl Tally {
             && self.refused * 10 >= mine
             && (others == 0 || rates.0 > RATE_FACTOR * rates.1)
     }
-}
-
-fn named(sender: &erds::Sender) -> String {
-    format!("{} {}", sender.cbe.digits(), sender.application.as_str())
 }
 
 /// Fewer refusals are nobody's pattern.

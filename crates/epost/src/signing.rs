@@ -99,10 +99,7 @@ impl SigningPool {
 /// In whose line a proof of this record waits: its sender's, or that of our own work.
 fn whose(record: &Record) -> String {
     match record {
-        Record::Received(received) => {
-            let sender = &received.request.sender;
-            format!("{} {}", sender.cbe.digits(), sender.application.as_str())
-        }
+        Record::Received(received) => received.request.sender.name(),
         _ => String::new(),
     }
 }

@@ -78,6 +78,13 @@ pub struct Sender {
     pub environment: Environment,
 }
 
+impl Sender {
+    /// Institution and application, as logs and reports name a sender.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.cbe.digits(), self.application.as_str())
+    }
+}
+
 /// Why a certificate names no sender: the holder's fault, or its authority's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum IdentityError {

@@ -123,7 +123,7 @@ impl Party {
         let name = match crate::trust::party(certificate).filter(|_| !gateway) {
             Some(sender) => {
                 let issuer = Hex32(pki::digest::sha256(certificate.issuer().der())).to_hex();
-                format!("{} {} {issuer}", sender.cbe.digits(), sender.application.as_str())
+                format!("{} {issuer}", sender.name())
             }
             None => Hex32(certificate.fingerprint()).to_hex(),
         };
