@@ -108,6 +108,22 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&mut self) -> io::Result<()>;
 }
 
+/// Gives a file these bytes, durably: written beside under its name with `.new` behind it, synced, then renamed.
+///
+/// *A crash leaves the former file or the new one, whole, and perhaps what was beside it, which the next call writes over.*
+///
+/// # Errors
+/// The system's: the file is the former one or the new one.
+pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_added_extension("new");
+    let mut file = disk.open(&beside, OpenMode::Write)?;
+    file.truncate(0)?;
+    file.write_at(0, bytes)?;
+    file.sync_data()?;
+    disk.rename(&beside, path)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new("")))
+}
+
 /// Reads exactly `length` bytes at `offset`.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use erds::record::Hex32;
 use erds::{Record, Ticket};
 use evidence::verify::{Indication, Inputs};
 use jiff::Timestamp;
-use journal::{Journal, Stored};
+use journal::Stored;
 use pki::digest::sha256;
 use pki::path::TrustAnchors;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use store::keys::KeyReader;
 use crate::backup::{self, BackupError};
 use crate::config::Config;
 use crate::run::{self, StartError};
-use crate::service::{self, Failure, open_frame_with};
+use crate::service::{self, Failure, open_frame_with, parts_in_files};
 use crate::trust;
 
 /// Proofs of a drill that are verified: the newest ones.
@@ -151,14 +151,8 @@ async fn judge(
     outcome.restored_ms = milliseconds(begun);
     (outcome.backup_of, outcome.records) = (Some(restored.manifest.made_at), restored.manifest.records);
     let data = scratch.join("data");
-    let options = journal::Options {
-        origin: restored.manifest.origin.clone(),
-        segment_bytes_max: config.data.segment_bytes_max,
-        on_fatal: Arc::new(|_| ()),
-    };
-    let (journal, _) = Journal::open(Arc::new(RealDisk), &data.join("journal"), options)
-        .map_err(service::OpenError::from)
-        .map_err(StartError::from)?;
+    let journal =
+        run::journal_at_rest(&data, &restored.manifest.origin, config.data.segment_bytes_max, None)?;
     let keys = KeyReader::open(&RealDisk, &data.join("keys"), run::master_key(config)?)
         .map_err(service::OpenError::from)
         .map_err(StartError::from)?;
@@ -228,9 +222,7 @@ impl Reader<'_> {
             }
         }
         if let Record::Received(received) = record {
-            let framed =
-                |name: &str| stored.frames.iter().any(|frame| frame.name.ends_with(&format!("/{name}")));
-            for part in received.parts.iter().filter(|part| !framed(&part.name)) {
+            for part in parts_in_files(stored) {
                 if self.erased.contains(&received.ticket) {
                     outcome.erased += 1;
                     continue;
@@ -355,12 +347,6 @@ pub fn leave(data: &Path, outcome: &Outcome) -> std::io::Result<PathBuf> {
     RealDisk.create_dir_all(&folder)?;
     let json = serde_json::to_vec(outcome).map_err(std::io::Error::other)?;
     let path = folder.join(format!("{}.{}", Hex32(sha256(&json)).to_hex(), acts::SUFFIX));
-    let part = path.with_extension("part");
-    let _ = std::fs::remove_file(&part);
-    let mut file = RealDisk.open(&part, disk::OpenMode::CreateNew)?;
-    file.write_at(0, &json)?;
-    file.sync_data()?;
-    RealDisk.rename(&part, &path)?;
-    RealDisk.sync_dir(&folder)?;
+    disk::replace(&RealDisk, &path, &json)?;
     Ok(path)
 }

@@ -20,7 +20,7 @@ use serde_json::json;
 use store::StoreError;
 use store::keys::master_key_id;
 
-use crate::config::Config;
+use crate::config::{Config, Data};
 use crate::run::{self, StartError};
 use crate::service::OpenError;
 
@@ -47,8 +47,11 @@ pub async fn rotate(config: &Config, new: &Path, now: Timestamp) -> Result<Rotat
     outside(new, &config.data.directory)?;
     let (from, to) = (master_key_id(&old_key), master_key_id(&new_key));
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let journal = open_journal(config, &disk)?;
-    let keys = config.data.directory.join("keys");
+    let Data { directory, origin, segment_bytes_max, .. } = &config.data;
+    let publisher = run::publisher(config, disk.clone())?;
+    let signed = publisher.as_ref().and_then(Publisher::checkpoint);
+    let journal = run::journal_at_rest(directory, origin, *segment_bytes_max, signed)?;
+    let keys = directory.join("keys");
     let rotated = store::keys::rotate(&disk, &keys, &old_key, &new_key).map_err(OpenError::from)?;
     let mut retired = None;
     if from != to {
@@ -56,19 +59,6 @@ pub async fn rotate(config: &Config, new: &Path, now: Timestamp) -> Result<Rotat
         retired = Some(replace(disk.as_ref(), &config.data.master_key, &old_key, &new_key)?);
     }
     Ok(Rotated { keys: rotated.keys, from, to, retired })
-}
-
-fn open_journal(config: &Config, disk: &Arc<dyn Disk>) -> Result<Journal, StartError> {
-    let publisher = run::publisher(config, disk.clone())?;
-    let options = journal::Options {
-        origin: config.data.origin.clone(),
-        segment_bytes_max: config.data.segment_bytes_max,
-        on_fatal: Arc::new(|_| ()),
-    };
-    let signed = publisher.as_ref().and_then(Publisher::checkpoint);
-    let dir = config.data.directory.join("journal");
-    let (journal, _) = Journal::open_signed(disk.clone(), &dir, options, signed).map_err(OpenError::from)?;
-    Ok(journal)
 }
 
 /// A master key's 32 bytes.

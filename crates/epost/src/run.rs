@@ -1,7 +1,7 @@
 //! From a configuration to a running service: reads every file, opens the ground state, then opens the door.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use delivery::ebox::{Ambient, Ebox, Setup, SubjectLanguage, TokenSetup};
 use disk::{Disk, OpenMode, RealDisk};
 use erds::{Environment, Strictness};
 use jiff::Timestamp;
-use journal::checkpoint::LogKey;
+use journal::Journal;
+use journal::checkpoint::{Checkpoint, LogKey};
 use journal::tiles::Publisher;
 use pki::aead::Key256;
 use pki::certificate::{Certificate, NameAttribute};
@@ -610,6 +611,19 @@ pub(crate) fn tlog_directory(config: &Config) -> PathBuf {
 pub(crate) fn publisher(config: &Config, disk: Arc<dyn Disk>) -> Result<Option<Publisher>, StartError> {
     let Some(key) = log_key(config)? else { return Ok(None) };
     Ok(Some(Publisher::open(disk, &tlog_directory(config), key)?))
+}
+
+/// The journal in a data folder, for who serves nobody with it.
+pub(crate) fn journal_at_rest(
+    data: &Path,
+    origin: &str,
+    segment_bytes_max: u64,
+    signed: Option<&Checkpoint>,
+) -> Result<Journal, StartError> {
+    let options =
+        journal::Options { origin: origin.to_owned(), segment_bytes_max, on_fatal: Arc::new(|_| ()) };
+    let opened = Journal::open_signed(Arc::new(RealDisk), &data.join("journal"), options, signed);
+    Ok(opened.map_err(service::OpenError::from)?.0)
 }
 
 pub(crate) fn master_key(config: &Config) -> Result<Key256, StartError> {

@@ -78,16 +78,11 @@ impl Stamps {
     /// The note before its stamp: a crash in between leaves a note that nobody looks for.
     fn write(&self, size: u64, note: &[u8], response: &[u8]) -> io::Result<()> {
         self.disk.create_dir_all(&self.folder)?;
-        let path = response_path(&self.folder, size);
-        let unfinished = path.with_extension("new");
-        for (path, bytes) in [(&note_path(&self.folder, size), note), (&unfinished, response)] {
-            let mut file = self.disk.open(path, OpenMode::Write)?;
-            file.truncate(0)?;
-            file.write_at(0, bytes)?;
-            file.sync_data()?;
-        }
-        self.disk.rename(&unfinished, &path)?;
-        self.disk.sync_dir(&self.folder)
+        let mut file = self.disk.open(&note_path(&self.folder, size), OpenMode::Write)?;
+        file.truncate(0)?;
+        file.write_at(0, note)?;
+        file.sync_data()?;
+        disk::replace(self.disk.as_ref(), &response_path(&self.folder, size), response)
     }
 }
 

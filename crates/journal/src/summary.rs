@@ -45,14 +45,7 @@ impl Summary {
     pub(crate) fn write(&self, disk: &dyn Disk, dir: &Path, offsets: &[u64]) -> io::Result<()> {
         let mut bytes = self.head();
         offsets.iter().for_each(|offset| bytes.extend(offset.to_le_bytes()));
-        let path = path(dir, self.first);
-        let new = path.with_extension("sum.new");
-        let mut file = disk.open(&new, OpenMode::Write)?;
-        file.truncate(0)?;
-        file.write_at(0, &bytes)?;
-        file.sync_data()?;
-        disk.rename(&new, &path)?;
-        disk.sync_dir(dir)
+        disk::replace(disk, &path(dir, self.first), &bytes)
     }
 
     /// Reads the one of the segment that begins with `first`; none where it is absent or not whole.

@@ -2,17 +2,16 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use disk::{Disk, RealDisk};
 use erds::Record;
 use erds::record::Control;
 use jiff::Timestamp;
-use journal::{Entry, Journal};
+use journal::Entry;
 
 use super::{BackupError, Manifest, differs, kept_path, pour};
 use crate::command::index::{Rebuilt, rebuild_in};
-use crate::run::StartError;
+use crate::run::{self, StartError};
 use crate::service;
 
 /// Where a state is made before it is shown: a restore that was cut short leaves nothing that a service could start on.
@@ -77,13 +76,7 @@ fn create(path: &Path, mode: u32) -> std::io::Result<std::fs::File> {
 
 /// A control act in the restored journal: the records of after the backup are missing from here on, and that is to be seen.
 async fn record(manifest: &Manifest, data: &Path, now: Timestamp) -> Result<(), StartError> {
-    let options = journal::Options {
-        origin: manifest.origin.clone(),
-        segment_bytes_max: manifest.segment_bytes_max,
-        on_fatal: Arc::new(|_| ()),
-    };
-    let (journal, _) = Journal::open(Arc::new(RealDisk), &data.join("journal"), options)
-        .map_err(service::OpenError::from)?;
+    let journal = run::journal_at_rest(data, &manifest.origin, manifest.segment_bytes_max, None)?;
     let record = Record::Control(Control {
         at: now,
         action: "service.restored".to_owned(),

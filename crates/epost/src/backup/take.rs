@@ -13,6 +13,7 @@ use super::{BackupError, FILES, JOURNAL, Kept, MANIFEST, Manifest, VERSION, dige
 use store::keys::master_key_id;
 
 use crate::config::Config;
+use crate::service::parts_in_files;
 
 /// Times that files which changed meanwhile are copied again.
 const COPIES_MAX: usize = 8;
@@ -97,10 +98,8 @@ impl Parts {
     fn follow(&mut self, stored: &journal::Stored) {
         match &stored.record {
             Record::Received(received) => {
-                let framed: BTreeSet<&str> =
-                    stored.frames.iter().filter_map(|frame| Some(frame.name.split_once('/')?.1)).collect();
-                let names = received.parts.iter().map(|part| part.name.clone());
-                let files: Vec<String> = names.filter(|name| !framed.contains(name.as_str())).collect();
+                let files: Vec<String> =
+                    parts_in_files(stored).into_iter().map(|part| part.name.clone()).collect();
                 if !files.is_empty() {
                     self.0.insert(received.ticket, files);
                 }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use disk::RealDisk;
-use journal::Journal;
 use journal::checkpoint::Checkpoint;
 use journal::tiles::Publisher;
 use store::index::{Counts, Index};
@@ -71,11 +70,8 @@ pub(crate) fn rebuild_in(
     segment_bytes_max: u64,
     signed: Option<&Checkpoint>,
 ) -> Result<Rebuilt, StartError> {
-    let options =
-        journal::Options { origin: origin.to_owned(), segment_bytes_max, on_fatal: Arc::new(|_| ()) };
     // Held until the index is whole: no service starts meanwhile.
-    let (journal, _) = Journal::open_signed(Arc::new(RealDisk), &data.join("journal"), options, signed)
-        .map_err(service::OpenError::from)?;
+    let journal = run::journal_at_rest(data, origin, segment_bytes_max, signed)?;
     let index = Index::begin_anew(&data.join("index.sqlite")).map_err(service::OpenError::from)?;
     for stored in journal.iter(0) {
         let stored = stored.map_err(|error| service::OpenError::Failure(error.into()))?;

@@ -33,15 +33,12 @@ impl Service {
             return Ok(vec![format!("the key of {ticket} in data/keys/items.keys")]);
         }
         let stored = self.journal.read(received)?;
-        let Record::Received(record) = &stored.record else {
+        if !matches!(stored.record, Record::Received(_)) {
             return Err(Failure::journal("an item whose record is none"));
-        };
+        }
         let mut absent = Vec::new();
-        for part in &record.parts {
-            let frame = super::frame_name(ticket, &part.name);
-            if !stored.frames.iter().any(|framed| framed.name == frame)
-                && !self.content.has_file(ticket, &part.name)?
-            {
+        for part in super::parts_in_files(&stored) {
+            if !self.content.has_file(ticket, &part.name)? {
                 absent.push(format!("data/content/{ticket}/{}", part.name));
             }
         }
