@@ -128,24 +128,12 @@ async fn what_was_erased_is_in_no_backup_from_the_next_run_on() {
     };
     assert_eq!((of(&first, gone), of(&first, kept)), (1, 1));
     let service = place.sandbox.service();
-    let now = Timestamp::now();
-    let record = Record::Erased(erds::record::Erased {
-        at: now,
-        act: 1,
-        by: None,
-        of: "item".to_owned(),
-        class: "content".to_owned(),
-        term_days: 1,
-        ended_by: now,
-        tickets: vec![gone],
-    });
-    let entry = journal::Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
-    service.append(entry).await.unwrap();
+    place.record_erasure(gone).await;
     service.keys().destroy(gone).await.unwrap();
     let second = place.take().unwrap();
     assert_eq!((of(&second.manifest, gone), of(&second.manifest, kept), second.absent), (0, 1, 0));
     let into = place.folder.path().join("again");
-    restore(place.backup(), &into, now).await.unwrap();
+    restore(place.backup(), &into, Timestamp::now()).await.unwrap();
     let master = std::fs::read(&place.config.data.master_key).unwrap();
     let master = pki::aead::Key256::new(master.try_into().unwrap());
     let keys = store::keys::KeyReader::open(&disk::RealDisk, &into.join("data/keys"), master).unwrap();
@@ -251,15 +239,16 @@ async fn no_private_key_comes_into_a_backup() {
 const PROGRAM: &str = "#!/bin/sh\necho restored\n";
 
 /// A sandbox that runs, and a folder for its backups.
-struct Place {
-    sandbox: Sandbox,
-    config: Config,
-    folder: tempfile::TempDir,
+/// A service that runs, and a folder for its backup.
+pub(crate) struct Place {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) config: Config,
+    pub(crate) folder: tempfile::TempDir,
     backup: PathBuf,
 }
 
 impl Place {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let sandbox = Sandbox::start().await;
         let config = Config::read(&sandbox.layout().config).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -267,17 +256,34 @@ impl Place {
         Self { sandbox, config, folder, backup }
     }
 
-    fn backup(&self) -> &Path {
+    pub(crate) fn backup(&self) -> &Path {
         &self.backup
     }
 
-    fn take(&self) -> Result<epost::backup::Taken, BackupError> {
+    pub(crate) fn take(&self) -> Result<epost::backup::Taken, BackupError> {
         let binary = self.folder.path().join("epost");
         std::fs::write(&binary, PROGRAM).unwrap();
         take(&self.sandbox.layout().config, &self.config, Some(&binary), &self.backup, Timestamp::now())
     }
 
-    async fn send(&self, token: &str, bytes: usize) -> erds::Ticket {
+    /// That the item was lawfully erased; its key is still there.
+    pub(crate) async fn record_erasure(&self, gone: erds::Ticket) {
+        let now = Timestamp::now();
+        let record = Record::Erased(erds::record::Erased {
+            at: now,
+            act: 1,
+            by: None,
+            of: "item".to_owned(),
+            class: "content".to_owned(),
+            term_days: 1,
+            ended_by: now,
+            tickets: vec![gone],
+        });
+        let entry = journal::Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
+        self.sandbox.service().append(entry).await.unwrap();
+    }
+
+    pub(crate) async fn send(&self, token: &str, bytes: usize) -> erds::Ticket {
         let files = [file(1, bytes)];
         let ticket = self.sandbox.ask(&Draft::of(&submission(token, &files), &files)).await.receipt().ticket;
         self.sandbox.status(&ticket, Status::Sent).await;

@@ -3,57 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use epost::backup::take;
-use epost::config::Config;
 use epost::drill::acts::{overdue, take_up};
 use epost::drill::{DrillError, Outcome, drill, leave};
-use erds::{Record, Status};
+use erds::Record;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::house::draft::submission;
-use crate::house::{Draft, House, Sandbox, file};
+use crate::backup::Place;
+use crate::house::House;
 
-struct Place {
-    sandbox: Sandbox,
-    config: Config,
-    folder: tempfile::TempDir,
+/// Two items in their boxes, one with a part in a file of its own, and a backup of them.
+async fn place() -> Place {
+    let place = Place::new().await;
+    place.send("A", 900).await;
+    place.send("B", 200_000).await;
+    place.take().unwrap();
+    place
 }
 
 impl Place {
-    /// Two items in their boxes, one with a part in a file of its own, and a backup of them.
-    async fn new() -> Self {
-        let sandbox = Sandbox::start().await;
-        let config = Config::read(&sandbox.layout().config).unwrap();
-        let place = Self { sandbox, config, folder: tempfile::tempdir().unwrap() };
-        place.send("A", 900).await;
-        place.send("B", 200_000).await;
-        place.take();
-        place
-    }
-
-    async fn send(&self, token: &str, bytes: usize) -> erds::Ticket {
-        let files = [file(1, bytes)];
-        let ticket = self.sandbox.ask(&Draft::of(&submission(token, &files), &files)).await.receipt().ticket;
-        self.sandbox.status(&ticket, Status::Sent).await;
-        ticket
-    }
-
-    fn take(&self) -> epost::backup::Manifest {
-        take(&self.sandbox.layout().config, &self.config, None, &self.backup(), Timestamp::now())
-            .unwrap()
-            .manifest
-    }
-
-    fn backup(&self) -> PathBuf {
-        self.folder.path().join("backup")
-    }
-
     fn scratch(&self) -> PathBuf {
         self.folder.path().join("scratch")
     }
 
     async fn drill(&self) -> (Outcome, Option<DrillError>) {
-        let drilled = drill(&self.config, &self.backup(), &self.scratch(), Timestamp::now()).await;
+        let drilled = drill(&self.config, self.backup(), &self.scratch(), Timestamp::now()).await;
         assert!(!self.scratch().exists(), "nothing is left of it");
         drilled
     }
@@ -72,8 +45,8 @@ impl Place {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_whole_passes_and_the_journal_says_in_what_time() {
-    let place = Place::new().await;
-    let manifest = place.take();
+    let place = place().await;
+    let manifest = place.take().unwrap().manifest;
     let (outcome, error) = place.drill().await;
     assert!(error.is_none() && outcome.passed, "{error:?}");
     assert_eq!((outcome.records, outcome.backup_of), (manifest.records, Some(manifest.made_at)));
@@ -97,8 +70,8 @@ async fn a_backup_that_is_whole_passes_and_the_journal_says_in_what_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_would_not_come_back_does_not_pass_and_that_is_recorded_too() {
-    let place = Place::new().await;
-    let manifest = place.take();
+    let place = place().await;
+    let manifest = place.take().unwrap().manifest;
     let kept = |name: &str| {
         let (_, kept) = manifest.files.iter().find(|(file, _)| file.starts_with(name)).unwrap();
         place.backup().join("files").join(kept.sha256.to_hex())
@@ -118,19 +91,18 @@ async fn what_would_not_come_back_does_not_pass_and_that_is_recorded_too() {
     let mut other = place.config.clone();
     other.data.master_key = place.folder.path().join("other.key");
     std::fs::write(&other.data.master_key, [9; 32]).unwrap();
-    let (outcome, error) = drill(&other, &place.backup(), &place.scratch(), Timestamp::now()).await;
+    let (outcome, error) = drill(&other, place.backup(), &place.scratch(), Timestamp::now()).await;
     assert_eq!(outcome.code.as_deref(), Some("drill.keys"), "{error:?}");
     // Roots that the seal does not lead to.
     let mut other = place.config.clone();
     other.seal.anchors = other.tsa.iter().flat_map(|tsa| tsa.anchors.clone()).collect();
-    let (outcome, error) = drill(&other, &place.backup(), &place.scratch(), Timestamp::now()).await;
+    let (outcome, error) = drill(&other, place.backup(), &place.scratch(), Timestamp::now()).await;
     assert_eq!(outcome.code.as_deref(), Some("drill.proof"), "{error:?}");
     // No backup at all, and a place that holds something.
     let none = place.folder.path().join("none");
     let (outcome, _) = drill(&place.config, &none, &place.scratch(), Timestamp::now()).await;
     assert_eq!(outcome.code.as_deref(), Some("backup.manifest"));
-    let (outcome, _) =
-        drill(&place.config, &place.backup(), Path::new(&place.backup()), Timestamp::now()).await;
+    let (outcome, _) = drill(&place.config, place.backup(), place.backup(), Timestamp::now()).await;
     assert_eq!(outcome.code.as_deref(), Some("backup.not-empty"));
     assert!(place.backup().join("manifest.json").exists());
     place.sandbox.stop().await;
@@ -138,29 +110,17 @@ async fn what_would_not_come_back_does_not_pass_and_that_is_recorded_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_lost_is_told_from_one_that_was_destroyed_on_record() {
-    let place = Place::new().await;
+    let place = place().await;
     let gone = place.send("C", 200_000).await;
     let service = place.sandbox.service();
     service.keys().destroy(gone).await.unwrap();
-    place.take();
+    place.take().unwrap();
     let (outcome, error) = place.drill().await;
     assert_eq!(outcome.code.as_deref(), Some("drill.content"), "{error:?}");
     assert!(error.unwrap().to_string().contains("its key is gone"));
 
-    let now = Timestamp::now();
-    let record = Record::Erased(erds::record::Erased {
-        at: now,
-        act: 1,
-        by: None,
-        of: "item".to_owned(),
-        class: "content".to_owned(),
-        term_days: 1,
-        ended_by: now,
-        tickets: vec![gone],
-    });
-    let entry = journal::Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
-    service.append(entry).await.unwrap();
-    place.take();
+    place.record_erasure(gone).await;
+    place.take().unwrap();
     let (outcome, error) = place.drill().await;
     assert!(outcome.passed && outcome.erased > 2, "{error:?}");
     place.sandbox.stop().await;
