@@ -1,6 +1,7 @@
 //! The configuration: one TOML file. Every option is explained in `deploy/epost.toml`, which is also what
 //! `epost init` writes; an unknown key refuses to start.
 
+mod files;
 mod keeping;
 mod uam;
 mod watching;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub(crate) use files::Held;
 pub use keeping::{Class, Classes, Drill, Retention};
 pub use uam::{PolicySigner, PolicySigners, RemoteDecisions, Uam};
 pub use watching::{Breach, Clock, Report, Witness};
@@ -638,59 +640,14 @@ impl Config {
             toml::from_str(&text).map_err(|cause| ConfigError::Invalid { path: path.into(), cause })?;
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         config.sha256 = pki::digest::sha256(text.as_bytes());
-        config.anchor_paths(folder);
+        for (_, _, path) in config.files() {
+            *path = folder.join(&*path);
+        }
         Ok(config)
     }
 
     /// SHA-256 of the file that it was read from: the journal has it of every start.
     pub fn sha256(&self) -> [u8; 32] {
         self.sha256
-    }
-
-    fn anchor_paths(&mut self, folder: &Path) {
-        let singles = [
-            &mut self.listen.certificate,
-            &mut self.listen.key,
-            &mut self.data.directory,
-            &mut self.data.master_key,
-            &mut self.seal.certificate,
-            &mut self.seal.key,
-            &mut self.ebox.certificate,
-            &mut self.ebox.key,
-        ];
-        let lists = [
-            &mut self.senders.anchors,
-            &mut self.senders.intermediates,
-            &mut self.senders.certificates,
-            &mut self.senders.crls,
-            &mut self.seal.anchors,
-            &mut self.seal.crls,
-            &mut self.ebox.tls_anchors,
-        ];
-        let of_tsas =
-            self.tsa.iter_mut().flat_map(|tsa| [&mut tsa.anchors, &mut tsa.intermediates, &mut tsa.crls]);
-        let of_consult = self
-            .consult
-            .iter_mut()
-            .flat_map(|consult| [&mut consult.anchors, &mut consult.intermediates, &mut consult.crls]);
-        let of_saml = self.saml.iter_mut().map(|service| &mut service.certificates);
-        let of_witnesses = self.witness.iter_mut().map(|witness| &mut witness.tls_anchors);
-        for path in singles
-            .into_iter()
-            .chain(&mut self.data.log_key)
-            .chain(&mut self.report.folder)
-            .chain(self.uam.paths())
-            .chain(
-                lists
-                    .into_iter()
-                    .chain(of_tsas)
-                    .chain(of_consult)
-                    .chain(of_saml)
-                    .chain(of_witnesses)
-                    .flatten(),
-            )
-        {
-            *path = folder.join(&*path);
-        }
     }
 }

@@ -1,19 +1,20 @@
 //! The service is killed (SIGKILL) again and again while senders send: what was answered is there, and lies in one box once.
 
 mod programs;
+mod served;
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use epost::client::{Client, ContentFile, Progress, ProofFiles, Settings};
 use erds::Ticket;
 use jiff::Timestamp;
 use programs::{Sandbox, copy_of_certs_test, submission};
 use serde_json::Value;
+use served::{PROGRAM, Service, own_config, wait_for};
 
 const KILLS: usize = 12;
 const SENDERS: usize = 4;
@@ -35,7 +36,7 @@ fn killed_again_and_again_under_load() {
     let (held, tokens) = (Held::default(), Arc::new(AtomicUsize::new(0)));
 
     for kill in 0..KILLS {
-        let mut service = Service::start(&config);
+        let mut service = Service::start(Path::new(PROGRAM), &config);
         let settings = service.settings(&stand_ins, folder);
         let senders: Vec<_> = (0..SENDERS)
             .map(|_| runtime.spawn(send(settings.clone(), file.clone(), held.clone(), tokens.clone())))
@@ -49,7 +50,7 @@ fn killed_again_and_again_under_load() {
         whole(&config);
     }
 
-    let service = Service::start(&config);
+    let service = Service::start(Path::new(PROGRAM), &config);
     let client =
         Client::new(&service.settings(&stand_ins, folder), "en", Progress::new(true), Timestamp::now);
     let client = client.unwrap();
@@ -103,67 +104,17 @@ async fn received(folder: &Path) -> Value {
 /// Every byte of the journal is judged, with the senders' signatures.
 #[track_caller]
 fn whole(config: &Path) {
-    let mut verify = Command::new(env!("CARGO_BIN_EXE_epost"));
+    let mut verify = Command::new(PROGRAM);
     let output = verify.args(["journal", "verify", "--signatures", "--config"]).arg(config).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
 /// How many records of this kind the journal shows.
 fn lines(config: &Path, arguments: &[&str], kind: &str) -> u64 {
-    let mut show = Command::new(env!("CARGO_BIN_EXE_epost"));
+    let mut show = Command::new(PROGRAM);
     let output = show.arg("journal").args(arguments).arg("--config").arg(config).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let kinds =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["record"]["kind"].clone());
     kinds.filter(|it| it == kind).count() as u64
-}
-
-/// The sandbox's configuration, with another port and data of its own: its service is not the one that is killed.
-fn own_config(folder: &Path) -> PathBuf {
-    let text = std::fs::read_to_string(folder.join("epost.toml")).unwrap();
-    let own = text.lines().map(|line| match line {
-        _ if line.starts_with("address = ") => "address = \"127.0.0.1:0\"",
-        "directory = \"data\"" => "directory = \"served\"",
-        _ => line,
-    });
-    let config = folder.join("serve.toml");
-    std::fs::write(&config, own.collect::<Vec<_>>().join("\n")).unwrap();
-    config
-}
-
-#[track_caller]
-fn wait_for(reached: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !reached() {
-        assert!(Instant::now() < deadline, "not within two minutes");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// `epost serve` and the address it told; killed with this.
-struct Service(Child, String);
-
-impl Service {
-    fn start(config: &Path) -> Self {
-        let mut serve = Command::new(env!("CARGO_BIN_EXE_epost"));
-        let serve =
-            serve.args(["serve", "--config"]).arg(config).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = serve.spawn().unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address =
-            said.find_map(|line| Some(line.strip_prefix("ePost serves on ")?.split(';').next()?.to_owned()));
-        Self(child, address.expect("it starts"))
-    }
-
-    fn settings(&self, stand_ins: &Sandbox, folder: &Path) -> Settings {
-        let endpoint = Some(format!("https://{}/RegisteredMail/v1", self.1));
-        Settings { endpoint, ..stand_ins.settings(folder) }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -12,7 +12,7 @@ use super::disk::BackupDisk;
 use super::{BackupError, FILES, JOURNAL, Kept, MANIFEST, Manifest, VERSION, digest_of, kept_path, pour};
 use store::keys::master_key_id;
 
-use crate::config::Config;
+use crate::config::{Config, Held};
 use crate::service::parts_in_files;
 
 /// Times that files which changed meanwhile are copied again.
@@ -175,28 +175,18 @@ impl<'a> Taking<'a> {
 
     /// Configuration, policy, certificates and CRLs: what stands in the configuration beside keys.
     fn configuration(&mut self, config_path: &Path, config: &Config) -> Result<(), BackupError> {
-        let mut paths = vec![config_path, &config.uam.policy, &config.listen.certificate];
-        paths.extend([&config.seal.certificate, &config.ebox.certificate].map(PathBuf::as_path));
-        let senders = &config.senders;
-        let lists = [&senders.anchors, &senders.intermediates, &senders.certificates, &senders.crls];
-        let lists =
-            lists.into_iter().chain([&config.seal.anchors, &config.seal.crls, &config.ebox.tls_anchors]);
-        let of_tsas = config.tsa.iter().flat_map(|tsa| [&tsa.anchors, &tsa.intermediates, &tsa.crls]);
-        let of_consult = config
-            .consult
-            .iter()
-            .flat_map(|consult| [&consult.anchors, &consult.intermediates, &consult.crls]);
-        let of_saml = config.saml.iter().map(|service| &service.certificates);
-        paths.extend(lists.chain(of_tsas).chain(of_consult).chain(of_saml).flatten().map(PathBuf::as_path));
+        let mut named = config.clone();
+        let named = named.files().into_iter().filter(|(_, held, _)| *held == Held::Public);
+        let paths = std::iter::once(config_path.to_owned()).chain(named.map(|(.., path)| path.clone()));
         let home =
             absolute(config_path.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new(".")))?;
         for path in paths {
-            let whole = absolute(path)?;
+            let whole = absolute(&path)?;
             let name = whole.strip_prefix(&home).or_else(|_| whole.strip_prefix("/")).unwrap_or(&whole);
             let name = format!("config/{}", name.display());
             match path.is_dir() {
-                true => self.folder(&name, path)?,
-                false => self.public(name, path)?,
+                true => self.folder(&name, &path)?,
+                false => self.public(name, &path)?,
             }
         }
         Ok(())

@@ -75,20 +75,3 @@ fn policy_review_days() -> u32 {
 fn policy_reload_seconds() -> u64 {
     10
 }
-
-impl Uam {
-    /// Every path in it, to be made relative to the configuration's folder.
-    pub(super) fn paths(&mut self) -> Vec<&mut PathBuf> {
-        let Self { policy, signers, remote, .. } = self;
-        let mut paths = vec![policy];
-        if let Some(signers) = signers {
-            let lists = [&mut signers.anchors, &mut signers.intermediates, &mut signers.crls];
-            paths.extend(lists.into_iter().flatten());
-        }
-        if let Some(remote) = remote {
-            paths.extend(remote.anchors.iter_mut());
-            paths.extend([&mut remote.certificate, &mut remote.key]);
-        }
-        paths
-    }
-}
