@@ -2,6 +2,8 @@
 //!
 //! Source: contract.md, "Faults".
 
+mod remedy;
+
 use serde::{Deserialize, Serialize};
 
 /// What a caller did wrong (or what failed on our side), with what he can do about it.
@@ -366,7 +368,15 @@ mod tests {
             assert_eq!(code.origin() == FaultOrigin::Provider, provider, "{code}");
             for language in FaultLanguage::ALL {
                 assert!(code.text(language).ends_with('.'), "{code} {}", language.as_str());
+                assert!(code.remedy(language).ends_with('.'), "{code} {}", language.as_str());
             }
+            let said = FaultLanguage::ALL.map(|language| (code.text(language), code.remedy(language)));
+            let differ =
+                |one: usize, other: usize| said[one].0 != said[other].0 && said[one].1 != said[other].1;
+            assert!(
+                (0..4).all(|one| (0..one).all(|other| differ(one, other))),
+                "{code}: one text for two languages"
+            );
         }
         assert_eq!(FaultCode::ALL.len(), 29);
         assert_eq!(FaultCode::Soa02002.retry(), Some(true));

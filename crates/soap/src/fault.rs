@@ -123,18 +123,21 @@ fn detail(
     out.end();
 }
 
-/// The class in every language; in English also what was seen, expected and is to be done, unless that were an oracle.
+/// In every language the class, the check, what was seen and expected, and what to do; where detail would be an oracle, or is ours, the
+/// class and what to do alone. What is seen and expected is named in English: it holds the contract's own names.
 fn message(refusal: &Refusal, language: FaultLanguage) -> String {
-    let class = refusal.code.text(language);
-    if refusal.is_class_only() || refusal.code.origin() == FaultOrigin::Provider {
-        return class.to_owned();
+    let code = refusal.code;
+    let [seen, expected, remedy] = labels(language);
+    let what_to_do = match language {
+        FaultLanguage::En if !refusal.remedy.is_empty() => refusal.remedy.as_str(),
+        _ => code.remedy(language),
+    };
+    if refusal.is_class_only() || code.origin() == FaultOrigin::Provider {
+        return format!("{} {remedy}: {}", code.text(language), code.remedy(language));
     }
-    if language != FaultLanguage::En {
-        return format!("{class} [{}]", refusal.check);
-    }
-    let mut text = format!("{class} [{}]", refusal.check);
+    let mut text = format!("{} [{}]", code.text(language), refusal.check);
     for (label, value) in
-        [("Seen", &refusal.seen), ("Expected", &refusal.expected), ("Remedy", &refusal.remedy)]
+        [(seen, refusal.seen.as_str()), (expected, refusal.expected.as_str()), (remedy, what_to_do)]
     {
         if !value.is_empty() {
             let end = if value.ends_with('.') { "" } else { "." };
@@ -142,6 +145,16 @@ fn message(refusal: &Refusal, language: FaultLanguage) -> String {
         }
     }
     text
+}
+
+/// What was seen, what was expected, what to do.
+fn labels(language: FaultLanguage) -> [&'static str; 3] {
+    match language {
+        FaultLanguage::En => ["Seen", "Expected", "Remedy"],
+        FaultLanguage::Fr => ["Constaté (en anglais) ", "Attendu (en anglais) ", "À faire "],
+        FaultLanguage::Nl => ["Vastgesteld (in het Engels)", "Verwacht (in het Engels)", "Te doen"],
+        FaultLanguage::De => ["Festgestellt (englisch)", "Erwartet (englisch)", "Abhilfe"],
+    }
 }
 
 /// A fault as a client reads it.

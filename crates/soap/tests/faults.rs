@@ -21,13 +21,14 @@ fn every_code_with_its_cause_and_remedy() {
             let kind = if code.kind() == FaultKind::Business { "BusinessError" } else { "SystemError" };
             let retry = code.retry().map_or("-".to_owned(), |retry| retry.to_string());
             let text = code.text(FaultLanguage::En);
-            [code.as_str(), kind, code.origin().as_str(), &retry, text].map(str::to_owned).to_vec()
+            let remedy = code.remedy(FaultLanguage::En);
+            [code.as_str(), kind, code.origin().as_str(), &retry, text, remedy].map(str::to_owned).to_vec()
         })
         .collect();
-    let known: Vec<Vec<String>> = listed.iter().map(|row| row[..5].to_vec()).collect();
+    let known: Vec<Vec<String>> = listed.iter().map(|row| [&row[..5], &row[6..]].concat().to_vec()).collect();
     assert_eq!(known, written);
     for row in &listed {
-        assert!(row.len() == 7 && row[5..].iter().all(|text| text.len() > 3), "cause and remedy: {row:?}");
+        assert!(row[5].len() > 3, "a cause: {row:?}");
     }
 }
 

@@ -42,17 +42,35 @@ fn every_code_is_written_and_read() {
 }
 
 #[test]
-fn detail_is_told_but_not_where_it_is_an_oracle() {
-    let fault = read(&written(
-        &refusal(FaultCode::Soa03006, "schema.order"),
-        Namespace::ServiceProvider,
-        SoapVersion::V11,
-    ));
-    let text = fault.message("en").unwrap();
-    for piece in ["[schema.order]", "Seen: SendDocumentRequest: <x> seen.", "Expected: y.", "Remedy: Do z."] {
-        assert!(text.contains(piece), "{text}");
+fn every_language_names_check_seen_expected_and_remedy() {
+    for &code in FaultCode::ALL {
+        let refusal = refusal(code, "some.check");
+        for version in VERSIONS {
+            let fault = read(&written(&refusal, Namespace::ServiceProvider, version));
+            for language in FaultLanguage::ALL {
+                let text = fault.message(language.as_str()).unwrap();
+                assert!(text.starts_with(code.text(language)), "{code} {text}");
+                let told = ["[some.check]", ": SendDocumentRequest: <x> seen.", ": y."];
+                let ours = code.origin() == FaultOrigin::Provider;
+                if ours || code.is_oracle() {
+                    assert!(text.ends_with(&format!(": {}", code.remedy(language))), "{code} {text}");
+                    assert!(told.iter().all(|piece| !text.contains(piece)), "{code} {text}");
+                    continue;
+                }
+                let remedy = if language == FaultLanguage::En { "Do z." } else { code.remedy(language) };
+                assert!(text.ends_with(&format!(": {remedy}")), "{code} {text}");
+                assert!(told.iter().all(|piece| text.contains(piece)), "{code} {text}");
+            }
+        }
     }
-    assert!(fault.message("nl").unwrap().ends_with("[schema.order]"));
+    // A refusal without a remedy of its own has its code's.
+    let bare = Refusal::new(FaultCode::EpostB06, "scan", "x", "y", "");
+    let fault = read(&written(&bare, Namespace::ServiceProvider, SoapVersion::V11));
+    assert!(fault.message("en").unwrap().ends_with("Remedy: Clean the file and send it as a new item."));
+}
+
+#[test]
+fn detail_is_not_told_where_it_is_an_oracle() {
     for (code, check) in [
         (FaultCode::RepoB01, "item.foreign"),
         (FaultCode::Soa01002, "uam.sender"),
