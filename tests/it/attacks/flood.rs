@@ -13,7 +13,7 @@ use crate::house::inside::{Plan, stamper};
 use crate::house::reply::Answered;
 use crate::house::scripted::Gate;
 use crate::house::wire::client_config;
-use crate::house::{Draft, Signed, until};
+use crate::house::{Draft, Signed, certificate, until};
 
 /// A request of which half the body is out.
 struct Half {
@@ -23,13 +23,17 @@ struct Half {
 
 impl Half {
     async fn send(door: &Door, signed: &Signed) -> Self {
+        Self::send_with(door, signed, "").await
+    }
+
+    async fn send_with(door: &Door, signed: &Signed, headers: &str) -> Self {
         let mut wire = door.connect(&signed.tls).await;
         let (content_type, mut body) = signed.http();
         let rest = body.split_off(body.len() / 2);
         wire.write_all(&head(
             signed,
             &content_type,
-            &format!("Content-Length: {}\r\n", body.len() + rest.len()),
+            &format!("{headers}Content-Length: {}\r\n", body.len() + rest.len()),
         ))
         .await
         .unwrap();
@@ -104,6 +108,78 @@ async fn row_72_one_senders_flood_is_his_own() {
     until_under_way(&door, 0).await;
     assert_eq!(door.house.verdict(&door.send(&over, &[]).await), "accepted", "the same request, later");
     assert_eq!(door.house.accepted_and_withdrawn().0.len(), 14);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_72_behind_a_gateway_too_one_senders_flood_is_his_own() {
+    let gateway = "not_authorised";
+    let plan = || Plan {
+        gateways: vec![certificate(gateway)],
+        gateway_address_header: Some("x-forwarded-for".to_owned()),
+        ..Plan::default()
+    };
+    let shares = |listen: &mut Listen| (listen.requests_max, listen.requests_per_sender_max) = (8, 3);
+    let door = Door::with(plan(), shares).await;
+    // Who sends has an official address of his own.
+    let own =
+        crate::house::inside::policy().replace("[\"127.0.0.1/32\"]", "[\"127.0.0.1/32\", \"127.0.7.7/32\"]");
+    door.house.service.set_policy(uam::PolicyFile::parse(&own).unwrap());
+    let through = |token: &str, who: &str| Signed {
+        tls: gateway.to_owned(),
+        ..Draft::submission(token).by(who).sign()
+    };
+    let mut held = Vec::new();
+    for number in 0..3 {
+        let signed = through(&format!("A-{number}"), "alice");
+        held.push(Half::send_with(&door, &signed, "X-Forwarded-For: 127.0.0.1\r\n").await);
+    }
+    until_under_way(&door, 3).await;
+    let said = |address| [("x-forwarded-for", address)];
+    for count in 1..=5 {
+        let over = door.send(&through("A-3", "alice"), &said("127.0.0.1")).await;
+        turned_away(&door, &over, "door.sender-requests-full", count);
+    }
+    // What a client claims of himself before the gateway's word makes him nobody else.
+    let claimed = door.send(&through("A-3", "alice"), &said("127.0.9.9, 127.0.0.1")).await;
+    turned_away(&door, &claimed, "door.sender-requests-full", 6);
+    for number in 0..10 {
+        let answer = door.send(&through(&format!("B-{number}"), "bob"), &said("127.0.7.7")).await;
+        assert_eq!(door.house.verdict(&answer), "accepted");
+    }
+    for half in held {
+        assert!(half.end().await.starts_with("HTTP/1.1 200"));
+    }
+    until_under_way(&door, 0).await;
+    assert_eq!(door.house.accepted_and_withdrawn().0.len(), 13);
+    // Of who is no gateway the header makes nobody else.
+    let door = Door::with(plan(), |listen| listen.requests_per_sender_max = 1).await;
+    let first =
+        Half::send_with(&door, &Draft::submission("A-1").sign(), "X-Forwarded-For: 127.0.0.1\r\n").await;
+    until_under_way(&door, 1).await;
+    let other = door.send(&Draft::submission("A-2").sign(), &said("127.0.7.7")).await;
+    turned_away(&door, &other, "door.sender-requests-full", 1);
+    assert!(first.end().await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overload_is_told_in_the_requests_own_version() {
+    let door = open(|listen| listen.requests_per_sender_max = 1).await;
+    let half = Half::send(&door, &Draft::submission("A-1").sign()).await;
+    until_under_way(&door, 1).await;
+    let item = soap::message::ItemName::Token(erds::Token::parse("none").unwrap());
+    let mut draft = Draft::proof(&item, soap::message::ProofKind::Receipt);
+    draft.version = soap::envelope::SoapVersion::V12;
+    let answer = door.send(&draft.sign(), &[]).await;
+    assert!(answer.content_type.starts_with("application/soap+xml"), "{answer}");
+    answer.must_be_signed();
+    turned_away(&door, &answer, "door.sender-requests-full", 1);
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(
+        text.contains(">soapenv:Receiver<")
+            && text.contains(&format!("\"{}\"", soap::envelope::SoapVersion::V12.namespace())),
+        "{text}"
+    );
+    assert!(half.end().await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

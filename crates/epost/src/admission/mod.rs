@@ -303,9 +303,7 @@ impl Service {
     fn asserted_address(&self, arrived: &Arrived) -> Option<Option<IpAddr>> {
         let says =
             self.settings().gateway_address_header.is_some() && self.is_gateway(&arrived.peer.certificate);
-        // What stands before the last comma came to the gateway, from whomever.
-        let said = arrived.head.asserted_address.as_deref().and_then(|said| said.rsplit(',').next());
-        says.then(|| said.and_then(|address| address.trim().parse().ok()))
+        says.then(|| arrived.head.asserted_address.as_deref().and_then(stated_address))
     }
 
     /// The TLS certificate is in force and names the institution and application that signed, or is a configured gateway's.
@@ -401,6 +399,11 @@ fn transaction(operation: Operation) -> uam::Transaction {
         Operation::HealthCheck => uam::Transaction::HealthCheck,
         Operation::CheckConnection | Operation::CheckAccess => uam::Transaction::Check,
     }
+}
+
+/// The address in a gateway's header: what stands before the last comma came to the gateway, from whomever.
+pub(crate) fn stated_address(said: &str) -> Option<IpAddr> {
+    said.rsplit(',').next()?.trim().parse().ok()
 }
 
 /// A gateway that is to say whose request it forwards does not: nobody's official address can be judged.

@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::admission::stated_address;
 use crate::breach::{Breach, Seen};
 use crate::config::Listen;
 use crate::service::Service;
@@ -210,6 +211,8 @@ async fn route(request: Request<Incoming>, peer: Peer, party: Party, house: &Hou
     let Some(contract) = soap::Contract::of_path(request.uri().path()) else {
         return bare(StatusCode::NOT_FOUND, "here are /RegisteredMail/v1 and /RegisteredMail/v2");
     };
+    let said = soap::said_address(&house.service, request.headers());
+    let party = party.for_address(said.as_deref().and_then(stated_address));
     match *request.method() {
         Method::GET => match house.keeper.request(&party) {
             Ok(_place) => soap::describe(contract, request.uri().query().unwrap_or_default(), &house.listen),

@@ -129,6 +129,18 @@ impl Party {
         };
         Self { name: name.into(), gateway }
     }
+
+    /// Whose share a request counts to that says it comes from `said`: behind a gateway, that address's own, as if it had come directly.
+    ///
+    /// Nobody else's word is taken; where a gateway says no address, all that it forwards counts together.
+    pub(super) fn for_address(self, said: Option<IpAddr>) -> Self {
+        match said.filter(|_| self.gateway) {
+            Some(address) => {
+                Self { name: format!("{} {}", self.name, network(address)).into(), gateway: false }
+            }
+            None => self,
+        }
+    }
 }
 
 /// The shares of one door.
@@ -241,6 +253,17 @@ mod tests {
             );
         }
         assert_eq!(state(&shares), (0, 0));
+    }
+
+    #[test]
+    fn a_gateways_word_parts_its_senders_and_nobody_elses_does() {
+        let party = |gateway| Party { name: "it".into(), gateway };
+        let address = |text: &str| Some(text.parse().unwrap());
+        let behind = |text| party(true).for_address(address(text));
+        assert!(!behind("10.0.0.7").gateway && behind("10.0.0.7").name != behind("10.0.0.8").name);
+        assert_eq!(behind("2001:db8::1").name, behind("2001:db8::2").name, "a household");
+        assert!(party(true).for_address(None).gateway);
+        assert_eq!(party(false).for_address(address("10.0.0.7")).name, party(false).name);
     }
 
     #[test]

@@ -121,8 +121,7 @@ pub(super) async fn receive(
         0 => None,
         _ => single(headers, "soapaction").or(Some("\u{0}".into())),
     };
-    let gateway_header = service.settings().gateway_address_header.as_deref();
-    let asserted_address = gateway_header.and_then(|name| last(headers, name));
+    let asserted_address = said_address(service, headers);
     let head = Head { contract, content_type, soap_action, asserted_address };
     let stated_bytes = request.body().size_hint().lower();
     if stated_bytes > service.limits().body_bytes_max {
@@ -340,13 +339,12 @@ fn answer(answered: Reply) -> Answer {
     reply(status, &answered.content_type, Bytes::from(answered.body))
 }
 
-/// A proxy adds its own line, or its word at the end of the last one.
-fn last(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get_all(name)
-        .iter()
-        .next_back()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+/// What the header in which gateways say a sender's address says, whoever sends it: a proxy adds its own line, or its word at the end of
+/// the last one.
+pub(super) fn said_address(service: &Service, headers: &HeaderMap) -> Option<String> {
+    let name = service.settings().gateway_address_header.as_deref()?;
+    let last = headers.get_all(name).iter().next_back()?;
+    Some(String::from_utf8_lossy(last.as_bytes()).into_owned())
 }
 
 fn single(headers: &HeaderMap, name: &str) -> Option<String> {
