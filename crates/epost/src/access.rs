@@ -17,7 +17,7 @@ use jiff::civil::Date;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) use adopt::ADOPTED;
-pub use adopt::{Adopted, last};
+pub use adopt::{Adopted, judge, last, last_of};
 pub use remote::{ANSWER_BYTES_MAX, RemoteAuthorizer, RemoteError};
 pub use signers::{SIGNATURES_MAX, SIGNERS_MIN, SignedBy, Signers, SignersError, Undersigned};
 

@@ -25,6 +25,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 pub use failure::Failure;
+pub(crate) use numbered::last_numbered;
 
 use crate::access::RemoteAuthorizer;
 use crate::admission::duplicates::InFlight;

@@ -292,6 +292,35 @@ impl Journal {
     }
 }
 
+/// The journal as it lies on the disk, for who only looks: beside a service that writes, too.
+pub struct Looked(log::Log);
+
+impl Looked {
+    /// Looks at the journal in `dir`; no lock is taken and nothing is changed. A last write that is not whole is not there yet.
+    ///
+    /// # Errors
+    /// [`OpenError`]: there is none, the disk's, or damage before the last write.
+    pub fn at(disk: Arc<dyn Disk>, dir: &Path, origin: &str) -> Result<Self, OpenError> {
+        open::look(disk, dir, origin).map(Self)
+    }
+
+    /// As [`Journal::find`].
+    ///
+    /// # Errors
+    /// As [`Journal::find`].
+    pub fn find(&self, key: &UniqueKey) -> Result<Option<Position>, ReadError> {
+        self.0.find(key).map_err(ReadError::Disk)
+    }
+
+    /// As [`Journal::read`].
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn read(&self, position: Position) -> Result<Stored, ReadError> {
+        self.0.read(position)
+    }
+}
+
 fn one(appended: Vec<Appended>) -> Result<Appended, AppendError> {
     appended
         .into_iter()

@@ -129,6 +129,35 @@ pub(crate) fn open(
     Ok((log, tail, report))
 }
 
+/// The journal as it lies there, beside whoever writes it: no lock is taken and nothing is changed. A last write that is not whole is not
+/// there yet.
+///
+/// # Errors
+/// [`OpenError`]: the disk's; damage before the last segment.
+pub(crate) fn look(disk: Arc<dyn Disk>, dir: &Path, origin: &str) -> Result<Log, OpenError> {
+    let paths = segments(disk.as_ref(), dir).map_err(on(dir))?;
+    let log = Log::new(disk, dir, origin, Box::new(()));
+    let opening = Opening { log: &log, paths, signed: None };
+    let begun = opening.sealed().map_err(on(dir))?;
+    let sealed = begun.sealed.len();
+    opening.with_state(|state| *state = begun);
+    for (number, path) in opening.paths.iter().enumerate().skip(sealed) {
+        let last = number + 1 == opening.paths.len();
+        let file = log.disk.open(path, OpenMode::Read).map_err(on(path))?;
+        let scanned = opening.scan(file.as_ref()).map_err(on(path))?;
+        if let Some(what) = scanned.broken.filter(|_| !last || scanned.whole_but_wrong) {
+            let (path, position) = (path.to_owned(), log.size());
+            return Err(OpenError::Damaged { path, offset: scanned.end, position, what });
+        }
+        if !last {
+            let length = file.length().map_err(on(path))?;
+            opening.with_state(|state| state.close(length));
+        }
+    }
+    drop(opening);
+    Ok(log)
+}
+
 fn on(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |cause| OpenError::Disk { path, cause }

@@ -11,8 +11,8 @@ use pki::digest::sha256;
 use serde::{Deserialize, Serialize};
 use uam::{Difference, PolicyFile};
 
-use super::{PolicyUnread, Signers};
-use crate::service::{Failure, Service};
+use super::{PolicyUnread, SignedBy, Signers};
+use crate::service::{Failure, Service, last_numbered};
 
 /// What the journal says of an adopted policy: nothing personal. Who signed stands by the certificates' digests.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -46,14 +46,61 @@ pub struct Adopted {
 pub fn last(service: &Service) -> Result<Option<(Adopted, Option<PolicyFile>)>, Failure> {
     let Some(position) = service.journal().find(&key(service.last_numbered(key)?))? else { return Ok(None) };
     let stored = service.journal().read(position)?;
-    let Record::Control(act) = &stored.record else {
-        return Err(Failure::journal("a record under a policy's key that is none"));
-    };
-    let adopted: Adopted =
-        serde_json::from_str(&act.detail).map_err(|error| Failure::journal(&error.to_string()))?;
+    let adopted = Adopted::read(&stored).map_err(|error| Failure::journal(&error))?;
     let text = crate::service::open_frame_with(&|ticket| service.keys().open_key(ticket), &stored, FRAME)?;
     let policy = text.and_then(|text| PolicyFile::parse(&String::from_utf8(text).ok()?).ok());
     Ok(Some((adopted, policy)))
+}
+
+/// The last adoption of a journal that somebody else may be writing.
+///
+/// # Errors
+/// For the operator to read: the journal cannot be read.
+pub fn last_of(journal: &journal::Looked) -> Result<Option<Adopted>, String> {
+    let told = |error: journal::ReadError| error.to_string();
+    let there = |number| journal.find(&key(number)).map(|position| position.is_some());
+    let Some(position) = journal.find(&key(last_numbered(there).map_err(told)?)).map_err(told)? else {
+        return Ok(None);
+    };
+    Adopted::read(&journal.read(position).map_err(told)?).map(Some)
+}
+
+impl Adopted {
+    fn read(stored: &journal::Stored) -> Result<Self, String> {
+        let Record::Control(act) = &stored.record else {
+            return Err("a record under a policy's key that is none".to_owned());
+        };
+        serde_json::from_str(&act.detail).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether a policy may come into force after `former`, the last one of the journal, and who signed it. None: it is that one already.
+///
+/// # Errors
+/// [`PolicyUnread`]: it may not.
+pub fn judge(
+    policy: &PolicyFile,
+    former: Option<&Adopted>,
+    signers: Option<&Signers>,
+    now: Timestamp,
+) -> Result<Option<Vec<SignedBy>>, PolicyUnread> {
+    let same = former.filter(|former| former.sha256 == Hex32(policy.digest()));
+    // What two people signed once needs no new signature because a certificate of theirs has ended since.
+    if same.is_some_and(|former| signers.is_none() || !former.signers.is_empty()) {
+        return Ok(None);
+    }
+    if let Some(former) = former.filter(|_| same.is_none()) {
+        let unnumbered = policy.version() == 0 && former.version == 0;
+        if policy.version() <= former.version && !unnumbered {
+            return Err(PolicyUnread::Version { seen: policy.version(), last: former.version });
+        }
+    }
+    match signers {
+        Some(_) if policy.version() == 0 => Err(PolicyUnread::Unnumbered),
+        Some(signers) => Ok(Some(signers.judge(policy, Some(now))?)),
+        None if !policy.successions().is_empty() => Err(PolicyUnread::SuccessionUnsigned),
+        None => Ok(Some(Vec::new())),
+    }
 }
 
 /// Judges a policy against the last one of the journal and records that it comes into force; the caller puts it there. None: the
@@ -67,33 +114,16 @@ pub(super) async fn adopt(
     signers: Option<&Signers>,
 ) -> Result<Option<Adopted>, PolicyUnread> {
     let last = tokio::task::block_in_place(|| last(service))?;
-    let digest = Hex32(policy.digest());
     let former = last.as_ref().map(|(former, _)| former);
-    // What two people signed once needs no new signature because a certificate of theirs has ended since.
-    if former
-        .is_some_and(|former| former.sha256 == digest && (signers.is_none() || !former.signers.is_empty()))
-    {
-        return Ok(None);
-    }
-    if let Some(former) = former.filter(|former| former.sha256 != digest) {
-        let unnumbered = policy.version() == 0 && former.version == 0;
-        if policy.version() <= former.version && !unnumbered {
-            return Err(PolicyUnread::Version { seen: policy.version(), last: former.version });
-        }
-    }
-    let signed = match signers {
-        Some(_) if policy.version() == 0 => return Err(PolicyUnread::Unnumbered),
-        Some(signers) => tokio::task::block_in_place(|| signers.judge(policy, Some(service.now())))?,
-        None if !policy.successions().is_empty() => return Err(PolicyUnread::SuccessionUnsigned),
-        None => Vec::new(),
-    };
+    let judged = tokio::task::block_in_place(|| judge(policy, former, signers, service.now()))?;
+    let Some(signed) = judged else { return Ok(None) };
     let before = last.as_ref().and_then(|(_, policy)| policy.as_ref());
     let empty = PolicyFile::parse("")?;
     let Difference { added, changed, removed, zones } = policy.difference(before.unwrap_or(&empty));
     let adopted = Adopted {
         number: former.map_or(0, |former| former.number) + 1,
         version: policy.version(),
-        sha256: digest,
+        sha256: Hex32(policy.digest()),
         grants: policy.grants_count(),
         signers: signed.into_iter().map(|one| one.certificate).collect(),
         before: former.map(|former| former.sha256),

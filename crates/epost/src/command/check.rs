@@ -10,6 +10,7 @@ use pki::crl::CrlSet;
 use pki::key::KeyKind;
 
 use super::could_not_run;
+use crate::access::{self, Signers};
 use crate::config::{Config, Identifiers};
 use crate::{run, trust};
 
@@ -41,6 +42,7 @@ pub fn run(args: &Args) -> ExitCode {
         Err(error) => return could_not_run(&error),
     };
     let mut findings = vec![everything_reads(&config)];
+    findings.extend(policy(&config));
     findings.extend(certificates(&config));
     findings.extend(revocation_lists(&config));
     if args.production {
@@ -75,6 +77,37 @@ fn everything_reads(config: &Config) -> Finding {
         problem: prepared.err().map(|error| error.to_string()),
         note: None,
     }
+}
+
+/// Whether the service would put the policy in force: against the journal's last one, and by its signatures. Nothing where it cannot be
+/// read, which is told already.
+fn policy(config: &Config) -> Option<Finding> {
+    let policy = access::read(&config.uam.policy).ok()?;
+    let signers = config.uam.signers.as_ref().map(Signers::read).transpose().ok()?;
+    let version = policy.version();
+    let judged = in_force_last(config).and_then(|former| {
+        let judged = access::judge(&policy, former.as_ref(), signers.as_ref(), Timestamp::now());
+        judged.map_err(|error| format!("{}: {error}", error.code()))
+    });
+    let note = judged.as_ref().ok().map(|signed| match signed {
+        None => format!("version {version}, the one in force"),
+        Some(signed) if signed.is_empty() => format!("version {version}, unsigned, not in force yet"),
+        Some(signed) => {
+            let names: Vec<_> = signed.iter().map(|one| one.name.as_str()).collect();
+            format!("version {version}, signed by {}, not in force yet", names.join(" and "))
+        }
+    });
+    Some(Finding { name: "uam.policy", problem: judged.err(), note })
+}
+
+/// The policy that the journal has as the last one; none before the first start. The service may be running.
+fn in_force_last(config: &Config) -> Result<Option<access::Adopted>, String> {
+    let directory = config.data.directory.join("journal");
+    if !directory.exists() {
+        return Ok(None);
+    }
+    let journal = journal::Looked::at(Arc::new(RealDisk), &directory, &config.data.origin);
+    access::last_of(&journal.map_err(|error| error.to_string())?)
 }
 
 /// How old the revocation lists are, and which authority has none that is current.

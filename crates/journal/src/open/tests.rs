@@ -7,7 +7,7 @@ use erds::record::Control;
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::merkle::{Hash, Tree};
-use crate::{Appended, Entry, Journal, UniqueKey, verify};
+use crate::{Appended, Entry, Journal, Looked, UniqueKey, verify};
 
 const ORIGIN: &str = "test/journal";
 const DIR: &str = "j";
@@ -302,4 +302,41 @@ fn a_half_header_is_torn_but_not_where_bytes_follow_it() {
         file.write_at(whole, b"L").unwrap();
         assert!(open(Arc::new(disk), dir, &options_of("one"), None).is_err(), "{length}");
     }
+}
+
+#[test]
+fn who_looks_sees_what_is_durable_and_changes_nothing() {
+    let disk = made();
+    let looked = || Looked::at(Arc::new(disk.clone()), Path::new(DIR), ORIGIN);
+    let holds = |looked: &Looked, records: u32| {
+        for number in 0..records {
+            let position = looked.find(&key(number)).unwrap();
+            assert_eq!(position, Some(u64::from(number)));
+            let Record::Control(act) = looked.read(u64::from(number)).unwrap().record else { panic!() };
+            assert_eq!(act.detail, number.to_string());
+        }
+        assert_eq!(looked.find(&key(records)).unwrap(), None);
+    };
+    // Beside the writer; then without any of the summaries and keys.
+    let journal = reopened(&disk).unwrap();
+    append(&journal, RECORDS);
+    let before = disk.operations();
+    holds(&looked().unwrap(), RECORDS + 1);
+    assert_eq!(disk.operations(), before, "nothing was changed");
+    drop(journal);
+    derived(&disk).iter().for_each(|path| disk.remove(path).unwrap());
+    holds(&looked().unwrap(), RECORDS + 1);
+    // The last write torn: it is not there yet, and it stays for the next start to judge.
+    let (closed, open) = segments(&disk);
+    let mut file = disk.open(&open, OpenMode::Write).unwrap();
+    let group = [0x55; 40];
+    let end = segment::written_end(file.as_ref(), 0).unwrap();
+    file.write_at(end, &group).unwrap();
+    let before = disk.operations();
+    holds(&looked().unwrap(), RECORDS + 1);
+    assert_eq!(disk.operations(), before);
+    disk.flip(&closed[3], 100);
+    assert_eq!(looked().err().unwrap().code(), "journal.damaged");
+    let none = Looked::at(Arc::new(disk.clone()), Path::new(DIR), "another");
+    assert_eq!(none.err().unwrap().code(), "journal.damaged");
 }
