@@ -238,7 +238,6 @@ async fn no_private_key_comes_into_a_backup() {
 /// What stands for the program here: the tests' own is large.
 const PROGRAM: &str = "#!/bin/sh\necho restored\n";
 
-/// A sandbox that runs, and a folder for its backups.
 /// A service that runs, and a folder for its backup.
 pub(crate) struct Place {
     pub(crate) sandbox: Sandbox,

@@ -30,6 +30,7 @@ mod report;
 mod resend;
 mod retention;
 mod rotation;
+mod scrub;
 mod soap12;
 mod stamps;
 mod strangers;

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 26] = [
+pub const REMEDIES: [(&str, &str); 27] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -109,6 +109,11 @@ pub const REMEDIES: [(&str, &str); 26] = [
     (
         "alarm.security-rate",
         "Many security events of one `kind`: look for them in the log (`security.KIND`), find whose they are, and close that sender's grants if it is no mistake.",
+    ),
+    (
+        "alarm.stored-bytes",
+        "Stored bytes are not what was written, or are gone: `epost journal verify` names what is wrong in the journal; look at the disk, \
+         and mend it from a backup while one has them whole.",
     ),
     (
         "alarm.witness-behind",

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub(crate) use files::Held;
-pub use keeping::{Class, Classes, Drill, Retention};
+pub use keeping::{Class, Classes, Drill, Retention, Scrub};
 pub use uam::{PolicySigner, PolicySigners, RemoteDecisions, Uam};
 pub use watching::{Breach, Clock, Report, Witness};
 
@@ -77,6 +77,9 @@ pub struct Config {
     /// When a drill of the backup is overdue.
     #[serde(default)]
     pub drill: Drill,
+    /// How what is stored is read again.
+    #[serde(default)]
+    pub scrub: Scrub,
     #[serde(skip)]
     sha256: [u8; 32],
 }

@@ -25,7 +25,7 @@ use store::keys::KeyReader;
 use crate::backup::{self, BackupError};
 use crate::config::Config;
 use crate::run::{self, StartError};
-use crate::service::{self, Failure, open_frame_with, parts_in_files};
+use crate::service::{self, Failure, Opened, Part, open_frame_with, open_parts};
 use crate::trust;
 
 /// Proofs of a drill that are verified: the newest ones.
@@ -208,44 +208,25 @@ impl Reader<'_> {
     fn follow(&mut self, stored: &Stored, outcome: &mut Outcome) -> Result<(), DrillError> {
         let (position, record) = (stored.position, &stored.record);
         self.index.apply(position, record).map_err(Failure::from)?;
-        let wrong = |name: &str, what: String| DrillError::Content { position, name: name.to_owned(), what };
-        for frame in &stored.frames {
-            let (ticket, part) =
-                frame.name.split_once('/').ok_or_else(|| wrong(&frame.name, "no ticket".to_owned()))?;
-            let opened = open_frame_with(&|ticket| self.keys.open_key(ticket), stored, part)
-                .map_err(|failure| wrong(&frame.name, failure.to_string()))?;
-            let erased = Ticket::parse(ticket).is_ok_and(|ticket| self.erased.contains(&ticket));
-            match opened {
-                Some(_) => outcome.opened += 1,
-                None if erased => outcome.erased += 1,
-                None => return Err(wrong(&frame.name, "its key is gone".to_owned())),
-            }
-        }
-        if let Record::Received(received) = record {
-            for part in parts_in_files(stored) {
-                if self.erased.contains(&received.ticket) {
-                    outcome.erased += 1;
-                    continue;
+        let erased = |ticket: Option<Ticket>| ticket.is_some_and(|ticket| self.erased.contains(&ticket));
+        let keys = |ticket| self.keys.open_key(ticket);
+        open_parts(stored, &keys, self.content, &mut |_| true, &mut |Part { ticket, name, opened }| {
+            let what = match opened {
+                Ok(Opened::Whole) => {
+                    outcome.opened += 1;
+                    return Ok(());
                 }
-                self.file(received.ticket, part).map_err(|what| wrong(&part.name, what))?;
-                outcome.opened += 1;
-            }
-        }
+                Ok(_) if erased(ticket) => {
+                    outcome.erased += 1;
+                    return Ok(());
+                }
+                Ok(Opened::KeyGone) => "its key is gone".to_owned(),
+                Ok(Opened::FileGone) => "the file is not there".to_owned(),
+                Err(what) => what,
+            };
+            Err(DrillError::Content { position, name: name.to_owned(), what })
+        })?;
         self.proof(stored)
-    }
-
-    /// A part in a file of its own, read to its end.
-    fn file(&self, ticket: Ticket, part: &erds::record::PartFacts) -> Result<(), String> {
-        let key = self.keys.open_key(ticket).map_err(|error| error.to_string())?;
-        let key = key.ok_or("its key is gone")?;
-        let file = self.content.read_file(ticket, &part.name, &key).map_err(|error| error.to_string())?;
-        let mut file = file.ok_or("the file is not there")?;
-        let bytes = std::io::copy(&mut file, &mut std::io::sink()).map_err(|error| error.to_string())?;
-        if bytes == part.length_bytes {
-            Ok(())
-        } else {
-            Err(format!("{bytes} bytes of {}", part.length_bytes))
-        }
     }
 
     /// Keeps the newest proofs, each the one that its record names.

@@ -23,6 +23,7 @@ pub mod report;
 pub mod retention;
 pub mod rotation;
 pub mod run;
+pub mod scrub;
 pub mod service;
 pub mod signing;
 pub mod stamp;

@@ -34,7 +34,7 @@ use crate::signing::SigningLimits;
 use crate::stamp::Stamps;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
 use crate::witness::Witnesses;
-use crate::{access, backup, courier, door, drill, report, retention, transport};
+use crate::{access, backup, courier, door, drill, report, retention, scrub, transport};
 
 /// Why the service does not start; every one is the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -305,6 +305,7 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     tasks.spawn(crate::clock::watch(service.clone(), config.clock.clone(), stopped.clone()));
     tasks.spawn(report::schedule::run(service.clone(), config.report.clone(), stopped.clone()));
     tasks.spawn(drill::acts::watch(service.clone(), config.drill.days_max, stopped.clone()));
+    tasks.spawn(scrub::run(service.clone(), config.scrub.clone(), stopped.clone()));
     tasks.spawn(retention::watch(retention, stopped.clone()));
     tasks.spawn(access::watch(service.clone(), access.clone(), stopped.clone()));
     tasks.spawn(courier::run(service.clone(), stopped.clone()));

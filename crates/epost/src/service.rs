@@ -3,6 +3,7 @@
 mod absent;
 mod failure;
 mod numbered;
+mod parts;
 mod policy;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use delivery::Channel;
 use disk::Disk;
-use erds::record::{Control, PartFacts};
+use erds::record::Control;
 use erds::{ChannelName, Environment, FaultCode, Recipient, Record, Strictness, Ticket};
 use jiff::Timestamp;
 use journal::{Appended, Entry, Frame, Journal, Position, Stored};
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 
 pub use failure::Failure;
 pub(crate) use numbered::last_numbered;
+pub(crate) use parts::{Opened, Part, open_parts, parts_in_files};
 
 use crate::access::RemoteAuthorizer;
 use crate::admission::duplicates::InFlight;
@@ -600,16 +602,6 @@ impl Service {
     pub(crate) async fn courier_woken(&self) {
         self.courier_wake.notified().await;
     }
-}
-
-/// The parts of an item that lie in files of their own: beside its Received stands no frame of them.
-pub(crate) fn parts_in_files(stored: &Stored) -> Vec<&PartFacts> {
-    let Record::Received(received) = &stored.record else { return Vec::new() };
-    let framed = |part: &PartFacts| {
-        let name = frame_name(received.ticket, &part.name);
-        stored.frames.iter().any(|frame| frame.name == name)
-    };
-    received.parts.iter().filter(|part| !framed(part)).collect()
 }
 
 /// `TICKET/part`: the ticket names the key that opens the frame.

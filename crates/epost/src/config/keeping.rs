@@ -1,6 +1,7 @@
 //! How long what is stored is kept.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use serde::Deserialize;
 
@@ -28,6 +29,22 @@ pub struct Retention {
 pub struct Drill {
     /// Days without a drill that passed beyond which there is an alarm; 0: there is none.
     pub days_max: u32,
+}
+
+/// How what is stored is read again, to see whether it is still what was written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scrub {
+    /// Days between the end of a round and the next; 0: there is none.
+    pub days: u32,
+    /// So many bytes are read in a second at most.
+    pub bytes_per_second_max: NonZeroU64,
+}
+
+impl Default for Scrub {
+    fn default() -> Self {
+        Self { days: 30, bytes_per_second_max: NonZeroU64::MIN.saturating_add(8 * 1024 * 1024 - 1) }
+    }
 }
 
 /// Which class each kind of key is of.

@@ -1,0 +1,104 @@
+//! What belongs to a record, opened to its last byte: its frames, and its parts that lie in files of their own.
+
+use std::io::Read;
+
+use erds::record::PartFacts;
+use erds::{Record, Ticket};
+use journal::Stored;
+use store::content::Content;
+
+use super::{KeyOf, frame_name, open_frame_with};
+
+/// What came of opening a part.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Opened {
+    /// Every byte is the one that was written.
+    Whole,
+    /// Nobody can read it any more.
+    KeyGone,
+    /// Its file is not there.
+    FileGone,
+}
+
+/// A part that was to be opened.
+pub(crate) struct Part<'a> {
+    /// Whose key opens it; none: its name says nobody's.
+    pub ticket: Option<Ticket>,
+    /// Its name.
+    pub name: &'a str,
+    /// What came of it, or why it is not what was written.
+    pub opened: Result<Opened, String>,
+}
+
+/// The parts of an item that lie in files of their own: beside its Received stands no frame of them.
+pub(crate) fn parts_in_files(stored: &Stored) -> Vec<&PartFacts> {
+    let Record::Received(received) = &stored.record else { return Vec::new() };
+    let framed = |part: &PartFacts| {
+        let name = frame_name(received.ticket, &part.name);
+        stored.frames.iter().any(|frame| frame.name == name)
+    };
+    received.parts.iter().filter(|part| !framed(part)).collect()
+}
+
+/// Opens all that belongs to a record, one after the other. `read` hears how many bytes were read, and may end it; `each` what came of
+/// a part.
+///
+/// # Errors
+/// What `each` says.
+pub(crate) fn open_parts<E>(
+    stored: &Stored,
+    key_of: KeyOf<'_>,
+    content: &Content,
+    read: &mut dyn FnMut(u64) -> bool,
+    each: &mut dyn FnMut(Part<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    for frame in &stored.frames {
+        let Some((ticket, part)) = frame.name.split_once('/') else {
+            each(Part { ticket: None, name: &frame.name, opened: Err("no ticket".to_owned()) })?;
+            continue;
+        };
+        let opened = open_frame_with(key_of, stored, part).map_err(|failure| failure.to_string());
+        let opened = opened.map(|plain| plain.map_or(Opened::KeyGone, |_| Opened::Whole));
+        each(Part { ticket: Ticket::parse(ticket).ok(), name: &frame.name, opened })?;
+        if !read(frame.ciphertext.len() as u64) {
+            return Ok(());
+        }
+    }
+    if let Record::Received(received) = &stored.record {
+        for part in parts_in_files(stored) {
+            let Some(opened) = open_file(received.ticket, part, key_of, content, read).transpose() else {
+                return Ok(());
+            };
+            each(Part { ticket: Some(received.ticket), name: &part.name, opened })?;
+        }
+    }
+    Ok(())
+}
+
+/// A part in a file of its own, read to its end; none: `read` ended it.
+fn open_file(
+    ticket: Ticket,
+    part: &PartFacts,
+    key_of: KeyOf<'_>,
+    content: &Content,
+    read: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<Opened>, String> {
+    let Some(key) = key_of(ticket).map_err(|error| error.to_string())? else {
+        return Ok(Some(Opened::KeyGone));
+    };
+    let file = content.read_file(ticket, &part.name, &key).map_err(|error| error.to_string())?;
+    let Some(mut file) = file else { return Ok(Some(Opened::FileGone)) };
+    let (mut buffer, mut bytes) = (vec![0; PIECE_BYTES], 0);
+    loop {
+        match file.read(&mut buffer).map_err(|error| error.to_string())? as u64 {
+            0 if bytes == part.length_bytes => return Ok(Some(Opened::Whole)),
+            0 => return Err(format!("{bytes} bytes of {}", part.length_bytes)),
+            more => bytes += more,
+        }
+        if !read(buffer.len() as u64) {
+            return Ok(None);
+        }
+    }
+}
+
+const PIECE_BYTES: usize = 64 * 1024;
