@@ -128,8 +128,13 @@ fn versioned(version: u64, more: &str) -> String {
 
 /// The acts by which policies came into force.
 fn adopted(sandbox: &Sandbox) -> Vec<serde_json::Value> {
+    acts(sandbox, "uam.policy")
+}
+
+/// What the journal's acts of that name say.
+fn acts(sandbox: &Sandbox, name: &str) -> Vec<serde_json::Value> {
     let acts = sandbox.records().into_iter().filter_map(|stored| match stored.record {
-        Record::Control(Control { action, detail, .. }) if action == "uam.policy" => Some(detail),
+        Record::Control(Control { action, detail, .. }) if action == name => Some(detail),
         _ => None,
     });
     acts.map(|detail| serde_json::from_str(&detail).unwrap()).collect()
@@ -270,6 +275,13 @@ async fn after_a_merger_the_successor_reads() {
     assert_eq!(told(&sandbox, "bob", &ticket).await, ["OK", "OK", "1"]);
     assert_eq!(told(&sandbox, "alice", &ticket).await, ["OK", "OK", "1"], "what was hers stays hers");
     assert_eq!(adopted(&sandbox)[1]["added"], serde_json::json!(["1000000021>0000000196"]));
+    let [merger] = &acts(&sandbox, "uam.succession")[..] else { panic!("one act of its own") };
+    let fingerprint = |name: &str| erds::record::Hex32(certificate(name).fingerprint()).to_hex();
+    let expected = serde_json::json!({
+        "change": "added", "of": "1000000021", "by": "0000000196", "since": "2026-01-01", "reference": "royal decree",
+        "policy": adopted(&sandbox)[1]["sha256"], "signers": [fingerprint("alice"), fingerprint("bob")],
+    });
+    assert_eq!(*merger, expected, "with both people");
     let reads = sandbox.records().into_iter().filter_map(|stored| match stored.record {
         Record::Consulted(read) if read.request.sender.cbe.digits() == "0000000196" => {
             Some(read.request.decision)
@@ -279,6 +291,26 @@ async fn after_a_merger_the_successor_reads() {
     let cited: Vec<String> = reads.map(|decision| decision.grant_reference).collect();
     let by_succession = cited.iter().filter(|text| text.contains("succession of 1000000021: royal decree"));
     assert_eq!(by_succession.count(), 3, "{cited:?}");
+    // A mandate beside it, then both otherwise: each its own act, and what stays has none.
+    let mandate = "[[mandate]]\nid = \"M-1\"\nmandator = \"1000000021\"\nmandatary = \"0000000196\"\n\
+                   transactions = [\"getStatus\"]\nuntil = \"2045-12-31\"\nreference = \"agreement\"\n";
+    for (version, more) in [
+        (3, format!("{SUCCESSION}{mandate}")),
+        (4, format!("{}{mandate}", SUCCESSION.replace("2026-01-01", "2026-02-01"))),
+        (5, mandate.replace("2045", "2044")),
+    ] {
+        let file = signed(&versioned(version, &more), &["bob", "alice"]);
+        std::fs::write(&sandbox.layout().policy, file).unwrap();
+        sandbox.access().reload(sandbox.service()).await.unwrap();
+    }
+    let said = |action| -> Vec<String> {
+        let acts = acts(&sandbox, action);
+        acts.iter().map(|act| format!("{} {}{}", act["change"], act["since"], act["until"])).collect()
+    };
+    let successions =
+        ["\"added\" \"2026-01-01\"null", "\"changed\" \"2026-02-01\"null", "\"removed\" \"2026-02-01\"null"];
+    assert_eq!(said("uam.succession"), successions);
+    assert_eq!(said("uam.mandate"), ["\"added\" null\"2045-12-31\"", "\"changed\" null\"2044-12-31\""]);
     sandbox.stop().await;
 }
 

@@ -7,6 +7,7 @@
 mod adopt;
 mod remote;
 mod signers;
+mod ties;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -288,15 +288,25 @@ impl Service {
         let timed = self.metrics.time(Stage::Append);
         let appended = self.journal.append(entry).await?;
         drop(timed);
-        if let Appended::Recorded(recorded) = &appended {
-            let applied =
-                tokio::task::block_in_place(|| self.index.apply(recorded.position(), recorded.record()));
-            if let Err(error) = applied {
-                (self.outside.on_fatal)(&format!("index: {error}"));
-                return Err(error.into());
-            }
-        }
+        self.apply(&appended)?;
         Ok(appended)
+    }
+
+    /// As [`Service::append`], of several in their order, by one sync: the last one is there only if all before it are.
+    pub(crate) async fn append_all(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, Failure> {
+        let appended = self.journal.append_all(entries).await?;
+        appended.iter().try_for_each(|one| self.apply(one))?;
+        Ok(appended)
+    }
+
+    fn apply(&self, appended: &Appended) -> Result<(), Failure> {
+        let Appended::Recorded(recorded) = appended else { return Ok(()) };
+        let applied =
+            tokio::task::block_in_place(|| self.index.apply(recorded.position(), recorded.record()));
+        applied.map_err(|error| {
+            (self.outside.on_fatal)(&format!("index: {error}"));
+            error.into()
+        })
     }
 
     /// Records an act of the service itself.

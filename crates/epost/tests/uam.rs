@@ -140,4 +140,54 @@ async fn two_people_change_the_policy() {
     let today = epost::service::today(jiff::Timestamp::now());
     assert!(of("alice-more").reviewed().is_some_and(|day| today.duration_since(day).as_hours() <= 24));
     assert!(!change(folder, "", &["list"]).1.contains("OVERDUE"));
+
+    let merger = [
+        "succeed",
+        "--predecessor",
+        "1000000021",
+        "--successor",
+        "0000000196",
+        "--since",
+        "2027-01-01",
+        "--reference",
+        "royal decree",
+    ];
+    let mandate = [
+        "mandate",
+        "--id",
+        "M-7",
+        "--mandator",
+        "1000000021",
+        "--mandatary",
+        "0000000196",
+        "--transaction",
+        "getStatus",
+        "--transaction",
+        "getProof",
+        "--until",
+        "2030-12-31",
+        "--reference",
+        "agreement",
+    ];
+    for (step, adds) in
+        [(&merger[..], "adds     1000000021>0000000196\n"), (&mandate[..], "adds     mandate M-7\n")]
+    {
+        let (code, said) = change(folder, "alice", step);
+        assert!(code == 0 && said.contains(adds), "{said}");
+        assert!(change(folder, "alice", &["approve"]).1.contains("policy.signers.too-few"));
+        assert!(approved("bob").contains("signed   by alice, bob\n"));
+    }
+    let (code, said) = change(folder, "alice", &merger);
+    assert!(code == 3 && said.contains("policy.repeated"), "{said}");
+    let (merger, mandate) = (read().successions()[0].clone(), read().mandates()[0].clone());
+    assert_eq!(
+        (merger.name(), merger.since().to_string()),
+        ("1000000021>0000000196".to_owned(), "2027-01-01".to_owned())
+    );
+    assert_eq!((mandate.transactions().len(), mandate.until().to_string()), (2, "2030-12-31".to_owned()));
+    let (_, listed) = change(folder, "", &["list"]);
+    assert!(
+        listed.contains("0000000196 takes the place of 1000000021") && listed.contains("mandate M-7"),
+        "{listed}"
+    );
 }

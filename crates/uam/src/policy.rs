@@ -251,6 +251,7 @@ impl PolicyFile {
         let successions = read_all("succession", file.succession, Succession::read)?;
         once("grant", grants.iter().map(Grant::id))?;
         once("mandate", mandates.iter().map(Mandate::id))?;
+        once("succession", successions.iter().map(Succession::name))?;
         for (grant, number) in grants.iter().zip(1..) {
             let Some(cited) = &grant.mandate else { continue };
             let known = |mandate: &Mandate| mandate.id == *cited && mandate.mandatary == grant.cbe;
@@ -297,6 +298,11 @@ impl PolicyFile {
     /// The grants, in the file's order.
     pub fn grants(&self) -> &[Grant] {
         &self.grants
+    }
+
+    /// The mandates, in the file's order.
+    pub fn mandates(&self) -> &[Mandate] {
+        &self.mandates
     }
 
     /// The successions, in the file's order.
@@ -361,9 +367,7 @@ impl PolicyFile {
     fn entries(&self) -> BTreeMap<String, String> {
         let grants = self.grants.iter().map(|grant| (grant.id.clone(), format!("{grant:?}")));
         let mandates = self.mandates.iter().map(|it| (format!("mandate {}", it.id), format!("{it:?}")));
-        let successions = self.successions.iter();
-        let successions =
-            successions.map(|it| (format!("{}>{}", it.predecessor(), it.successor()), format!("{it:?}")));
+        let successions = self.successions.iter().map(|it| (it.name(), format!("{it:?}")));
         grants.chain(mandates).chain(successions).collect()
     }
 
@@ -406,12 +410,13 @@ fn read_all<E, T>(
     entries.into_iter().zip(1..).map(|(entry, number)| read(entry, &format!("{kind} {number}"))).collect()
 }
 
-fn once<'a>(kind: &str, ids: impl Iterator<Item = &'a str>) -> Result<(), PolicyError> {
+fn once<T: Into<String>>(kind: &str, ids: impl Iterator<Item = T>) -> Result<(), PolicyError> {
     let mut seen = BTreeSet::new();
-    for (id, number) in ids.zip(1..) {
-        if !seen.insert(id) {
-            return Err(PolicyError::Repeated { place: format!("{kind} {number}"), id: id.to_owned() });
+    for (id, number) in ids.map(Into::into).zip(1..) {
+        if seen.contains(&id) {
+            return Err(PolicyError::Repeated { place: format!("{kind} {number}"), id });
         }
+        seen.insert(id);
     }
     Ok(())
 }

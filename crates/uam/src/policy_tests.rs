@@ -266,6 +266,11 @@ fn a_wrong_policy_is_refused() {
         ("reviewed = \"2026-01-01\"", "mandate = \"M-1\"", "policy.mandate.unknown"),
         ("mandatary = \"0000000196\"", "mandatary = \"0123456749\"", "policy.itself"),
         ("successor = \"0123456749\"", "successor = \"1000000021\"", "policy.itself"),
+        (
+            "[[succession]]",
+            "[[succession]]\npredecessor = \"1000000021\"\nsuccessor = \"0123456749\"\nsince = \"2028-01-01\"\nreference = \"x\"\n[[succession]]",
+            "policy.repeated",
+        ),
     ];
     for (from, to, expected) in cases {
         let text = POLICY.replacen(from, to, 1).replace("DEROGATION", "");

@@ -96,6 +96,26 @@ impl Mandate {
         self.mandator.digits()
     }
 
+    /// Who acts: 10 digits.
+    pub fn mandatary(&self) -> &str {
+        self.mandatary.digits()
+    }
+
+    /// What it is for.
+    pub fn transactions(&self) -> &[Transaction] {
+        &self.transactions
+    }
+
+    /// Its last day.
+    pub fn until(&self) -> Date {
+        self.until
+    }
+
+    /// What it rests on.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
     pub(crate) fn holds(&self, transaction: Transaction, at: Timestamp) -> bool {
         let named = self.transactions.contains(&transaction) || transaction == Transaction::Check;
         named && day(at) <= self.until
@@ -123,6 +143,21 @@ impl Succession {
     /// Who reads them: 10 digits.
     pub fn successor(&self) -> &str {
         self.successor.digits()
+    }
+
+    /// From which day on.
+    pub fn since(&self) -> Date {
+        self.since
+    }
+
+    /// What it rests on.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// `A>B`: a policy has it once.
+    pub fn name(&self) -> String {
+        format!("{}>{}", self.predecessor(), self.successor())
     }
 
     fn citation(&self) -> String {

@@ -11,7 +11,7 @@ use pki::digest::sha256;
 use serde::{Deserialize, Serialize};
 use uam::{Difference, PolicyFile};
 
-use super::{PolicyUnread, SignedBy, Signers};
+use super::{PolicyUnread, SignedBy, Signers, ties};
 use crate::service::{Failure, Service, last_numbered};
 
 /// What the journal says of an adopted policy: nothing personal. Who signed stands by the certificates' digests.
@@ -117,26 +117,30 @@ pub(super) async fn adopt(
     let former = last.as_ref().map(|(former, _)| former);
     let judged = tokio::task::block_in_place(|| judge(policy, former, signers, service.now()))?;
     let Some(signed) = judged else { return Ok(None) };
-    let before = last.as_ref().and_then(|(_, policy)| policy.as_ref());
     let empty = PolicyFile::parse("")?;
-    let Difference { added, changed, removed, zones } = policy.difference(before.unwrap_or(&empty));
+    let before = last.as_ref().and_then(|(_, policy)| policy.as_ref()).unwrap_or(&empty);
+    let Difference { added, changed, removed, zones } = policy.difference(before);
+    let signers: Vec<_> = signed.into_iter().map(|one| one.certificate).collect();
+    let ties = ties::entries(policy, before, &signers, service.now());
+    let ties = ties.map_err(|error| Failure::store(&error.to_string()))?;
     let adopted = Adopted {
         number: former.map_or(0, |former| former.number) + 1,
         version: policy.version(),
         sha256: Hex32(policy.digest()),
         grants: policy.grants_count(),
-        signers: signed.into_iter().map(|one| one.certificate).collect(),
+        signers,
         before: former.map(|former| former.sha256),
         added: shortened(added),
         changed: shortened(changed),
         removed: shortened(removed),
         zones,
     };
-    record(service, &adopted, &policy.to_file()).await?;
+    record(service, &adopted, &policy.to_file(), ties).await?;
     Ok(Some(adopted))
 }
 
-async fn record(service: &Service, adopted: &Adopted, file: &str) -> Result<(), Failure> {
+/// The ties, then the policy, by one sync. *Crash between: the next adoption finds the ties recorded, and the policy not yet.*
+async fn record(service: &Service, adopted: &Adopted, file: &str, ties: Vec<Entry>) -> Result<(), Failure> {
     let (ticket, key_of_frame) = service.draw_item().map_err(|error| Failure::store(&error))?;
     service.keys().create(ticket, &key_of_frame).await?;
     let frame = service.frame(ticket, &key_of_frame, FRAME, file.as_bytes())?;
@@ -144,9 +148,10 @@ async fn record(service: &Service, adopted: &Adopted, file: &str) -> Result<(), 
     let at: Timestamp = service.now();
     let record = Record::Control(Control { at, action: ADOPTED.to_owned(), ticket: Some(ticket), detail });
     let unique_keys = vec![key(adopted.number)];
-    match service.append(Entry { record, frames: vec![frame], unique_keys }).await? {
-        Appended::Recorded(_) => Ok(()),
-        Appended::Existing(_) => Err(Failure::journal("two policies at once")),
+    let policy = Entry { record, frames: vec![frame], unique_keys };
+    match service.append_all(ties.into_iter().chain([policy]).collect()).await?.pop() {
+        Some(Appended::Recorded(_)) => Ok(()),
+        _ => Err(Failure::journal("two policies at once")),
     }
 }
 

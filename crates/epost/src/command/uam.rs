@@ -24,7 +24,7 @@ use crate::trust::{read_anchors, read_certificates};
 pub enum Command {
     /// Would this sender be granted this transaction? Names every grant of his institution, and where each does not fit.
     Check(Box<Check>),
-    /// Show the grants: what for, who answers for them, until when, and whose review is overdue.
+    /// Show the grants: what for, who answers for them, until when, and whose review is overdue; mandates and successions.
     List {
         /// The service's configuration.
         #[arg(long)]
@@ -45,6 +45,24 @@ pub enum Command {
     Change {
         /// The file.
         file: PathBuf,
+        /// Who acts.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Propose that an institution takes another's place (a merger): from that day on it reads what was the other's.
+    Succeed {
+        /// What is said of it.
+        #[command(flatten)]
+        tie: NewSuccession,
+        /// Who acts.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Propose that an institution acts for another: it reads the other's items, and sends as itself.
+    Mandate {
+        /// What is said of it.
+        #[command(flatten)]
+        tie: NewMandate,
         /// Who acts.
         #[command(flatten)]
         actor: Actor,
@@ -74,6 +92,46 @@ pub enum Command {
         #[command(flatten)]
         actor: Actor,
     },
+}
+
+/// A merger.
+#[derive(clap::Args)]
+pub struct NewSuccession {
+    /// Whose items: an enterprise number, 10 digits.
+    #[arg(long)]
+    predecessor: String,
+    /// Who reads them.
+    #[arg(long)]
+    successor: String,
+    /// From which day on, as 2027-01-01.
+    #[arg(long)]
+    since: Date,
+    /// The decision that it rests on.
+    #[arg(long)]
+    reference: String,
+}
+
+/// One institution for another.
+#[derive(clap::Args)]
+pub struct NewMandate {
+    /// Its name in the policy.
+    #[arg(long)]
+    id: String,
+    /// For whom: an enterprise number, 10 digits.
+    #[arg(long)]
+    mandator: String,
+    /// Who acts.
+    #[arg(long)]
+    mandatary: String,
+    /// For this transaction, as a grant names it; as often as there are.
+    #[arg(long = "transaction", required = true, value_parser = transaction)]
+    transactions: Vec<Transaction>,
+    /// Its last day, as 2027-12-31.
+    #[arg(long)]
+    until: Date,
+    /// The decision that it rests on.
+    #[arg(long)]
+    reference: String,
 }
 
 /// The question.
@@ -121,6 +179,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::List { config, json } => list(config, *json, now),
         Command::Add { file, actor } => propose(actor, &Change::Add(file), now),
         Command::Change { file, actor } => propose(actor, &Change::Replace(file), now),
+        Command::Succeed { tie, actor } => propose(actor, &Change::Succeed(tie), now),
+        Command::Mandate { tie, actor } => propose(actor, &Change::Mandate(tie), now),
         Command::Review { grant, actor } => propose(actor, &Change::Review(grant), now),
         Command::End { id, on, actor } => propose(actor, &Change::End(id, *on), now),
         Command::Approve { actor } => approve(actor, now),
@@ -131,7 +191,7 @@ pub fn run(command: &Command) -> ExitCode {
     }
 }
 
-/// The grants, and what waits for a second signature.
+/// The grants, mandates and successions, and what waits for a second signature.
 fn list(config: &Path, json: bool, now: Timestamp) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::read(config)?;
     let policy = access::read(&config.uam.policy)?;
@@ -154,6 +214,31 @@ fn list(config: &Path, json: bool, now: Timestamp) -> Result<(), Box<dyn std::er
         println!("{}  {} {}", grant.id(), grant.institution(), grant.application());
         println!("    {} until {}, for {}", transactions.join(", "), grant.until(), grant.purpose());
         println!("    by {}; manager {}; reviewed {reviewed}{overdue}", grant.citation(), grant.manager());
+    }
+    for tie in policy.mandates() {
+        let transactions: Vec<_> = tie.transactions().iter().map(|it| it.as_str()).collect();
+        let (id, of, by) = (tie.id(), tie.mandator(), tie.mandatary());
+        let (until, reference) = (tie.until(), tie.reference());
+        match json {
+            true => println!(
+                "{}",
+                json!({"mandate": id, "mandator": of, "mandatary": by, "transactions": transactions, "until": until, "reference": reference})
+            ),
+            false => println!(
+                "mandate {id}  {by} for {of}\n    {} until {until}, by {reference}",
+                transactions.join(", ")
+            ),
+        }
+    }
+    for tie in policy.successions() {
+        let (of, by, since, reference) = (tie.predecessor(), tie.successor(), tie.since(), tie.reference());
+        match json {
+            true => println!(
+                "{}",
+                json!({"succession": tie.name(), "predecessor": of, "successor": by, "since": since, "reference": reference})
+            ),
+            false => println!("succession  {by} takes the place of {of}\n    since {since}, by {reference}"),
+        }
     }
     let waits = propose::proposal(&config);
     if waits.exists() && !json {

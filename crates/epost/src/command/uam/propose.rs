@@ -1,4 +1,4 @@
-//! `epost uam add|change|review|end|approve`: one person writes and signs the next version, another signs it and puts it in place.
+//! `epost uam add|change|succeed|mandate|review|end|approve`: one person writes and signs the next version, another signs it and puts it in place.
 //!
 //! Nothing is in force before both have signed: the proposal is a file of its own, and one rename makes it the policy. The service
 //! judges what it finds there by itself, and journals it before it decides by it.
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use pki::signer::{FileSigner, Signer};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use uam::{Difference, PolicyFile};
 
 use crate::access::{self, SignedBy, Signers};
@@ -36,6 +36,10 @@ pub struct Actor {
 pub(super) enum Change<'a> {
     /// New entries: the tables of a file.
     Add(&'a Path),
+    /// A merger.
+    Succeed(&'a super::NewSuccession),
+    /// One institution for another.
+    Mandate(&'a super::NewMandate),
     /// Other texts for entries of the same id.
     Replace(&'a Path),
     /// The grant is still needed, says its manager.
@@ -174,12 +178,28 @@ fn changed(current: &PolicyFile, change: &Change<'_>, today: Date) -> Result<Str
     document.insert("version", value(i64::try_from(current.version() + 1)?));
     match change {
         Change::Add(path) => {
-            for (kind, table) in entries(path)? {
-                let list = document.entry(kind).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-                list.as_array_of_tables_mut()
-                    .ok_or_else(|| format!("`{kind}` is no list of tables"))?
-                    .push(table);
-            }
+            entries(path)?.into_iter().try_for_each(|(kind, table)| push(&mut document, kind, table))?;
+        }
+        Change::Succeed(tie) => {
+            let said = [
+                ("predecessor", value(&tie.predecessor)),
+                ("successor", value(&tie.successor)),
+                ("since", value(tie.since.to_string())),
+                ("reference", value(&tie.reference)),
+            ];
+            push(&mut document, "succession", Table::from_iter(said))?;
+        }
+        Change::Mandate(tie) => {
+            let transactions: Array = tie.transactions.iter().map(|it| it.as_str()).collect();
+            let said = [
+                ("id", value(&tie.id)),
+                ("mandator", value(&tie.mandator)),
+                ("mandatary", value(&tie.mandatary)),
+                ("transactions", value(transactions)),
+                ("until", value(tie.until.to_string())),
+                ("reference", value(&tie.reference)),
+            ];
+            push(&mut document, "mandate", Table::from_iter(said))?;
         }
         Change::Replace(path) => {
             for (kind, table) in entries(path)? {
@@ -201,6 +221,13 @@ fn changed(current: &PolicyFile, change: &Change<'_>, today: Date) -> Result<Str
         }
     }
     Ok(document.to_string())
+}
+
+fn push(document: &mut DocumentMut, kind: &str, table: Table) -> Result<(), Failed> {
+    let list = document.entry(kind).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    let list = list.as_array_of_tables_mut().ok_or_else(|| format!("`{kind}` is no list of tables"))?;
+    list.push(table);
+    Ok(())
 }
 
 /// The entries of a file: `[[grant]]`, `[[mandate]]`, `[[succession]]`.
