@@ -26,6 +26,7 @@ mod limits;
 mod operator;
 mod read_status;
 mod remote_decisions;
+mod repair;
 mod report;
 mod resend;
 mod retention;

@@ -21,6 +21,7 @@ use journal::VerifyError;
 use pki::digest::{DigestAlgorithm, Hasher};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use disk::BackupDisk;
 pub use restore::{Restored, restore};
 pub use take::{Taken, take};
 
@@ -28,7 +29,7 @@ pub use take::{Taken, take};
 const VERSION: u32 = 1;
 const MANIFEST: &str = "manifest.json";
 const FILES: &str = "files";
-const JOURNAL: &str = "data/journal";
+pub(crate) const JOURNAL: &str = "data/journal";
 const BINARY: &str = "binary/epost";
 
 /// What a backup holds.
@@ -182,12 +183,10 @@ pub fn check(dir: &Path) -> Result<Manifest, BackupError> {
             return Err(BackupError::Damaged { name: name.clone(), what: differs(&found, kept) });
         }
     }
-    let report = journal::verify(
-        &disk::BackupDisk::new(dir, &manifest),
-        Path::new(JOURNAL),
-        &manifest.origin,
-        &mut |_| Ok(()),
-    )?;
+    let report =
+        journal::verify(&BackupDisk::new(dir, &manifest), Path::new(JOURNAL), &manifest.origin, &mut |_| {
+            Ok(())
+        })?;
     if (report.records, report.root) != (manifest.records, manifest.root.0) {
         let what =
             format!("{} records; the manifest says {}, under another root", report.records, manifest.records);

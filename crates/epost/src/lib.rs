@@ -19,6 +19,7 @@ pub mod door;
 pub mod drill;
 pub mod metrics;
 pub mod ocsp;
+pub mod repair;
 pub mod report;
 pub mod retention;
 pub mod rotation;

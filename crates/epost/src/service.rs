@@ -185,9 +185,9 @@ pub enum OpenError {
     Failure(#[from] Failure),
     /// Content of items on their way.
     #[error(
-        "content.absent: {count} parts of items on their way are not there: {first}. Restore them from the backup, whose manifest has \
-         them under these names; if none has, `serve_despite_absent = true` in [data] starts all the same, and their items end as \
-         ERROR when their time is spent"
+        "content.absent: {count} parts of items on their way are not there: {first}. `epost journal repair --content --from BACKUP` \
+         brings back those that the backup has; if none has, `serve_despite_absent = true` in [data] starts all the same, and their items \
+         end as ERROR when their time is spent"
     )]
     Absent {
         /// How many parts.

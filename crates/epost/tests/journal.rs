@@ -143,6 +143,46 @@ fn a_missing_segment_is_found() {
     }
 }
 
+#[test]
+fn repair_tells_what_it_would_do_and_does_it_when_told_to() {
+    let house = HOUSE.copy();
+    let backup = house.folder().join("backup");
+    let mut taking = Command::new(env!("CARGO_BIN_EXE_epost"));
+    taking.args(["backup", "--config"]).arg(house.folder().join("epost.toml")).arg(&backup);
+    assert!(taking.output().unwrap().status.success());
+    let from = ["--from", backup.to_str().unwrap()];
+    let repair = |more: &[&str]| journal(&house, &[&["repair"], more].concat());
+    assert_eq!(repair(&[]).status.code(), Some(0));
+    assert!(told(&repair(&[])).starts_with("whole: "));
+
+    let (segment, groups, _) = house.segment(0);
+    let whole = std::fs::read(&segment).unwrap();
+    let mut bytes = whole.clone();
+    bytes[groups[1] + 100] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let output = repair(&["--json"]);
+    let [damage, verdict] = &json_lines(&output)[..] else { panic!("{output:?}") };
+    assert_eq!(output.status.code(), Some(1), "nothing to mend it from");
+    let expected = serde_json::json!({
+        "segment": segment.file_name().unwrap().to_str().unwrap(), "offset": groups[1], "position": 1,
+        "what": "a frame whose checksum is wrong", "kept_as": null,
+    });
+    assert_eq!((damage, verdict["code"].as_str()), (&expected, Some("journal.repair.no-backup")));
+    assert!(told(&repair(&[])).contains("nothing was changed: journal.repair.no-backup"));
+
+    let output = repair(&[&from[..], &["--content"]].concat());
+    assert_eq!(output.status.code(), Some(2), "it can be mended: {output:?}");
+    assert!(told(&output).contains("--apply takes 1 segments from the backup"), "{output:?}");
+    assert_eq!(std::fs::read(&segment).unwrap(), bytes, "a dry run");
+    let output = repair(&[&from[..], &["--content", "--apply"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(std::fs::read(&segment).unwrap(), whole);
+    assert_eq!(journal(&house, &["verify"]).status.code(), Some(0));
+    let shown = told(&journal(&house, &["show"]));
+    assert!(shown.lines().last().unwrap().contains("journal.repaired"), "{shown}");
+    assert!(told(&repair(&[])).starts_with("whole: "));
+}
+
 /// Whoever can write the disk can write checksums too; he cannot sign as the log, nor as the sender.
 #[test]
 fn a_record_written_anew_is_not_the_published_one_and_does_not_have_the_senders_signature() {

@@ -13,6 +13,7 @@ mod log;
 pub mod merkle;
 mod open;
 pub mod proof;
+pub mod repair;
 mod seal;
 mod segment;
 mod snapshot;

@@ -35,7 +35,7 @@ pub enum OpenError {
     Locked(PathBuf),
     /// Bytes that were durable are not what they were.
     #[error(
-        "journal.damaged: {path}, offset {offset}, record {position}: {what}; restore this file from the backup: nothing is guessed"
+        "journal.damaged: {path}, offset {offset}, record {position}: {what}; `epost journal repair --from BACKUP` tells what can be mended and mends it; nothing is guessed"
     )]
     Damaged {
         /// Which segment.
@@ -49,7 +49,7 @@ pub enum OpenError {
     },
     /// The journal is not the one that was signed: an older copy of it, or another.
     #[error(
-        "journal.forked: the journal of {records} records does not begin with the {signed} under the newest checkpoint; restore the journal that was signed, with all its segments: nothing is guessed"
+        "journal.forked: the journal of {records} records does not begin with the {signed} under the newest checkpoint; `epost journal repair --from BACKUP` tells which records differ, and brings back what can be proven; nothing is guessed"
     )]
     Forked {
         /// Records found.

@@ -212,6 +212,9 @@ impl Published {
         let mut level = 0;
         while size >> (TILE_LEVELS * level) > 0 {
             let hashes = size >> (TILE_LEVELS * level);
+            if let Some(last_whole) = (hashes / TILE_WIDTH as u64).checked_sub(1) {
+                self.tile(level, last_whole).ok()?;
+            }
             let partial = match hashes % TILE_WIDTH as u64 {
                 0 => Vec::new(),
                 _ => self.tile(level, hashes / TILE_WIDTH as u64).ok()?,

@@ -54,6 +54,22 @@ fn every_size_has_its_checkpoint_proofs_and_consistency_with_all_before() {
     }
 }
 
+/// Where no tile is partial, nothing of them is needed to go on: they are made again all the same.
+#[test]
+fn whole_tiles_that_are_gone_are_made_again() {
+    let (disk, pem) = (ForgetfulDisk::new(), pem());
+    let journal = open(&disk, None).unwrap();
+    append(&journal, 256);
+    publisher(&disk, &pem).publish(&journal).unwrap();
+    let before = files(&disk);
+    for (path, _) in before.iter().filter(|(path, _)| !path.ends_with("checkpoint")) {
+        disk.remove(Path::new(path)).unwrap();
+    }
+    publisher(&disk, &pem).publish(&journal).unwrap();
+    audit(&disk, &pem).unwrap();
+    assert_eq!(files(&disk).len(), before.len());
+}
+
 #[test]
 fn files_that_are_gone_are_made_again_the_same() {
     let (disk, pem) = (ForgetfulDisk::new(), pem());

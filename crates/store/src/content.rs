@@ -168,6 +168,21 @@ impl Content {
     }
 }
 
+/// Reads a part from a file that lies anywhere, a backup's too: what this digest stands for, and nothing else, is read to the end.
+///
+/// # Errors
+/// As [`Content::read_stored`].
+pub fn read_part(
+    file: Box<dyn DiskFile>,
+    ticket: Ticket,
+    name: &str,
+    key: &ItemKey,
+    ciphertext_sha256: [u8; 32],
+) -> Result<Box<dyn Read + Send>, StoreError> {
+    check_name(name)?;
+    Ok(Box::new(PartReader::begin(file, ticket, name, key, Some(ciphertext_sha256))?))
+}
+
 /// Takes one part's bytes as they arrive, in constant memory. Dropped before [`PartWriter::finish`], it leaves a file for
 /// [`Content::discard`] or the next sweep.
 pub struct PartWriter {

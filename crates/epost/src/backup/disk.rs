@@ -8,10 +8,10 @@ use disk::{Disk, DiskFile, OpenMode, RealDisk};
 
 use super::{Manifest, kept_path};
 
-pub(super) struct BackupDisk(BTreeMap<PathBuf, PathBuf>);
+pub(crate) struct BackupDisk(BTreeMap<PathBuf, PathBuf>);
 
 impl BackupDisk {
-    pub(super) fn new(dir: &Path, manifest: &Manifest) -> Self {
+    pub(crate) fn new(dir: &Path, manifest: &Manifest) -> Self {
         let place = |(name, kept): (&String, _)| (PathBuf::from(name), kept_path(dir, kept));
         Self(manifest.files.iter().map(place).collect())
     }

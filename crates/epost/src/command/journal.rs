@@ -1,6 +1,7 @@
 //! `epost journal`: look into the journal, or verify it from its bytes.
 
 mod proofs;
+mod repair;
 mod report;
 mod stamps;
 
@@ -22,6 +23,7 @@ use store::keys::KeyReader;
 
 use super::could_not_run;
 use crate::config::Config;
+use crate::repair::Asked;
 use crate::service::open_frame_with;
 
 /// What to do.
@@ -50,6 +52,21 @@ pub enum Command {
         /// Verify each sender's signature again, from the record.
         #[arg(long)]
         signatures: bool,
+    },
+    /// Look for all that is damaged, and mend what a backup proves; nothing is guessed, and nothing changed without --apply.
+    Repair {
+        /// Which journal; no service may hold it.
+        #[command(flatten)]
+        which: Which,
+        /// A backup's folder, to take from what is damaged.
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// Do it; what is replaced is kept under a name of its own.
+        #[arg(long)]
+        apply: bool,
+        /// Read the content too, every file to its end.
+        #[arg(long)]
+        content: bool,
     },
     /// Print the log's public key, by which auditors verify checkpoints and proofs.
     Key {
@@ -139,10 +156,14 @@ pub struct GivenStamp {
 }
 
 /// Runs it: 0 whole, 1 damaged, 2 not yet, 3 could not run.
-pub fn run(command: &Command) -> ExitCode {
+pub async fn run(command: &Command) -> ExitCode {
     match command {
         Command::Show { which, from, count, ticket } => show(which, *from, *count, ticket.as_deref()),
         Command::Verify { which, signatures } => verify(which, *signatures),
+        Command::Repair { which, from, apply, content } => {
+            let asked = Asked { from: from.as_deref(), apply: *apply, content: *content };
+            repair::run(which, asked).await
+        }
         Command::Key { which } => proofs::key(which),
         Command::Proof { which, position, out, stamped } => {
             proofs::prove(which, *position, out.as_deref(), *stamped)

@@ -115,7 +115,7 @@ pub fn run() -> ExitCode {
             Command::Init(args) => init::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Uam(command) => uam::run(&command),
-            Command::Journal(command) => journal::run(&command),
+            Command::Journal(command) => journal::run(&command).await,
             Command::Consult(args) => consult::run(args).await,
             Command::Retention(args) => retention::run(args).await,
             Command::Index(command) => index::run(&command),

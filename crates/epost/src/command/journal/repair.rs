@@ -1,0 +1,101 @@
+//! `epost journal repair`: what is damaged, what would be done or was done, and what is to do where nothing can be.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use journal::repair::{Damage, Incurable};
+use serde_json::{Value, json};
+
+use super::Which;
+use crate::command::could_not_run;
+use crate::config::Config;
+use crate::repair::{Absent, Asked, Cure, Found, repair};
+
+/// Runs it: 0 all is whole, or was made so; 1 something cannot be mended; 2 it can, and --apply would; 3 could not run.
+pub(super) async fn run(which: &Which, asked: Asked<'_>) -> ExitCode {
+    let config = match Config::read(&which.config) {
+        Ok(config) => config,
+        Err(error) => return could_not_run(&error),
+    };
+    let found = match repair(&config, asked, Timestamp::now()).await {
+        Ok(found) => found,
+        Err(error) => return could_not_run(&error),
+    };
+    match which.json {
+        true => lines(&found, asked.apply).iter().for_each(|line| println!("{line}")),
+        false => tell(&found, asked),
+    }
+    match (found.is_curable(), found.is_whole() || asked.apply) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::SUCCESS,
+        (true, false) => ExitCode::from(2),
+    }
+}
+
+fn tell(found: &Found, asked: Asked<'_>) {
+    for Damage { path, offset, position, what } in &found.damages {
+        println!("damaged: {}, offset {offset}, record {position}: {what}", path.display());
+    }
+    for path in &found.derived {
+        println!("derived, and not what the segments say: {}", path.display());
+    }
+    let content = found.content.as_deref().unwrap_or_default();
+    for absent in content {
+        println!("content: {}: {}", absent.name(), absent.what);
+    }
+    for replaced in &found.replaced {
+        println!("replaced: {}; what was there is kept as {}", replaced.segment, replaced.kept_as);
+    }
+    let (segments, derived) = (found.damages.len(), found.derived.len());
+    let curable = content.iter().filter(|absent| absent.cure == Cure::FromBackup).count();
+    match &found.records {
+        Err(incurable) => println!("nothing was changed: {incurable}"),
+        Ok(records) if found.is_whole() => println!("whole: {records} records; nothing to do"),
+        Ok(records) if asked.apply => println!(
+            "whole now: {records} records; {segments} segments came from the backup, {derived} derived files were made again, {curable} \
+             files of content came back"
+        ),
+        Ok(records) => println!(
+            "nothing was changed; --apply takes {segments} segments from the backup, makes {derived} derived files again, brings \
+             {curable} files of content back; the {records} records would then be what was signed of them"
+        ),
+    }
+    for absent in content {
+        if let Cure::No(why) = &absent.cure {
+            println!("not mended: {}: {why}", absent.name());
+        }
+    }
+    if asked.content && found.content.is_none() {
+        println!("the content was not looked at: the journal comes first");
+    }
+}
+
+fn lines(found: &Found, applied: bool) -> Vec<Value> {
+    let mut lines = Vec::new();
+    for damage in &found.damages {
+        let segment = damage.path.file_name().unwrap_or_default().to_string_lossy();
+        let kept_as = found.replaced.iter().find(|replaced| replaced.segment == segment);
+        lines.push(json!({
+            "segment": segment, "offset": damage.offset, "position": damage.position, "what": damage.what,
+            "kept_as": kept_as.map(|replaced| &replaced.kept_as),
+        }));
+    }
+    for path in &found.derived {
+        lines.push(json!({"derived": path.file_name().unwrap_or_default().to_string_lossy()}));
+    }
+    for absent in found.content.as_deref().unwrap_or_default() {
+        let why = |absent: &Absent| match &absent.cure {
+            Cure::FromBackup => None,
+            Cure::No(why) => Some(why.clone()),
+        };
+        lines.push(json!({"content": absent.name(), "what": absent.what, "not_mended": why(absent)}));
+    }
+    let refused = found.records.as_ref().err();
+    lines.push(json!({
+        "whole": found.is_whole() || (applied && found.is_curable()),
+        "curable": found.is_curable(), "applied": applied && refused.is_none(),
+        "records": found.records.as_ref().ok(), "code": refused.map(Incurable::code),
+        "why": refused.map(ToString::to_string),
+    }));
+    lines
+}

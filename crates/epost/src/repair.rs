@@ -1,0 +1,167 @@
+//! Mending the ground state out of a backup, where the bytes prove themselves; nothing else. The service is stopped meanwhile.
+//!
+//! The journal first ([`journal::repair`]), then, if it is asked for, the content that whole records name. Each act stands in the journal:
+//! of segments afterwards, by the names of what was kept aside, so that a call that was cut short leaves none out; of content before.
+
+mod content;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use disk::{Disk, RealDisk};
+use erds::record::Control;
+use erds::{Record, Ticket};
+use jiff::Timestamp;
+use journal::repair::{Damage, Incurable, Replaced, Subject, kept_aside};
+use journal::tiles::Published;
+use journal::{Entry, Journal, UniqueKey};
+use pki::digest::sha256;
+
+pub use content::{Absent, Cure};
+
+use crate::backup::{BackupDisk, BackupError, JOURNAL, Manifest};
+use crate::config::{Config, Data};
+use crate::run::{self, StartError};
+use crate::service;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// A backup's folder.
+    pub from: Option<&'a Path>,
+    /// Whether what can be done is done; without it nothing is changed.
+    pub apply: bool,
+    /// Whether every file of the content is read to its end.
+    pub content: bool,
+}
+
+/// What was found, and done if that was asked for.
+#[derive(Debug)]
+pub struct Found {
+    /// Damaged and missing segments.
+    pub damages: Vec<Damage>,
+    /// Derived files of the journal that say otherwise than it.
+    pub derived: Vec<std::path::PathBuf>,
+    /// The journal's records, once what is damaged is mended; or why it cannot be.
+    pub records: Result<u64, Incurable>,
+    /// Segments that have other bytes now.
+    pub replaced: Vec<Replaced>,
+    /// Content that is not there or not what it was; none: it was not looked at.
+    pub content: Option<Vec<Absent>>,
+}
+
+impl Found {
+    /// Nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        let content = self.content.as_deref().unwrap_or_default();
+        self.records.is_ok() && self.damages.is_empty() && self.derived.is_empty() && content.is_empty()
+    }
+
+    /// All that is wrong can be mended.
+    pub fn is_curable(&self) -> bool {
+        let content = self.content.as_deref().unwrap_or_default();
+        self.records.is_ok() && content.iter().all(|absent| absent.cure == Cure::FromBackup)
+    }
+}
+
+/// Why nothing was found out, or what was begun could not be ended: the same call may be made again.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] journal::repair::RepairError),
+    /// The backup's manifest.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The configuration's keys; the journal, mended, cannot be opened.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The disk, at content.
+    #[error("store.disk: {path}: {cause}")]
+    Disk {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+}
+
+impl RepairError {
+    /// The stable dotted code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Journal(error) => error.code(),
+            Self::Backup(error) => error.code(),
+            Self::Start(_) => "journal.repair.configuration",
+            Self::Disk { .. } => "store.disk",
+        }
+    }
+}
+
+/// Looks at the whole journal, and mends what can be proven if that is asked for. Content is looked at once the journal is whole.
+///
+/// # Errors
+/// [`RepairError`]: a service runs; the backup has no manifest; the keys; the disk.
+pub async fn repair(config: &Config, asked: Asked<'_>, now: Timestamp) -> Result<Found, RepairError> {
+    let Data { directory, origin, segment_bytes_max, .. } = &config.data;
+    let dir = directory.join("journal");
+    let published = published(config)?;
+    let signed = published.as_ref().map(|published| published.checkpoint().clone());
+    let backup = match asked.from {
+        Some(from) => Some(BackupDisk::new(from, &Manifest::read(from)?)),
+        None => None,
+    };
+    let of_backup = backup.as_ref().map(|disk| (disk as &dyn Disk, Path::new(JOURNAL)));
+    let subject = Subject { disk: &RealDisk, dir: &dir, origin, published, backup: of_backup };
+    let survey = journal::repair::survey(subject)?;
+    let (damages, derived) = (survey.damages.clone(), survey.derived.clone());
+    let parts = || content::Parts::read(config, backup.as_ref());
+    let records = match &survey.records {
+        Ok(records) if asked.apply => *records,
+        judged => {
+            let look = asked.content && judged.is_ok() && damages.is_empty();
+            let content = look.then(|| parts()?.absent()).transpose()?;
+            let (records, replaced) = (survey.records, Vec::new());
+            return Ok(Found { damages, derived, records, replaced, content });
+        }
+    };
+    let replaced = survey.apply()?;
+    let journal = run::journal_at_rest(directory, origin, *segment_bytes_max, signed.as_ref())?;
+    let kept = kept_aside(&RealDisk, &dir).map_err(|cause| RepairError::Disk { path: dir.clone(), cause })?;
+    for Replaced { segment, kept_as } in kept {
+        let detail = serde_json::json!({"segment": segment, "kept_as": kept_as}).to_string();
+        // Once, however often the call is made again.
+        let key = UniqueKey(sha256(format!("journal.repaired\0{kept_as}").as_bytes()));
+        record(&journal, "journal.repaired", None, detail, Some(key), now).await?;
+    }
+    let mut content = None;
+    if asked.content {
+        let parts = parts()?;
+        let absent = parts.absent()?;
+        for absent in absent.iter().filter(|absent| absent.cure == Cure::FromBackup) {
+            parts.mend(absent, &journal, now).await?;
+        }
+        content = Some(absent);
+    }
+    Ok(Found { damages, derived, records: Ok(records), replaced, content })
+}
+
+fn published(config: &Config) -> Result<Option<Published>, StartError> {
+    let Some(key) = run::log_key(config)? else { return Ok(None) };
+    Ok(Published::open(Arc::new(RealDisk), &run::tlog_directory(config), key.verifier())?)
+}
+
+async fn record(
+    journal: &Journal,
+    action: &str,
+    ticket: Option<Ticket>,
+    detail: String,
+    once: Option<UniqueKey>,
+    now: Timestamp,
+) -> Result<(), StartError> {
+    let record = Record::Control(Control { at: now, action: action.to_owned(), ticket, detail });
+    let unique_keys = once.into_iter().collect();
+    let appended = journal.append(Entry { record, frames: Vec::new(), unique_keys }).await;
+    appended.map_err(|error| service::OpenError::Failure(error.into()))?;
+    Ok(())
+}

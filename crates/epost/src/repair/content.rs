@@ -1,0 +1,194 @@
+//! Content that whole records name, and that is gone or damaged: a backup's file takes its place if it opens under the item's key and is
+//! what the record's digest says.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use disk::{Disk, DiskFile, OpenMode, RealDisk};
+use erds::record::PartFacts;
+use erds::{Record, Ticket};
+use jiff::Timestamp;
+use journal::Journal;
+use store::keys::{ItemKey, KeyReader};
+
+use super::{RepairError, record};
+use crate::backup::BackupDisk;
+use crate::config::Config;
+use crate::run::{self, StartError};
+use crate::service::{self, parts_in_files};
+
+/// A part that is not there, or not what it was.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Absent {
+    /// Its item.
+    pub ticket: Ticket,
+    /// What its record says of it.
+    pub part: PartFacts,
+    /// What is wrong with it.
+    pub what: String,
+    /// What can be done.
+    pub cure: Cure,
+}
+
+impl Absent {
+    /// As a backup's manifest names it.
+    pub fn name(&self) -> String {
+        format!("{CONTENT}/{}/{}", self.ticket.as_str(), self.part.name)
+    }
+}
+
+/// What can be done about a part.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Cure {
+    /// The backup's file is the very one.
+    FromBackup,
+    /// Nothing: why not.
+    No(String),
+}
+
+const CONTENT: &str = "data/content";
+
+/// The parts in files of their own, of items that are neither withdrawn nor erased.
+pub(super) struct Parts<'a> {
+    folder: PathBuf,
+    backup: Option<&'a BackupDisk>,
+    keys: KeyReader,
+    parts: HashMap<Ticket, Vec<PartFacts>>,
+}
+
+impl<'a> Parts<'a> {
+    /// Reads the journal, which must be whole.
+    pub(super) fn read(config: &Config, backup: Option<&'a BackupDisk>) -> Result<Self, RepairError> {
+        let data = &config.data.directory;
+        let keys = KeyReader::open(&RealDisk, &data.join("keys"), run::master_key(config)?);
+        let keys = keys.map_err(service::OpenError::from).map_err(StartError::from)?;
+        let mut parts = HashMap::<Ticket, Vec<PartFacts>>::new();
+        let read = journal::verify(&RealDisk, &data.join("journal"), &config.data.origin, &mut |stored| {
+            match &stored.record {
+                Record::Received(received) => {
+                    let files: Vec<_> = parts_in_files(stored).into_iter().cloned().collect();
+                    if !files.is_empty() {
+                        parts.insert(received.ticket, files);
+                    }
+                }
+                Record::Withdrawn(withdrawn) => drop(parts.remove(&withdrawn.ticket)),
+                Record::Erased(erased) => parts.retain(|ticket, _| !erased.tickets.contains(ticket)),
+                _ => {}
+            }
+            Ok(())
+        });
+        read.map_err(crate::backup::BackupError::from)?;
+        Ok(Self { folder: data.join("content"), backup, keys, parts })
+    }
+
+    /// Each part that is not what its record says; every file is read to its end.
+    pub(super) fn absent(&self) -> Result<Vec<Absent>, RepairError> {
+        let mut absent = Vec::new();
+        for (ticket, part) in
+            self.parts.iter().flat_map(|(ticket, parts)| parts.iter().map(|part| (*ticket, part)))
+        {
+            let opened =
+                self.keys.open_key(ticket).map_err(service::OpenError::from).map_err(StartError::from)?;
+            let Some(key) = opened else {
+                let what = "its key is gone from data/keys/items.keys".to_owned();
+                let cure = Cure::No("restore the key file from the backup; nothing else opens it".to_owned());
+                absent.push(Absent { ticket, part: part.clone(), what, cure });
+                continue;
+            };
+            if let Err(what) = judge(&RealDisk, &self.path(ticket, part), ticket, part, &key) {
+                let cure = self.cure(ticket, part, &key);
+                absent.push(Absent { ticket, part: part.clone(), what, cure });
+            }
+        }
+        absent.sort_by_key(Absent::name);
+        Ok(absent)
+    }
+
+    fn cure(&self, ticket: Ticket, part: &PartFacts, key: &ItemKey) -> Cure {
+        let Some(backup) = self.backup else { return Cure::No("give a backup's folder (--from)".to_owned()) };
+        match judge(backup, &in_backup(ticket, part), ticket, part, key) {
+            Ok(()) => Cure::FromBackup,
+            Err(what) => Cure::No(format!("in the backup, {what}; give another one")),
+        }
+    }
+
+    fn path(&self, ticket: Ticket, part: &PartFacts) -> PathBuf {
+        self.folder.join(ticket.as_str()).join(&part.name)
+    }
+
+    /// Puts the backup's file in the place of one that is absent: written beside and judged, recorded, then renamed; what was there is
+    /// kept beside it. *Crash: the file is the former one, the new one or none; the same call goes on.*
+    pub(super) async fn mend(
+        &self,
+        absent: &Absent,
+        journal: &Journal,
+        now: Timestamp,
+    ) -> Result<(), RepairError> {
+        let (ticket, part) = (absent.ticket, &absent.part);
+        let path = self.path(ticket, part);
+        let on_disk = |cause| RepairError::Disk { path: path.clone(), cause };
+        let Some(backup) = self.backup else { return Ok(()) };
+        let folder = path.parent().unwrap_or(&self.folder);
+        RealDisk.create_dir_all(folder).map_err(on_disk)?;
+        let beside = path.with_added_extension("new");
+        copy(backup, &in_backup(ticket, part), &beside).map_err(on_disk)?;
+        let opened =
+            self.keys.open_key(ticket).map_err(service::OpenError::from).map_err(StartError::from)?;
+        let key = opened.ok_or_else(|| on_disk(io::ErrorKind::NotFound.into()))?;
+        judge(&RealDisk, &beside, ticket, part, &key)
+            .map_err(|what| on_disk(io::Error::new(io::ErrorKind::InvalidData, what)))?;
+        let detail = serde_json::json!({"part": part.name, "was": absent.what}).to_string();
+        record(journal, "content.repaired", Some(ticket), detail, None, now).await?;
+        if path.exists() {
+            let aside = path.with_added_extension(format!("damaged-{}", now.as_second()));
+            RealDisk.rename(&path, &aside).map_err(on_disk)?;
+        }
+        RealDisk.rename(&beside, &path).and_then(|()| RealDisk.sync_dir(folder)).map_err(on_disk)
+    }
+}
+
+fn in_backup(ticket: Ticket, part: &PartFacts) -> PathBuf {
+    Path::new(CONTENT).join(ticket.as_str()).join(&part.name)
+}
+
+/// Whether a file is what the record says: it opens under the item's key to its end, and its digest is the one on record.
+fn judge(
+    disk: &dyn Disk,
+    path: &Path,
+    ticket: Ticket,
+    part: &PartFacts,
+    key: &ItemKey,
+) -> Result<(), String> {
+    let file = match disk.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err("the file is not there".to_owned());
+        }
+        file => file.map_err(|error| error.to_string())?,
+    };
+    let opened = store::content::read_part(file, ticket, &part.name, key, part.ciphertext_sha256.0);
+    let mut plain = opened.map_err(|error| error.to_string())?;
+    let bytes = io::copy(&mut plain, &mut io::sink()).map_err(|error| error.to_string())?;
+    match bytes == part.length_bytes {
+        true => Ok(()),
+        false => Err(format!("it holds {bytes} bytes; its record says {}", part.length_bytes)),
+    }
+}
+
+/// Writes what `from` holds, durably but for its name.
+fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    let source = disk.open(from, OpenMode::Read)?;
+    let mut file: Box<dyn DiskFile> = RealDisk.open(to, OpenMode::Write)?;
+    file.truncate(0)?;
+    let mut buffer = vec![0; 256 * 1024];
+    let mut at = 0;
+    loop {
+        let count = source.read_at(at, &mut buffer)?;
+        let piece = buffer.get(..count).unwrap_or_default();
+        if piece.is_empty() {
+            return file.sync_data();
+        }
+        file.write_at(at, piece)?;
+        at += count as u64;
+    }
+}

@@ -1,0 +1,139 @@
+//! Doing it. Each step leaves a journal that is damaged as it was, or mended in some segments; the same call goes on from there.
+//! 1. Each segment is written beside its place (`.seg.new`), durably; the whole is judged again with these.
+//! 2. The damaged file is kept as `.seg.damaged-ID`, ID being of its digest: nothing is ever deleted.
+//! 3. The new one takes its name. *Crash before: as if nothing had been done, but for files that no start looks at.*
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use disk::{Disk, DiskFile, OpenMode};
+use erds::record::Hex32;
+use pki::digest::{DigestAlgorithm, Hasher};
+
+use super::view::{Source, View, splice};
+use super::{RepairError, Survey, judge, name};
+
+/// A segment that has other bytes now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Replaced {
+    /// The segment's file.
+    pub segment: String,
+    /// Where its former bytes are kept, beside it; of no bytes, if there was no file.
+    pub kept_as: String,
+}
+
+const ASIDE: &str = ".damaged-";
+const ID_DIGITS: usize = 16;
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// What repairs have replaced in a journal's folder, as the names of the kept files tell.
+///
+/// # Errors
+/// The disk's.
+pub fn kept_aside(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<Replaced>> {
+    let of = |path: &PathBuf| {
+        let kept_as = name(path);
+        let (segment, id) = kept_as.split_once(ASIDE)?;
+        let whole = segment.ends_with(".seg") && id.len() == ID_DIGITS;
+        whole.then(|| Replaced { segment: segment.to_owned(), kept_as: kept_as.clone() })
+    };
+    Ok(disk.list(dir)?.iter().filter_map(of).collect())
+}
+
+impl Survey<'_> {
+    /// Whether there is anything to do that can be done.
+    pub fn is_curable(&self) -> bool {
+        self.records.is_ok() && !(self.damages.is_empty() && self.derived.is_empty())
+    }
+
+    /// Does it, all of it or nothing; what was replaced. Nothing where it cannot be.
+    ///
+    /// # Errors
+    /// [`RepairError`]: what was done until then stays, and is right; the same call goes on.
+    pub fn apply(self) -> Result<Vec<Replaced>, RepairError> {
+        if !self.is_curable() {
+            return Ok(Vec::new());
+        }
+        let (disk, dir) = (self.subject.disk, self.subject.dir);
+        let mut view = View { live: disk, others: self.sources.clone() };
+        for damage in &self.damages {
+            let beside = damage.path.with_added_extension("new");
+            let sources = self.sources.get(&damage.path).map(Vec::as_slice).unwrap_or_default();
+            let end = write_beside(disk, sources, &beside).map_err(RepairError::disk(&beside))?;
+            view.others.insert(damage.path.clone(), vec![Source { disk, path: beside, end }]);
+        }
+        let judged = judge(&self.subject, &view, &self.damages).map_err(RepairError::disk(dir))?;
+        if let Err(incurable) = judged {
+            for damage in &self.damages {
+                let beside = damage.path.with_added_extension("new");
+                disk.remove(&beside).map_err(RepairError::disk(&beside))?;
+            }
+            return Err(RepairError::Changed(incurable));
+        }
+        let mut replaced = Vec::new();
+        for damage in &self.damages {
+            let path = &damage.path;
+            let aside = keep_aside(disk, path).map_err(RepairError::disk(path))?;
+            let named = disk.rename(&path.with_added_extension("new"), path);
+            named.and_then(|()| disk.sync_dir(dir)).map_err(RepairError::disk(path))?;
+            replaced.push(Replaced { segment: name(path), kept_as: name(&aside) });
+        }
+        for path in &self.derived {
+            disk.remove(path).map_err(RepairError::disk(path))?;
+        }
+        Ok(replaced)
+    }
+}
+
+/// Writes what the sources make, durably but for its name; its length.
+fn write_beside(disk: &dyn Disk, sources: &[Source<'_>], beside: &Path) -> io::Result<u64> {
+    let source = splice(sources)?;
+    let mut file = disk.open(beside, OpenMode::Write)?;
+    file.truncate(0)?;
+    let end = pour(source.as_ref(), &mut |at, piece| file.write_at(at, piece))?;
+    file.sync_data()?;
+    Ok(end)
+}
+
+/// Keeps what lies at `path` under a name of its own, durably.
+fn keep_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+    let file = match disk.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        file => Some(file?),
+    };
+    let copy = path.with_added_extension("aside");
+    let mut kept = disk.open(&copy, OpenMode::Write)?;
+    kept.truncate(0)?;
+    let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
+    if let Some(file) = file {
+        pour(file.as_ref(), &mut |at, piece| {
+            hasher.update(piece);
+            kept.write_at(at, piece)
+        })?;
+    }
+    kept.sync_data()?;
+    let digest = hasher.finish();
+    let digest = digest.as_bytes().try_into().map(Hex32).map_err(|_| io::ErrorKind::InvalidData)?;
+    let id: String = digest.to_hex().chars().take(ID_DIGITS).collect();
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!("{ASIDE}{id}"));
+    let aside = PathBuf::from(aside);
+    disk.rename(&copy, &aside)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new("")))?;
+    Ok(aside)
+}
+
+/// Gives a file's bytes piece by piece; its length.
+fn pour(file: &dyn DiskFile, each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<u64> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut at = 0;
+    loop {
+        let count = file.read_at(at, &mut buffer)?;
+        let piece = buffer.get(..count).unwrap_or_default();
+        if piece.is_empty() {
+            return Ok(at);
+        }
+        each(at, piece)?;
+        at += count as u64;
+    }
+}
