@@ -320,10 +320,12 @@ fn who_looks_sees_what_is_durable_and_changes_nothing() {
     // Beside the writer; then without any of the summaries and keys.
     let journal = reopened(&disk).unwrap();
     append(&journal, RECORDS);
+    holds(&looked().unwrap(), RECORDS + 1);
+    // The writer's own sealing has ended with it.
+    drop(journal);
     let before = disk.operations();
     holds(&looked().unwrap(), RECORDS + 1);
     assert_eq!(disk.operations(), before, "nothing was changed");
-    drop(journal);
     derived(&disk).iter().for_each(|path| disk.remove(path).unwrap());
     holds(&looked().unwrap(), RECORDS + 1);
     // The last write torn: it is not there yet, and it stays for the next start to judge.
