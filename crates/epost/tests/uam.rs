@@ -1,11 +1,13 @@
 //! `epost uam check` by its own program: what a helpdesk asks when a sender was denied.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use epost::dev::pki::Extent;
 use epost::dev::start::{self, LOOPBACK};
 use serde_json::Value;
+use uam::Transaction;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_is_explained_grant_by_grant() {
@@ -46,6 +48,43 @@ fn check(folder: &Path, who: &str, question: &[&str]) -> Output {
         command.args(["--address", "127.0.0.1"]);
     }
     command.args(question).output().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_decision_point_of_dev_decides_as_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    start::start(folder.path(), LOOPBACK, Extent::Senders).await.unwrap().stop().await;
+    let mut point = Command::new(env!("CARGO_BIN_EXE_epost"));
+    point.args(["dev", "decisions", "--listen", "127.0.0.1:0", "--permit", "urn:x=getStatus"]);
+    let point = point.arg(folder.path().join("pki")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut point = Ended(point);
+    let mut lines = BufReader::new(point.0.stdout.take().unwrap()).lines();
+    let section: Vec<String> = lines.by_ref().take(5).map(Result::unwrap).collect();
+    assert_eq!(section[0], "[uam.remote]");
+    let remote =
+        epost::access::RemoteAuthorizer::read(&toml::from_str(&section[1..].join("\n")).unwrap()).unwrap();
+    let sender = erds::Sender {
+        cbe: erds::EnterpriseNumber::parse("1000000021", erds::Strictness::Strict).unwrap(),
+        application: erds::ApplicationId::parse("urn:x").unwrap(),
+        environment: erds::Environment::Tst,
+        issuing_ca_spki_sha256: [7; 32],
+    };
+    for (transaction, permitted) in [(Transaction::GetStatus, true), (Transaction::SendDocument, false)] {
+        let (address, at) = ([127, 0, 0, 1].into(), jiff::Timestamp::now());
+        let question = uam::Question { sender: &sender, transaction, message_type: None, address, at };
+        let verdict = remote.ask(&question, [0; 32]).await.unwrap();
+        assert_eq!(verdict.permit(()).is_ok(), permitted, "{transaction:?}");
+    }
+}
+
+/// A program that ends with this.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// `epost uam` by alice or bob, on the sandbox's policy.

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::could_not_run;
 use super::serve::wait_for_signal;
+use crate::dev::pdp::{Behaviour, DecisionPoint};
 use crate::dev::pki::{Extent, Pki};
 use crate::dev::sts::{Asked, TokenServiceStandIn};
 use crate::dev::tsa::{self, TsaSetup};
@@ -47,6 +48,20 @@ pub enum Command {
         #[arg(long, default_value = "127.0.0.1:3162")]
         listen: SocketAddr,
     },
+    /// Start a decision point (AuthZEN 1.0 access evaluation, over mutual TLS by this test PKI); prints its [uam.remote] section.
+    Decisions {
+        /// The folder of a test PKI.
+        pki: PathBuf,
+        /// What is permitted, as APPLICATION=TRANSACTION; as often as there are. Everything else is not.
+        #[arg(long, value_parser = permission)]
+        permit: Vec<(String, String)>,
+        /// As it should, or as a bad one does.
+        #[arg(long, value_enum, default_value_t = Behaviour::Honest)]
+        behave: Behaviour,
+        /// Where to listen; loopback.
+        #[arg(long, default_value = "127.0.0.1:3163")]
+        listen: SocketAddr,
+    },
     /// Start the TSA stand-in alone (RFC 3161 over HTTP; PUT /fault, GET /issued).
     Tsa {
         /// The folder of a test PKI.
@@ -80,6 +95,12 @@ pub async fn run(command: Command) -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => could_not_run(&error),
         },
+        Command::Decisions { pki, permit, behave, listen } => {
+            match decisions_alone(&pki, permit, behave, listen).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => could_not_run(&error),
+            }
+        }
         Command::Tsa { pki, listen } => match tsa_alone(&pki, listen).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => could_not_run(&error),
@@ -123,6 +144,35 @@ async fn witness_alone(log: &str, listen: SocketAddr) -> Result<(), String> {
         () = wait_for_signal() => {}
     }
     Ok(())
+}
+
+fn permission(text: &str) -> Result<(String, String), String> {
+    let (application, transaction) = text.split_once('=').ok_or("APPLICATION=TRANSACTION")?;
+    Ok((application.to_owned(), transaction.to_owned()))
+}
+
+async fn decisions_alone(
+    dir: &std::path::Path,
+    permit: Vec<(String, String)>,
+    behave: Behaviour,
+    listen: SocketAddr,
+) -> Result<(), String> {
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("dev.decisions.listen: {listen}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let dir = dir.canonicalize().map_err(|error| format!("{}: {error}", dir.display()))?;
+    let file = |name: &str| dir.join(name);
+    let point = DecisionPoint::new(permit);
+    point.behave(behave);
+    println!("[uam.remote]\nurl = \"https://localhost:{}/access/v1/evaluation\"", address.port());
+    println!("anchors = [{:?}]", file("server-root.crt"));
+    println!("certificate = {:?}\nkey = {:?}", file("ebox-client.crt"), file("ebox-client.key"));
+    let (certificate, key, clients) = (file("server.crt"), file("server.key"), file("senders-ca.crt"));
+    tokio::select! {
+        served = point.serve(listener, &certificate, &key, &clients) => served.map_err(|error| error.to_string()),
+        () = wait_for_signal() => Ok(()),
+    }
 }
 
 async fn tsa_alone(dir: &std::path::Path, listen: SocketAddr) -> Result<(), String> {
