@@ -315,6 +315,48 @@ async fn after_a_merger_the_successor_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_proposal_that_is_given_up_is_journalled_with_who_did() {
+    let sandbox = signed_sandbox().await;
+    let path = epost::access::Withdrawal::path(&sandbox.layout().policy);
+    let take_up = async |file: &str| {
+        std::fs::write(&path, file).unwrap();
+        let new = sandbox.access().take_up(sandbox.service()).await.unwrap();
+        assert!(!path.exists(), "it is not looked at twice");
+        new
+    };
+    let proposal = signed(&versioned(2, "# next\n"), &["alice"]);
+    let read = uam::PolicyFile::parse(&proposal).unwrap();
+    let by = |name: &str, statement: &str| {
+        let der = signer(name).sign_detached(statement.as_bytes()).unwrap();
+        epost::access::Withdrawal::new(&proposal, &der).to_file().unwrap()
+    };
+    let statement = epost::access::Withdrawal::statement(&read);
+    for refused in [
+        "{}".to_owned(),
+        by("not_authorised", &statement),
+        by("revoked", &statement),
+        by("bob", read.text()),
+        by("bob", &statement).replace("# next", "# Next"),
+    ] {
+        assert!(!take_up(&refused).await, "{refused}");
+    }
+    assert!(acts(&sandbox, "uam.withdrawn").is_empty());
+    assert!(take_up(&by("bob", &statement)).await);
+    assert!(!take_up(&by("bob", &statement)).await, "once");
+    let fingerprint = |name: &str| erds::record::Hex32(certificate(name).fingerprint()).to_hex();
+    let expected = serde_json::json!({
+        "version": 2, "sha256": erds::record::Hex32(read.digest()).to_hex(),
+        "proposed_by": [fingerprint("alice")], "withdrawn_by": fingerprint("bob"),
+    });
+    assert_eq!(acts(&sandbox, "uam.withdrawn"), [expected]);
+    // Who withdraws has not approved: his word makes no second signature.
+    let both = proposal.clone() + &by("bob", &statement);
+    std::fs::write(&sandbox.layout().policy, both).unwrap();
+    assert!(sandbox.access().reload(sandbox.service()).await.is_err());
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_succeeds_by_an_unsigned_policy() {
     let sandbox = Sandbox::start().await;
     std::fs::write(&sandbox.layout().policy, versioned(1, SUCCESSION)).unwrap();

@@ -8,6 +8,7 @@ mod adopt;
 mod remote;
 mod signers;
 mod ties;
+mod withdrawn;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub(crate) use adopt::ADOPTED;
 pub use adopt::{Adopted, judge, last, last_of};
 pub use remote::{ANSWER_BYTES_MAX, RemoteAuthorizer, RemoteError};
 pub use signers::{SIGNATURES_MAX, SIGNERS_MIN, SignedBy, Signers, SignersError, Undersigned};
+pub use withdrawn::{NotWithdrawn, Withdrawal};
 
 use crate::config::Uam;
 use crate::service::{Failure, Service, today};
@@ -191,6 +193,9 @@ pub async fn watch(service: Arc<Service>, access: Arc<Access>, mut stop: tokio::
             _ = stop.changed() => return,
             () = tokio::time::sleep(every) => {}
             _ = asked => {}
+        }
+        if let Err(error) = access.take_up(&service).await {
+            tracing::error!(event = "policy.withdrawal-unrecorded", %error);
         }
         if let Err(error) = access.reload(&service).await {
             tracing::error!(event = "alarm.policy-unreadable", code = error.code(), %error);

@@ -218,6 +218,13 @@ async fn two_people_change_the_policy() {
     }
     let (code, said) = change(folder, "alice", &merger);
     assert!(code == 3 && said.contains("policy.repeated"), "{said}");
+    assert_eq!(change(folder, "alice", &["end", "M-7"]).0, 0);
+    let (code, said) = change(folder, "not_authorised", &["withdraw"]);
+    assert!(code == 3 && said.contains("policy.signer.unknown"), "{said}");
+    let (code, said) = change(folder, "bob", &["withdraw"]);
+    assert!(code == 0 && said.contains("withdrawn version 7 "), "{said}");
+    assert!(folder.join("policy.toml.withdrawn").exists() && !folder.join("policy.toml.proposed").exists());
+    assert!(change(folder, "bob", &["approve"]).1.contains("uam.proposal.none"));
     let (merger, mandate) = (read().successions()[0].clone(), read().mandates()[0].clone());
     assert_eq!(
         (merger.name(), merger.since().to_string()),

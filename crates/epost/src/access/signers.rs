@@ -165,32 +165,34 @@ impl Signers {
         if signatures.len() > SIGNATURES_MAX {
             return Err(Undersigned::TooMany { signatures: signatures.len() });
         }
-        let crls = CrlSet::new(match at {
-            Some(_) => trust::read_crls(&self.crls)?,
-            None => Vec::new(),
-        });
-        (1..)
-            .zip(signatures)
-            .map(|(number, p7s)| {
-                let signature = detached::verify(p7s, policy.text().as_bytes())
-                    .map_err(|error| Undersigned::Signature { number, error })?;
-                let certificate = Hex32(signature.certificate().fingerprint());
-                let known = self.listed.iter().find(|(_, own)| own.contains(&certificate));
-                let (name, _) = known.ok_or(Undersigned::Stranger { number, certificate })?;
-                if let Some(at) = at {
-                    let (leaf, extra) = (signature.certificate(), signature.carried());
-                    let judged = self.anchors.validate(
-                        leaf,
-                        extra,
-                        Revocation::HardFail(&crls),
-                        Purpose::MessageSigning,
-                        at,
-                    );
-                    judged.map_err(|error| Undersigned::Path { number, name: name.clone(), error })?;
-                }
-                Ok(SignedBy { name: name.clone(), certificate })
-            })
-            .collect()
+        let text = policy.text().as_bytes();
+        (1..).zip(signatures).map(|(number, p7s)| self.signature(number, p7s, text, at)).collect()
+    }
+
+    /// One signature, DER, over `content`: it holds, and is a listed person's; with a time, the certificate is in force then.
+    ///
+    /// # Errors
+    /// [`Undersigned`], which names it by `number`.
+    pub fn signature(
+        &self,
+        number: usize,
+        p7s: &[u8],
+        content: &[u8],
+        at: Option<Timestamp>,
+    ) -> Result<SignedBy, Undersigned> {
+        let signature =
+            detached::verify(p7s, content).map_err(|error| Undersigned::Signature { number, error })?;
+        let certificate = Hex32(signature.certificate().fingerprint());
+        let known = self.listed.iter().find(|(_, own)| own.contains(&certificate));
+        let (name, _) = known.ok_or(Undersigned::Stranger { number, certificate })?;
+        if let Some(at) = at {
+            let (leaf, extra) = (signature.certificate(), signature.carried());
+            let crls = CrlSet::new(trust::read_crls(&self.crls)?);
+            let judged =
+                self.anchors.validate(leaf, extra, Revocation::HardFail(&crls), Purpose::MessageSigning, at);
+            judged.map_err(|error| Undersigned::Path { number, name: name.clone(), error })?;
+        }
+        Ok(SignedBy { name: name.clone(), certificate })
     }
 }
 

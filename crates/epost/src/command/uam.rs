@@ -13,7 +13,7 @@ use pki::path::{Purpose, Revocation};
 use serde_json::json;
 use uam::{Explained, PolicyFile, Question, Transaction};
 
-use self::propose::{Actor, Change, approve, propose};
+use self::propose::{Actor, Change, approve, propose, withdraw};
 use super::could_not_run;
 use crate::access;
 use crate::config::Config;
@@ -82,6 +82,12 @@ pub enum Command {
         /// Its last day, as 2026-12-31; else it ends at once.
         #[arg(long)]
         on: Option<Date>,
+        /// Who acts.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Give up the proposal that waits: it is taken away, and the service journals who did that.
+    Withdraw {
         /// Who acts.
         #[command(flatten)]
         actor: Actor,
@@ -183,6 +189,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Mandate { tie, actor } => propose(actor, &Change::Mandate(tie), now),
         Command::Review { grant, actor } => propose(actor, &Change::Review(grant), now),
         Command::End { id, on, actor } => propose(actor, &Change::End(id, *on), now),
+        Command::Withdraw { actor } => withdraw(actor, now),
         Command::Approve { actor } => approve(actor, now),
     };
     match done {

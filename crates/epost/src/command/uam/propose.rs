@@ -1,4 +1,4 @@
-//! `epost uam add|change|succeed|mandate|review|end|approve`: one person writes and signs the next version, another signs it and puts it in place.
+//! `epost uam add|change|succeed|mandate|review|end|approve|withdraw`: one person writes and signs the next version, another signs it and puts it in place.
 //!
 //! Nothing is in force before both have signed: the proposal is a file of its own, and one rename makes it the policy. The service
 //! judges what it finds there by itself, and journals it before it decides by it.
@@ -12,7 +12,7 @@ use pki::signer::{FileSigner, Signer};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 use uam::{Difference, PolicyFile};
 
-use crate::access::{self, SignedBy, Signers};
+use crate::access::{self, SignedBy, Signers, Withdrawal};
 use crate::config::Config;
 use crate::trust;
 
@@ -56,7 +56,7 @@ pub(super) fn propose(actor: &Actor, change: &Change<'_>, now: Timestamp) -> Res
     if beside.exists() {
         let beside = beside.display();
         return Err(format!(
-            "uam.proposal.waits: {beside}: have it approved (`epost uam approve`), or delete it"
+            "uam.proposal.waits: {beside}: have it approved (`epost uam approve`), or withdraw it (`epost uam withdraw`)"
         )
         .into());
     }
@@ -85,13 +85,10 @@ pub(super) fn approve(actor: &Actor, now: Timestamp) -> Result<(), Failed> {
     let config = Config::read(&actor.config)?;
     let current = access::read(&config.uam.policy)?;
     let beside = proposal(&config);
-    let file = std::fs::read_to_string(&beside).map_err(|error| {
-        format!("uam.proposal.none: {}: {error}; `epost uam add` and the like write one", beside.display())
-    })?;
-    let proposed = PolicyFile::parse(&file).map_err(|error| format!("{}: {error}", error.code()))?;
+    let (file, proposed) = waiting(&beside)?;
     if proposed.version() <= current.version() {
         let (seen, last) = (proposed.version(), current.version());
-        return Err(format!("policy.version: version {seen} is not above {last}, which is in place; delete {} and propose again", beside.display()).into());
+        return Err(format!("policy.version: version {seen} is not above {last}, which is in place; withdraw {} (`epost uam withdraw`) and propose again", beside.display()).into());
     }
     if proposed.signatures().is_empty() {
         return Err(
@@ -134,6 +131,38 @@ pub(super) fn approve(actor: &Actor, now: Timestamp) -> Result<(), Failed> {
         config.uam.reload_seconds
     );
     Ok(())
+}
+
+/// Takes the proposal away, and leaves the actor's word for it where the service journals it.
+pub(super) fn withdraw(actor: &Actor, now: Timestamp) -> Result<(), Failed> {
+    let config = Config::read(&actor.config)?;
+    let beside = proposal(&config);
+    let (file, proposed) = waiting(&beside)?;
+    let statement = Withdrawal::statement(&proposed);
+    let signature = signer(actor)?.sign_detached(statement.as_bytes())?;
+    if let Some(signers) = signers(&config)? {
+        signers
+            .signature(1, &signature, statement.as_bytes(), Some(now))
+            .map_err(|error| format!("{}: {error}", error.code()))?;
+    }
+    replace(&Withdrawal::path(&config.uam.policy), &Withdrawal::new(&file, &signature).to_file()?)?;
+    std::fs::remove_file(&beside)?;
+    sync_folder(&beside)?;
+    println!(
+        "withdrawn version {} sha256 {}\nnext      the service journals it within {} s (uam.reload_seconds), or at SIGHUP, as uam.withdrawn",
+        proposed.version(),
+        erds::record::Hex32(proposed.digest()).to_hex(),
+        config.uam.reload_seconds
+    );
+    Ok(())
+}
+
+fn waiting(beside: &Path) -> Result<(String, PolicyFile), Failed> {
+    let file = std::fs::read_to_string(beside).map_err(|error| {
+        format!("uam.proposal.none: {}: {error}; `epost uam add` and the like write one", beside.display())
+    })?;
+    let proposed = PolicyFile::parse(&file).map_err(|error| format!("{}: {error}", error.code()))?;
+    Ok((file, proposed))
 }
 
 /// Where the next version waits for its second signature.
