@@ -1,12 +1,13 @@
-//! Appended records, 1 KB of frame each, by how many are synced at once. Wall-clock time: what costs here is the disk.
+//! Appended records, 1 KB of frame each, by how many are synced at once. Wall-clock time, for what costs here is the disk; beside it the CPU
+//! time of the whole process, which other processes disturb less.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use benches::{Figure, line, section};
+use benches::{Figure, line, micros, section};
 use disk::RealDisk;
 use erds::Record;
 use erds::record::Control;
@@ -14,6 +15,8 @@ use jiff::Timestamp;
 use journal::{Entry, Frame, Journal, Options};
 use rusqlite::Connection;
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::Runtime;
 
 pub(crate) fn run() {
     section(
@@ -36,42 +39,66 @@ pub(crate) fn run() {
     for batch in [1, 16, 256] {
         let bytes = vec![7; record_bytes * batch];
         // In turns, so that what disturbs one disturbs the others.
-        let mut times: [Vec<Duration>; 5] = Default::default();
+        let mut times: [Vec<Cost>; 5] = Default::default();
         for _ in 0..ROUNDS {
             let [one, two, each, floor, theirs] = &mut times;
-            one.push(timed(|| drop(journal.append_all_blocking(entries(batch)).unwrap())));
-            two.push(timed(|| append_in_turns(&journal, batch)) / (2 * GROUPS_EACH));
-            each.push(timed(|| runtime.block_on(append_by_as_many(&journal, batch))) / GROUPS_EACH);
-            floor.push(timed(|| {
+            let group = entries(batch);
+            one.push(cost(1, || drop(journal.append_all_blocking(group).unwrap())));
+            two.push(append_in_turns(&journal, batch));
+            each.push(append_by_as_many(&runtime, &journal, batch));
+            floor.push(cost(1, || {
                 plain.write_all(&bytes).unwrap();
                 plain.sync_data().unwrap();
             }));
-            theirs.push(timed(|| insert_together(&mut sqlite, batch, record_bytes)));
+            theirs.push(cost(1, || insert_together(&mut sqlite, batch, &bytes[..record_bytes])));
         }
-        let [one, two, each, floor, theirs] = times.map(median);
+        let [one, two, each, floor, theirs] = times.map(Cost::median);
         for (what, ours) in [("one caller", one), ("two callers in turn", two), ("a caller for each", each)] {
-            line(&format!("{batch} at once, {what}"), Figure { ours, floor });
-            let a_second = |time: Duration| batch as f64 / time.as_secs_f64();
+            line(&format!("{batch} at once, {what}"), Figure { ours: ours.wall, floor: floor.wall });
+            let a_second = |cost: Cost| batch as f64 / cost.wall.as_secs_f64();
+            let cpu = |cost: Cost| micros(cost.cpu) / batch as f64;
             println!(
-                "  {:<44} {:>8.0} records/s, SQLite {:.0}: {:.2} times as many",
+                "  {:<44} {:>8.0} records/s, SQLite {:.0}: {:.2} times as many; CPU a record {:.2} µs, floor {:.2}, SQLite {:.2}",
                 "",
                 a_second(ours),
                 a_second(theirs),
-                a_second(ours) / a_second(theirs)
+                a_second(ours) / a_second(theirs),
+                cpu(ours),
+                cpu(floor),
+                cpu(theirs),
             );
         }
     }
 }
 
-fn timed(call: impl FnOnce()) -> Duration {
-    let begun = Instant::now();
-    call();
-    begun.elapsed()
+/// What a group takes.
+#[derive(Clone, Copy)]
+struct Cost {
+    wall: Duration,
+    /// Of the whole process.
+    cpu: Duration,
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
+impl Cost {
+    /// Each for itself.
+    fn median(mut costs: Vec<Self>) -> Self {
+        let mut median = |of: fn(&Self) -> Duration| {
+            costs.sort_by_key(of);
+            of(&costs[costs.len() / 2])
+        };
+        Self { wall: median(|cost| cost.wall), cpu: median(|cost| cost.cpu) }
+    }
+}
+
+fn cost(groups: u32, call: impl FnOnce()) -> Cost {
+    let (begun, used) = (Instant::now(), process_cpu());
+    call();
+    Cost { wall: begun.elapsed() / groups, cpu: (process_cpu() - used) / groups }
+}
+
+fn process_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// What a record takes in a segment, frame and framing included: the same for the floor and the peer.
@@ -95,43 +122,48 @@ fn sqlite(path: &Path) -> Connection {
     connection
 }
 
-fn insert_together(connection: &mut Connection, batch: usize, record_bytes: usize) {
-    let bytes = vec![7; record_bytes];
+fn insert_together(connection: &mut Connection, batch: usize, bytes: &[u8]) {
     let transaction = connection.transaction().unwrap();
     {
         let mut insert = transaction.prepare_cached("insert into record (bytes) values (?1)").unwrap();
-        (0..batch).for_each(|_| assert_eq!(insert.execute((&bytes[..],)), Ok(1)));
+        (0..batch).for_each(|_| assert_eq!(insert.execute((bytes,)), Ok(1)));
     }
     transaction.commit().unwrap();
 }
 
 /// Two threads, each with its next group when its last one is durable: one encodes while the other's is synced. As much is written at
 /// once as a group.
-fn append_in_turns(journal: &Journal, batch: usize) {
+fn append_in_turns(journal: &Journal, batch: usize) -> Cost {
+    let ready = Barrier::new(3);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        let callers = [0; 2].map(|_| {
+            let groups: Vec<_> = (0..GROUPS_EACH).map(|_| entries(batch)).collect();
             scope.spawn(|| {
-                for _ in 0..GROUPS_EACH {
-                    journal.append_all_blocking(entries(batch)).unwrap();
-                }
-            });
-        }
-    });
+                ready.wait();
+                groups.into_iter().for_each(|group| drop(journal.append_all_blocking(group).unwrap()));
+            })
+        });
+        ready.wait();
+        cost(2 * GROUPS_EACH, || callers.into_iter().for_each(|caller| caller.join().unwrap()))
+    })
 }
 
 /// So many at once, each with its next record when the last one is durable.
-async fn append_by_as_many(journal: &Journal, batch: usize) {
-    let waiting = (0..batch).map(|_| {
-        let journal = journal.clone();
-        tokio::spawn(async move {
-            for _ in 0..GROUPS_EACH {
-                journal.append(entry()).await.unwrap();
+fn append_by_as_many(runtime: &Runtime, journal: &Journal, batch: usize) -> Cost {
+    let callers: Vec<_> = (0..batch).map(|_| (journal.clone(), entries(GROUPS_EACH as usize))).collect();
+    let append = |(journal, entries): (Journal, Vec<Entry>)| async move {
+        for entry in entries {
+            journal.append(entry).await.unwrap();
+        }
+    };
+    cost(GROUPS_EACH, || {
+        runtime.block_on(async {
+            let callers: Vec<_> = callers.into_iter().map(|caller| tokio::spawn(append(caller))).collect();
+            for caller in callers {
+                caller.await.unwrap();
             }
-        })
-    });
-    for one in waiting.collect::<Vec<_>>() {
-        one.await.unwrap();
-    }
+        });
+    })
 }
 
 fn entries(batch: usize) -> Vec<Entry> {
