@@ -43,10 +43,11 @@ impl std::fmt::Debug for Hex32 {
 }
 
 fn to_hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + (value - 10) });
-    let mut hex = String::with_capacity(2 * bytes.len());
-    bytes.iter().for_each(|byte| hex.extend([digit(byte >> 4), digit(byte & 15)]));
-    hex
+    bytes.iter().flat_map(|byte| digits(*byte)).map(char::from).collect()
+}
+
+fn digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|value| if value < 10 { b'0' + value } else { b'a' + (value - 10) })
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
@@ -61,7 +62,9 @@ pub(crate) mod hex32 {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&super::to_hex(bytes))
+        // Every digest of a record comes by here: no allocation.
+        let digits = bytes.map(super::digits);
+        serializer.serialize_str(str::from_utf8(digits.as_flattened()).unwrap_or_default())
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {

@@ -7,7 +7,10 @@
 //! memory nor the time to open grows with the history.
 
 pub mod audit;
+mod batch;
 pub mod checkpoint;
+mod encoded;
+mod grown;
 mod keys;
 mod log;
 pub mod merkle;
@@ -30,16 +33,18 @@ use std::sync::Arc;
 use disk::Disk;
 use erds::Record;
 
+use batch::Outcome;
 use checkpoint::Checkpoint;
+use encoded::Encoded;
 use log::Log;
 pub use log::ReadError;
 pub use open::{OpenError, OpenReport};
 pub use snapshot::{Span, snapshot};
 pub use verify::{VerifyError, VerifyReport, verify};
-use writer::{Encoded, Outcome, Writing};
+use writer::Writing;
 
 /// Records of one [`Journal::append_all`].
-pub const GROUP_RECORDS_MAX: usize = writer::GROUP_RECORDS_MAX;
+pub const GROUP_RECORDS_MAX: usize = encoded::GROUP_RECORDS_MAX;
 
 /// A record's place: 0 for the first.
 pub type Position = u64;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use disk::{Disk, DiskFile, OpenMode};
 
+use crate::grown::Grown;
 use crate::keys::Run;
 use crate::merkle::{Hash, Tree, leaf_hash};
 use crate::segment::{self, GroupError, Leaf};
@@ -116,12 +117,10 @@ impl Segment {
     }
 }
 
-/// One record that has become durable.
-pub(crate) struct Durable {
-    /// Within what was written at once.
-    pub(crate) offset: u64,
-    pub(crate) leaf_hash: Hash,
-    pub(crate) keys: Vec<UniqueKey>,
+/// Who claims some keys, of the records of the segments that these runs cover.
+pub(crate) struct Sealed {
+    runs: Arc<[Arc<Run>]>,
+    holders: Vec<Option<Position>>,
 }
 
 /// Where a record stands.
@@ -165,11 +164,17 @@ impl Log {
     }
 
     /// Shows records that are durable now, written at this offset, to the readers.
-    pub(crate) fn publish(&self, records: Vec<Durable>, offset: u64) {
+    pub(crate) fn publish(
+        &self,
+        offset: u64,
+        places: &[u64],
+        grown: &Grown,
+        keys: impl Iterator<Item = (UniqueKey, Position)>,
+    ) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        for record in records {
-            state.add(offset + record.offset, record.keys.into_iter(), record.leaf_hash);
-        }
+        state.open.places.extend(places.iter().map(|place| offset + place));
+        state.open.keys.extend(keys);
+        grown.subtrees().iter().for_each(|(level, subtree)| state.tree.push_subtree(*level, *subtree));
     }
 
     pub(crate) fn read(&self, position: Position) -> Result<Stored, ReadError> {
@@ -240,9 +245,32 @@ impl Log {
     /// Damage of what is derived for it: it is removed, so that the next start makes it again. The disk's.
     pub(crate) fn find(&self, key: &UniqueKey) -> io::Result<Option<Position>> {
         let (known, runs) = self.read_state(|state| (state.find(key), state.runs.clone()));
-        if known.is_some() {
-            return Ok(known);
-        }
+        if known.is_some() { Ok(known) } else { self.find_in(&runs, key) }
+    }
+
+    /// Who claims each of these keys, of the records of sealed segments.
+    ///
+    /// # Errors
+    /// As [`Log::find`].
+    pub(crate) fn find_sealed<'k>(&self, keys: impl Iterator<Item = &'k UniqueKey>) -> io::Result<Sealed> {
+        let runs = self.read_state(|state| state.runs.clone());
+        let holders = keys.map(|key| self.find_in(&runs, key)).collect::<io::Result<_>>()?;
+        Ok(Sealed { runs, holders })
+    }
+
+    /// Who claims each of these keys, of all records; none if other segments are sealed than when `sealed` was found for these keys.
+    pub(crate) fn find_all<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k UniqueKey>,
+        sealed: &Sealed,
+    ) -> Option<Vec<Option<Position>>> {
+        self.read_state(|state| {
+            let holders = keys.zip(&sealed.holders).map(|(key, holder)| holder.or_else(|| state.find(key)));
+            Arc::ptr_eq(&state.runs, &sealed.runs).then(|| holders.collect())
+        })
+    }
+
+    fn find_in(&self, runs: &[Arc<Run>], key: &UniqueKey) -> io::Result<Option<Position>> {
         for run in runs.iter().rev() {
             match run.find(key) {
                 Ok(None) => {}

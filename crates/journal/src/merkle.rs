@@ -2,7 +2,7 @@
 //!
 //! Source: RFC 6962 §2.1 (tree and proofs), RFC 9162 §2.1.3.2 and §2.1.4.2 (their verification). An entry is SHA-256(salt ‖ record): public tree hashes tell nothing about anyone.
 
-use pki::digest::sha256;
+use pki::digest::{sha256, sha256_each};
 
 /// SHA-256.
 pub type Hash = [u8; 32];
@@ -12,6 +12,17 @@ pub fn leaf_hash(entry: &Hash) -> Hash {
     let mut bytes = [0; 33];
     bytes[1..].copy_from_slice(entry);
     sha256(&bytes)
+}
+
+/// The hashes of leaves with these entries.
+pub(crate) fn leaf_hashes(entries: &[Hash]) -> Vec<Hash> {
+    let leaf = |entry: &Hash| {
+        let mut bytes = [0; 33];
+        bytes[1..].copy_from_slice(entry);
+        bytes
+    };
+    let leaves: Vec<_> = entries.iter().map(leaf).collect();
+    sha256_each(leaves.iter().map(<[u8; 33]>::as_slice))
 }
 
 pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {

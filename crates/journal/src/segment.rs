@@ -15,6 +15,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 
 use disk::{DiskFile, read_exactly};
 use erds::Record;
@@ -141,21 +142,25 @@ fn decode_header(bytes: &[u8]) -> Option<Header<'_>> {
     whole.then_some(Header { version, first: u64::from_le_bytes(*first), origin })
 }
 
-/// Appends the facts of an entry as its leaf has them: all of it that does not depend on its place. Whoever appends encodes them, so that
-/// the one writer need not.
+/// Appends the facts of an entry as its leaf has them, with its frames' digests: all of it that does not depend on its place. Whoever
+/// appends encodes them, so that the one writer need not.
 ///
 /// # Errors
 /// A record larger than any may be.
-pub(crate) fn push_body(bytes: &mut Vec<u8>, entry: &Entry) -> Result<(), RecordError> {
+pub(crate) fn push_body(
+    bytes: &mut Vec<u8>,
+    entry: &Entry,
+    frame_digests: &mut impl Iterator<Item = Hash>,
+) -> Result<(), RecordError> {
     // A `Body`, whose parts are encoded where they are.
     bytes.extend_from_slice(b"{\"record\":");
     entry.record.push_json(bytes)?;
     bytes.extend_from_slice(b",\"frames\":[");
-    for (number, frame) in entry.frames.iter().enumerate() {
+    for (number, (frame, digest)) in entry.frames.iter().zip(frame_digests).enumerate() {
         let digest = FrameDigest {
             name: Cow::Borrowed(&frame.name),
             bytes: frame.ciphertext.len() as u64,
-            sha256: Hex32(sha256(&frame.ciphertext)),
+            sha256: Hex32(digest),
         };
         push_element(bytes, number, &digest)?;
     }
@@ -179,19 +184,20 @@ pub(crate) fn push_erasable(bytes: &mut Vec<u8>, frame: &Frame) {
     push_frame(bytes, ERASABLE, &[&frame.ciphertext]);
 }
 
-/// Writes one group, for `position` and no other: the body, and the frames as [`push_erasable`] has them; gives its entry.
+/// Writes one group, for `position` and no other: the body, and the frames as [`push_erasable`] has them; gives where what its entry
+/// covers lies.
 pub(crate) fn push_group(
     bytes: &mut Vec<u8>,
     (body, frames): (&[u8], &[u8]),
     batch: Position,
     position: Position,
-    salt: &[u8],
-) -> Hash {
+    salt: &[u8; SALT_BYTES],
+) -> Range<usize> {
     let begin = bytes.len() + FRAME_HEADER_BYTES as usize + BATCH_BYTES;
     push_frame(bytes, LEAF, &[&batch.to_le_bytes(), salt, &position.to_le_bytes(), body]);
-    let entry = sha256(bytes.get(begin..).unwrap_or_default());
+    let salted = begin..bytes.len();
     bytes.extend_from_slice(frames);
-    entry
+    salted
 }
 
 fn push_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[&[u8]]) {

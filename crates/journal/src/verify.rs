@@ -210,7 +210,8 @@ mod tests {
             let frame = crate::Frame { name: "f".into(), ciphertext: vec![*key; 9] };
             let entry = Entry { record, frames: vec![frame], unique_keys };
             let (mut body, mut frames) = (Vec::new(), Vec::new());
-            segment::push_body(&mut body, &entry).unwrap();
+            let mut digests = [pki::digest::sha256(&entry.frames[0].ciphertext)].into_iter();
+            segment::push_body(&mut body, &entry, &mut digests).unwrap();
             segment::push_erasable(&mut frames, &entry.frames[0]);
             segment::push_group(&mut bytes, (&body, &frames), position, position, &[7; 32]);
         }

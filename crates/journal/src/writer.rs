@@ -12,98 +12,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::log::{Durable, Log, Tail};
-use crate::merkle::{Hash, leaf_hash};
+use crate::batch::{Answer, Batch, Outcomes, Salts};
+use crate::encoded::{Encoded, SHARES_MAX};
+use crate::log::{Log, Tail};
 use crate::seal;
-use crate::segment::{self, FRAME_BYTES_MAX, SALT_BYTES};
-use crate::{AppendError, Entry, Options, Position, UniqueKey};
-
-/// What waits for the disk, in shares of so many bytes; beyond it, who appends waits to hand his over.
-const SHARES_MAX: usize = 1024;
-const SHARE_BYTES: usize = 16 * 1024;
-/// Records of one call.
-pub(crate) const GROUP_RECORDS_MAX: usize = SHARES_MAX;
-/// Frames of one record, and the length of a frame's name.
-const FRAMES_MAX: usize = 64;
-const FRAME_NAME_BYTES_MAX: usize = 256;
-/// Keys that one record may claim.
-const UNIQUE_KEYS_MAX: usize = 16;
-/// What a record takes, about: a first guess that saves growing.
-const RECORD_BYTES: usize = 512;
+use crate::{AppendError, Options, Position, UniqueKey};
 
 /// Room is taken in parts of a segment, of at most so many bytes; in small segments there is none.
 const ROOM_PARTS: u64 = 16;
 const ROOM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const ROOMY_SEGMENT_BYTES_MIN: u64 = 2 * 1024 * 1024;
-
-/// What became of one record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
-    Recorded(Position, Hash),
-    Existing(Position),
-}
-
-type Outcomes = Result<Vec<Outcome>, AppendError>;
-
-/// Who waits for what became of his records.
-type Answer = oneshot::Sender<Outcomes>;
-
-/// Records of one call, encoded but for their places.
-pub(crate) struct Encoded {
-    /// Of each record its body, then its frames as they are written.
-    bytes: Vec<u8>,
-    entries: Vec<EncodedEntry>,
-}
-
-struct EncodedEntry {
-    body_bytes: usize,
-    frames_bytes: usize,
-    unique_keys: Vec<UniqueKey>,
-}
-
-impl Encoded {
-    /// # Errors
-    /// `TooLarge`: nothing of it may be written.
-    pub(crate) fn new(entries: &[Entry]) -> Result<Self, AppendError> {
-        if entries.len() > GROUP_RECORDS_MAX {
-            return Err(AppendError::TooLarge(format!("{} records at once", entries.len())));
-        }
-        let frames = entries.iter().flat_map(|entry| &entry.frames).map(|frame| frame.ciphertext.len());
-        let mut bytes = Vec::with_capacity(frames.sum::<usize>() + RECORD_BYTES * entries.len());
-        let mut encoded = Vec::with_capacity(entries.len());
-        for entry in entries {
-            check(entry)?;
-            let begin = bytes.len();
-            segment::push_body(&mut bytes, entry)
-                .map_err(|error| AppendError::TooLarge(error.to_string()))?;
-            let body_bytes = bytes.len() - begin;
-            entry.frames.iter().for_each(|frame| segment::push_erasable(&mut bytes, frame));
-            let frames_bytes = bytes.len() - begin - body_bytes;
-            encoded.push(EncodedEntry { body_bytes, frames_bytes, unique_keys: entry.unique_keys.clone() });
-        }
-        Ok(Self { bytes, entries: encoded })
-    }
-
-    fn shares(&self) -> u32 {
-        (self.bytes.len() / SHARE_BYTES).max(self.entries.len()).min(SHARES_MAX) as u32
-    }
-}
-
-fn check(entry: &Entry) -> Result<(), AppendError> {
-    let too_large = |what: String| Err(AppendError::TooLarge(what));
-    if let Some(frame) = entry.frames.iter().find(|frame| frame.ciphertext.len() > FRAME_BYTES_MAX) {
-        return too_large(format!("frame {} of {} bytes", frame.name, frame.ciphertext.len()));
-    }
-    if entry.frames.len() > FRAMES_MAX
-        || entry.frames.iter().any(|frame| frame.name.len() > FRAME_NAME_BYTES_MAX)
-    {
-        return too_large(format!("{} frames, or a frame with too long a name", entry.frames.len()));
-    }
-    if entry.unique_keys.len() > UNIQUE_KEYS_MAX {
-        return too_large(format!("{} unique keys", entry.unique_keys.len()));
-    }
-    Ok(())
-}
 
 /// Everything that appending shares.
 pub(crate) struct Writing {
@@ -120,38 +38,12 @@ pub(crate) struct Writing {
 /// What is to be written next, in its order.
 struct Queue {
     batch: Batch,
+    salts: Salts,
     /// The keys of the write under way: not durable yet, and not free.
     in_write: HashMap<UniqueKey, Position>,
     /// Nobody can append any more.
     closed: bool,
     stopped: Option<String>,
-}
-
-/// What one write takes.
-#[derive(Default)]
-struct Batch {
-    first: Position,
-    bytes: Vec<u8>,
-    records: Vec<Durable>,
-    claimed: HashMap<UniqueKey, Position>,
-    answers: Vec<(Answer, Vec<Outcome>)>,
-}
-
-impl Batch {
-    fn next(&self) -> Position {
-        self.first + self.records.len() as Position
-    }
-
-    /// Nothing of it is durable, or ever will be; what existed before it still does.
-    fn refused(self, error: &AppendError) -> Vec<(Answer, Outcomes)> {
-        let before =
-            |outcome: &Outcome| matches!(outcome, Outcome::Existing(position) if *position < self.first);
-        let refuse = |outcomes: Vec<Outcome>| match outcomes.iter().all(before) {
-            true => Ok(outcomes),
-            false => Err(error.clone()),
-        };
-        self.answers.into_iter().map(|(answer, outcomes)| (answer, refuse(outcomes))).collect()
-    }
 }
 
 struct Writer {
@@ -197,12 +89,18 @@ pub(crate) fn start(
 
 impl Writing {
     fn new(log: Arc<Log>, tail: Tail, closed: Sender<()>, options: Options) -> Self {
-        let batch = Batch { first: log.size(), ..Batch::default() };
+        let batch = Batch::new(log.size(), Vec::new());
         let on_fatal = options.on_fatal.clone();
         Self {
             log,
             shares: Semaphore::new(SHARES_MAX),
-            queue: Mutex::new(Queue { batch, in_write: HashMap::new(), closed: false, stopped: None }),
+            queue: Mutex::new(Queue {
+                batch,
+                salts: Salts::default(),
+                in_write: HashMap::new(),
+                closed: false,
+                stopped: None,
+            }),
             work: Condvar::new(),
             writer: Mutex::new(Writer { tail, options, closed: Some(closed), spare: Vec::new() }),
             on_fatal,
@@ -222,46 +120,37 @@ impl Writing {
 
     /// Gives each record its place in the next write, or finds who holds one of its keys.
     fn put(&self, encoded: &Encoded, answer: Answer) -> Result<(), AppendError> {
-        let mut salts = vec![0; encoded.entries.len() * SALT_BYTES];
-        pki::random::fill(&mut salts).map_err(|error| AppendError::Stopped(error.to_string()))?;
-        let mut queue = self.queue();
+        let (mut queue, holders) = self.queue_and_holders(encoded).map_err(|error| self.stop(&error))?;
         if let Some(reason) = &queue.stopped {
             return Err(AppendError::Stopped(reason.clone()));
         }
-        let mut rest = encoded.bytes.as_slice();
-        let mut outcomes = Vec::with_capacity(encoded.entries.len());
-        for (entry, salt) in encoded.entries.iter().zip(salts.chunks_exact(SALT_BYTES)) {
-            let (body, after) = rest.split_at_checked(entry.body_bytes).unwrap_or_default();
-            let (frames, after) = after.split_at_checked(entry.frames_bytes).unwrap_or_default();
-            rest = after;
-            match self.holder(&queue, &entry.unique_keys) {
-                Ok(Some(position)) => outcomes.push(Outcome::Existing(position)),
-                Ok(None) => outcomes.push(queue.batch.push(body, frames, salt, &entry.unique_keys)),
-                Err(error) => {
-                    // Whether it is a duplicate cannot be known. What was put before it stands for itself.
-                    queue.batch.answers.push((answer, outcomes));
-                    drop(queue);
-                    return Err(self.stop(&error));
-                }
-            }
-        }
-        queue.batch.answers.push((answer, outcomes));
+        let salts = queue.salts.take(encoded.count())?;
+        let Queue { batch, in_write, .. } = &mut *queue;
+        let holders = encoded.unique_keys().zip(holders);
+        let holders = holders.map(|(key, durable)| in_write.get(key).copied().or(durable));
+        batch.put(encoded, &salts, holders, answer);
         Ok(())
     }
 
-    /// Who holds one of the keys already, what is written now and next included.
-    fn holder(&self, queue: &Queue, keys: &[UniqueKey]) -> io::Result<Option<Position>> {
-        for key in keys {
-            let waiting = queue.batch.claimed.get(key).or_else(|| queue.in_write.get(key));
-            let holder = match waiting {
-                Some(position) => Some(*position),
-                None => self.log.find(key)?,
-            };
-            if holder.is_some() {
-                return Ok(holder);
+    /// The queue, and who holds each of the keys now, of the durable records. The disk is read before the queue is held.
+    ///
+    /// # Errors
+    /// The disk's: whether these are duplicates cannot be known.
+    fn queue_and_holders(
+        &self,
+        encoded: &Encoded,
+    ) -> io::Result<(MutexGuard<'_, Queue>, Vec<Option<Position>>)> {
+        if encoded.unique_keys().next().is_none() {
+            return Ok((self.queue(), Vec::new()));
+        }
+        loop {
+            let sealed = self.log.find_sealed(encoded.unique_keys())?;
+            let queue = self.queue();
+            // Again, if a segment was sealed meanwhile: seldom, and never twice as fast.
+            if let Some(holders) = self.log.find_all(encoded.unique_keys(), &sealed) {
+                return Ok((queue, holders));
             }
         }
-        Ok(None)
     }
 
     fn write_or_have_it_written(&self) {
@@ -290,7 +179,7 @@ impl Writing {
             Ok(_) => tokio::task::block_in_place(write),
             Err(_) => write(),
         }
-        if !self.queue().batch.answers.is_empty() {
+        if !self.queue().batch.is_empty() {
             self.work.notify_one();
         }
     }
@@ -299,10 +188,10 @@ impl Writing {
     fn run(&self) {
         loop {
             let mut queue = self.queue();
-            while queue.batch.answers.is_empty() && !queue.closed {
+            while queue.batch.is_empty() && !queue.closed {
                 queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
-            if queue.batch.answers.is_empty() {
+            if queue.batch.is_empty() {
                 return;
             }
             drop(queue);
@@ -320,30 +209,27 @@ impl Writing {
     fn write(&self, writer: &mut Writer) {
         let mut batch = {
             let mut queue = self.queue();
-            let next = Batch {
-                first: queue.batch.next(),
-                bytes: std::mem::take(&mut writer.spare),
-                ..Batch::default()
-            };
+            let next = Batch::new(queue.batch.next(), std::mem::take(&mut writer.spare));
             let mut batch = std::mem::replace(&mut queue.batch, next);
             queue.in_write = std::mem::take(&mut batch.claimed);
             batch
         };
         let committed = writer.commit(&self.log, &batch);
-        writer.spare = std::mem::take(&mut batch.bytes);
-        writer.spare.clear();
-        let answers: Vec<(Answer, Outcomes)> = match committed {
+        writer.spare = batch.take_bytes();
+        let answers = match committed {
             Ok(offset) => {
-                let records = std::mem::take(&mut batch.records);
-                self.log.publish(records, offset);
-                self.queue().in_write.clear();
-                batch.answers.into_iter().map(|(answer, outcomes)| (answer, Ok(outcomes))).collect()
+                // Who holds a key is to be found in one of the two at any time.
+                let mut queue = self.queue();
+                self.log.publish(offset, batch.places(), batch.grown(), queue.in_write.drain());
+                drop(queue);
+                batch.durable()
             }
             Err(Failed::Full) => self.take_back(batch),
             Err(Failed::Stopped(error)) => {
                 let stopped = self.stop(&error);
-                let after = std::mem::take(&mut self.queue().batch).refused(&stopped);
-                batch.refused(&stopped).into_iter().chain(after).collect()
+                let after = std::mem::take(&mut self.queue().batch);
+                let first = batch.first();
+                batch.refused(first, &stopped).into_iter().chain(after.refused(first, &stopped)).collect()
             }
         };
         for (answer, outcomes) in answers {
@@ -354,13 +240,13 @@ impl Writing {
 
     /// Nothing of the batch was written, so nothing that was put behind it can be.
     fn take_back(&self, batch: Batch) -> Vec<(Answer, Outcomes)> {
+        let first = batch.first();
         let mut queue = self.queue();
-        let after = std::mem::replace(&mut queue.batch, Batch { first: batch.first, ..Batch::default() });
+        let after = std::mem::replace(&mut queue.batch, Batch::new(first, Vec::new()));
         queue.in_write.clear();
         drop(queue);
-        // Of the later batch, too, nothing exists that was put in the earlier one.
-        let after = Batch { first: batch.first, ..after };
-        batch.refused(&AppendError::Full).into_iter().chain(after.refused(&AppendError::Full)).collect()
+        let refused = batch.refused(first, &AppendError::Full);
+        refused.into_iter().chain(after.refused(first, &AppendError::Full)).collect()
     }
 
     /// After a failed write or sync the kernel may have dropped the pages: nothing can be known any more.
@@ -383,30 +269,19 @@ impl Writing {
     }
 }
 
-impl Batch {
-    fn push(&mut self, body: &[u8], frames: &[u8], salt: &[u8], keys: &[UniqueKey]) -> Outcome {
-        let (position, offset) = (self.next(), self.bytes.len() as u64);
-        let entry = segment::push_group(&mut self.bytes, (body, frames), self.first, position, salt);
-        let leaf_hash = leaf_hash(&entry);
-        self.claimed.extend(keys.iter().map(|key| (*key, position)));
-        self.records.push(Durable { offset, leaf_hash, keys: keys.to_vec() });
-        Outcome::Recorded(position, leaf_hash)
-    }
-}
-
 impl Writer {
     /// Where the batch stands in the open segment, durable.
     fn commit(&mut self, log: &Log, batch: &Batch) -> Result<u64, Failed> {
-        if batch.bytes.is_empty() {
+        if batch.bytes().is_empty() {
             return Ok(self.tail.offset);
         }
         let segment_first = log.read_state(|state| state.open.first);
-        if self.tail.offset >= self.options.segment_bytes_max && batch.first > segment_first {
-            self.next_segment(log, batch.first)?;
+        if self.tail.offset >= self.options.segment_bytes_max && batch.first() > segment_first {
+            self.next_segment(log, batch.first())?;
         }
-        self.make_room(batch.bytes.len() as u64);
+        self.make_room(batch.bytes().len() as u64);
         // A crash in here leaves a torn tail at most: nobody was answered, and the next start cuts it.
-        if let Err(error) = self.tail.file.write_at(self.tail.offset, &batch.bytes) {
+        if let Err(error) = self.tail.file.write_at(self.tail.offset, batch.bytes()) {
             return match is_full(&error) && self.take_back().is_ok() {
                 true => Err(Failed::Full),
                 false => Err(Failed::Stopped(error)),
@@ -414,7 +289,7 @@ impl Writer {
         }
         self.tail.file.sync_data().map_err(Failed::Stopped)?;
         let offset = self.tail.offset;
-        self.tail.offset += batch.bytes.len() as u64;
+        self.tail.offset += batch.bytes().len() as u64;
         Ok(offset)
     }
 
@@ -468,8 +343,10 @@ mod tests {
     use erds::record::Control;
 
     use super::*;
-    use crate::Frame;
+    use crate::batch::Outcome;
     use crate::open::open;
+    use crate::segment;
+    use crate::{Entry, Frame};
 
     const DIR: &str = "j";
 
@@ -567,7 +444,11 @@ mod tests {
 
     #[test]
     fn the_entry_covers_the_position() {
-        let encoded = |position| segment::push_group(&mut Vec::new(), (b"{}", b""), 0, position, &[7; 32]);
-        assert_ne!(encoded(0), encoded(1));
+        let covered = |position| {
+            let mut bytes = Vec::new();
+            let salted = segment::push_group(&mut bytes, (b"{}", b""), 0, position, &[7; 32]);
+            bytes[salted].to_vec()
+        };
+        assert_ne!(covered(0), covered(1));
     }
 }

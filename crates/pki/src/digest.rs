@@ -169,6 +169,23 @@ pub fn sha256(message: &[u8]) -> [u8; 32] {
     sha256.finish()
 }
 
+/// SHA-256 of each message, in their order; two at once, which takes two thirds of the time. Those beside each other are best of about one
+/// length.
+pub fn sha256_each<'m>(messages: impl IntoIterator<Item = &'m [u8]>) -> Vec<[u8; 32]> {
+    let mut messages = messages.into_iter();
+    let mut digests = Vec::with_capacity(messages.size_hint().0);
+    while let Some(one) = messages.next() {
+        let Some(other) = messages.next() else {
+            digests.push(sha256(one));
+            break;
+        };
+        let (mut first, mut second) = (Sha256::default(), Sha256::default());
+        first.update_both(one, &mut second, other);
+        digests.extend(first.finish_both(second));
+    }
+    digests
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +199,16 @@ mod tests {
         );
         assert!(hex(DigestAlgorithm::Sha384).starts_with("cb00753f45a35e8bb5a03d699ac65007272c32ab0eded163"));
         assert!(hex(DigestAlgorithm::Sha512).starts_with("ddaf35a193617abacc417349ae20413112e6fa4e89a97ea2"));
+    }
+
+    #[test]
+    fn each_of_many_has_its_own() {
+        let messages: Vec<Vec<u8>> = (0..9).map(|number| vec![number; 40 * usize::from(number)]).collect();
+        for count in 0..messages.len() {
+            let messages = &messages[..count];
+            let expected: Vec<_> = messages.iter().map(|message| sha256(message)).collect();
+            assert_eq!(sha256_each(messages.iter().map(Vec::as_slice)), expected);
+        }
     }
 
     #[test]

@@ -47,6 +47,29 @@ impl Sha256 {
 
     /// Ends.
     pub fn finish(mut self) -> [u8; 32] {
+        let (last, blocks) = self.last();
+        compress256(&mut self.state, last.get(..blocks).unwrap_or_default());
+        self.digest()
+    }
+
+    /// Ends this message and another one, both at once as far as both go.
+    pub fn finish_both(mut self, mut other: Self) -> [[u8; 32]; 2] {
+        let ((last, blocks), (other_last, other_blocks)) = (self.last(), other.last());
+        let common = blocks.min(other_blocks);
+        let (both, other_both) = (last.get(..common), other_last.get(..common));
+        compress_two(
+            &mut self.state,
+            both.unwrap_or_default(),
+            &mut other.state,
+            other_both.unwrap_or_default(),
+        );
+        compress256(&mut self.state, last.get(common..blocks).unwrap_or_default());
+        compress256(&mut other.state, other_last.get(common..other_blocks).unwrap_or_default());
+        [self.digest(), other.digest()]
+    }
+
+    /// What is left, padded, and how many blocks that is.
+    fn last(&self) -> ([Block; 2], usize) {
         let bits = self.bytes.wrapping_mul(8).to_be_bytes();
         let filled = self.filled();
         let mut last = [[0; BLOCK_BYTES]; 2];
@@ -55,7 +78,10 @@ impl Sha256 {
         let tail = self.tail.iter().take(filled).chain(&[0x80]);
         padded.iter_mut().zip(tail).for_each(|(to, &from)| *to = from);
         padded.iter_mut().skip(ends - bits.len()).zip(bits).for_each(|(to, from)| *to = from);
-        compress256(&mut self.state, last.get(..ends / BLOCK_BYTES).unwrap_or_default());
+        (last, ends / BLOCK_BYTES)
+    }
+
+    fn digest(&self) -> [u8; 32] {
         let mut digest = [0; 32];
         for (to, word) in digest.as_chunks_mut().0.iter_mut().zip(self.state) {
             *to = word.to_be_bytes();
@@ -287,6 +313,8 @@ mod tests {
                 let other_message = bytes(11, other_length);
                 let (mut one, mut other) = (Sha256::default(), Sha256::default());
                 one.update_both(&message, &mut other, &other_message);
+                let both = [expected(&message), expected(&other_message)];
+                assert_eq!(one.clone().finish_both(other.clone()), both, "{length}, {other_length}");
                 assert_eq!(one.finish(), expected(&message), "{length} beside {other_length}");
                 assert_eq!(other.finish(), expected(&other_message), "{other_length} beside {length}");
             }
