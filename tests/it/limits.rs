@@ -1,9 +1,11 @@
 //! Each limit on a request, at the limit and one past it: the fault names it.
 
-use epost::config::Limits;
+use std::sync::Arc;
+
+use epost::config::{Config, Limits};
 
 use crate::house::inside::Plan;
-use crate::house::{Draft, House, Signed};
+use crate::house::{Draft, House, Sandbox, Signed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_body() {
@@ -71,4 +73,47 @@ async fn with(set: impl FnOnce(&mut Limits)) -> House {
     let mut plan = Plan::default();
     set(&mut plan.limits);
     House::open(plan).await.unwrap()
+}
+
+/// What the start says of a sandbox's configuration with this change; none: it would start.
+async fn refused_at_the_start(change: impl FnOnce(&mut Config)) -> Option<String> {
+    let mut changed = None;
+    let sandbox = Sandbox::start_tuned(|config| {
+        changed = Some(config.clone());
+    })
+    .await;
+    let mut config = changed.unwrap();
+    change(&mut config);
+    let prepared = epost::run::prepare(&config, Arc::new(disk::RealDisk), Arc::new(|_| {}));
+    let refused = prepared.err().map(|error| error.to_string());
+    sandbox.stop().await;
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_that_no_whole_body_fits_into_is_refused_at_the_start() {
+    let shares = async |one: u64, all: u64| {
+        refused_at_the_start(|config| {
+            config.limits.body_bytes_max = 1000;
+            (config.listen.spool_bytes_per_sender_max, config.listen.spool_bytes_max) = (one, all);
+        })
+        .await
+    };
+    assert_eq!(shares(1000, 1000).await, None);
+    let told = shares(999, 1000).await.unwrap();
+    assert!(told.starts_with("config.value: listen.spool_bytes_per_sender_max: 999;"), "{told}");
+    let told = shares(1000, 999).await.unwrap();
+    assert!(told.starts_with("config.value: listen.spool_bytes_max: 999; expected 1000"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificate_policies_are_identifiers() {
+    let policies = async |text: &str| {
+        refused_at_the_start(|config| config.senders.certificate_policies = vec![text.to_owned()]).await
+    };
+    assert_eq!(policies("2.16.56.12.1.1").await, None);
+    for wrong in ["", "2.16.", "anyPolicy", "3.1"] {
+        let told = policies(wrong).await.unwrap();
+        assert!(told.starts_with("config.value: senders.certificate_policies"), "{wrong}: {told}");
+    }
 }

@@ -28,6 +28,19 @@ async fn row_49_every_stranger_gets_his_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_without_the_required_policy_is_refused() {
+    let sandbox = Sandbox::start_tuned(|config| {
+        config.senders.certificate_policies = vec!["2.16.56.12.1.1".to_owned()];
+    })
+    .await;
+    let answer = sandbox.ask(&Draft::submission("T")).await;
+    assert_eq!(sandbox.verdict(&answer), "SOA-01001 path.policy", "told, and in the journal");
+    let told = answer.fault().unwrap();
+    assert!(told.message("en").unwrap().contains("2.16.56.12.1.1"), "{told:?}");
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_is_told_by_a_fault() {
     let sandbox = Sandbox::start().await;
     let verdict = sandbox.verdict(&sandbox.ask(&Draft::submission("T").by("expired")).await);

@@ -146,10 +146,14 @@ pub fn prepare(
     on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 ) -> Result<Prepared, StartError> {
     let settings = settings(config)?;
-    let (spool, body) = (&config.listen, config.limits.body_bytes_max);
-    if spool.spool_bytes_per_sender_max.min(spool.spool_bytes_max) < body {
+    let (listen, body) = (&config.listen, config.limits.body_bytes_max);
+    let shares = [
+        ("listen.spool_bytes_per_sender_max", listen.spool_bytes_per_sender_max),
+        ("listen.spool_bytes_max", listen.spool_bytes_max),
+    ];
+    if let Some((option, bytes)) = shares.into_iter().find(|(_, bytes)| *bytes < body) {
         let least = format!("{body} at least, as limits.body_bytes_max: else such a body never gets in");
-        return Err(value("listen.spool_bytes_per_sender_max", spool.spool_bytes_per_sender_max, least));
+        return Err(value(option, bytes, least));
     }
     if let Some(bad) = config.senders.certificate_policies.iter().find(|dotted| encode_oid(dotted).is_err()) {
         return Err(value("senders.certificate_policies", bad, "dotted identifiers, as 1.2.3.4"));

@@ -1,7 +1,7 @@
 //! Mutual TLS: who may open a connection at all.
 //!
-//! Only the issuing authority is judged here: an unknown one ends the handshake. Expiry and revocation are judged per request in
-//! admission, because on resumption rustls does not ask this verifier again, and because only a fault can tell the sender.
+//! Only the issuing authority is judged here: an unknown one ends the handshake. Expiry, revocation and required policies are judged per
+//! request in admission, because on resumption rustls does not ask this verifier again, and because only a fault can tell the sender.
 
 use std::sync::Arc;
 
@@ -86,8 +86,10 @@ impl ClientCertVerifier for KnownAuthority {
         let now = i64::try_from(now.as_secs()).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
         let now = now.ok_or(refused(CertificateError::BadEncoding))?;
         match self.authorities.validate(&leaf, &extra, Revocation::NotChecked, Purpose::TlsClient, now) {
-            // Issued by a known authority, but out of its time: let in, so that admission can answer with a fault that names the remedy.
-            Ok(_) | Err(PathError::Expired { .. } | PathError::NotYetValid { .. }) => {
+            // Issued by a known authority, but out of its time or not under a required policy: let in, so that admission can answer with a
+            // fault that names the remedy.
+            Ok(_)
+            | Err(PathError::Expired { .. } | PathError::NotYetValid { .. } | PathError::Policy { .. }) => {
                 Ok(ClientCertVerified::assertion())
             }
             Err(error) => {
