@@ -1,5 +1,7 @@
 //! Base64 as `xs:base64Binary` and XML Signature carry it: white space anywhere between, otherwise strict.
 
+mod wide;
+
 use base64_simd::STANDARD;
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
 use pki::sha256::Sha256;
@@ -50,70 +52,64 @@ pub fn encode(bytes: &[u8]) -> String {
     STANDARD.encode_to_string(bytes)
 }
 
-/// Decodes piece by piece what has no white space in it, and digests what comes of it.
+/// Decodes, as it comes, what has no white space in it, and digests what comes of it.
 pub(crate) struct Decoder {
     bytes: Vec<u8>,
     sha256: Sha256,
     /// So many of the bytes are digested: whole blocks, which is quickest.
     digested_bytes: usize,
-    /// Characters that make no group of four yet.
-    pending: Vec<u8>,
-    /// There was padding: nothing may follow.
-    ended: bool,
 }
 
 impl Decoder {
     /// With room for so long a text.
     pub(crate) fn with_room(text_bytes: usize) -> Self {
         let bytes = Vec::with_capacity(text_bytes / 4 * 3);
-        let pending = Vec::with_capacity(4);
-        Self { bytes, sha256: Sha256::default(), digested_bytes: 0, pending, ended: false }
+        Self { bytes, sha256: Sha256::default(), digested_bytes: 0 }
     }
 
-    /// Takes the next characters, and digests them in `beside`, whatever they are, at once with what they stand for.
-    pub(crate) fn take_beside(&mut self, text: &[u8], beside: &mut Sha256) -> Result<(), Base64Error> {
-        let decoded = self.decode(text);
+    /// How much of the text is decoded.
+    pub(crate) fn taken_bytes(&self) -> usize {
+        self.bytes.len() / 3 * 4
+    }
+
+    /// Goes on with the text, which is here up to some place beyond that of the last time; digests in `beside`, whatever it is, what
+    /// is new of it, at once with what the text stands for. Nothing more is to come after an error.
+    pub(crate) fn take_beside(
+        &mut self,
+        text: &[u8],
+        new: &[u8],
+        beside: &mut Sha256,
+    ) -> Result<(), Base64Error> {
+        // The last characters may be padding, which is for the end.
+        let unpadded = text.get(self.taken_bytes()..text.len().saturating_sub(1)).unwrap_or_default();
+        let decoded = self.decode_unpadded(unpadded.as_chunks::<AT_ONCE>().0.as_flattened());
         let whole = self.bytes.len() / 64 * 64;
-        let new = self.bytes.get(self.digested_bytes..whole).unwrap_or_default();
-        beside.update_both(text, &mut self.sha256, new);
+        let decoded_new = self.bytes.get(self.digested_bytes..whole).unwrap_or_default();
+        beside.update_both(new, &mut self.sha256, decoded_new);
         self.digested_bytes = whole;
         decoded
     }
 
-    /// Ends with the last characters.
-    pub(crate) fn finish(mut self, text: &[u8]) -> Result<Content, Base64Error> {
-        self.decode(text)?;
-        if !self.pending.is_empty() {
-            return Err(Base64Error);
-        }
+    /// Ends with the rest of the text.
+    pub(crate) fn finish(mut self, rest: &[u8]) -> Result<Content, Base64Error> {
+        STANDARD.decode_append(rest, &mut self.bytes).map_err(|_| Base64Error)?;
         self.sha256.update(self.bytes.get(self.digested_bytes..).unwrap_or_default());
         Ok(Content { bytes: self.bytes, sha256: Hasher::from(self.sha256).finish() })
     }
 
-    fn decode(&mut self, text: &[u8]) -> Result<(), Base64Error> {
-        let missing = if self.pending.is_empty() { 0 } else { 4 - self.pending.len() };
-        let (head, text) = text.split_at_checked(missing).unwrap_or((text, &[]));
-        self.pending.extend_from_slice(head);
-        if let Ok(group) = <[u8; 4]>::try_from(self.pending.as_slice()) {
-            self.pending.clear();
-            self.decode_groups(&group)?;
-        }
-        let (groups, rest) = text.as_chunks::<4>();
-        self.decode_groups(groups.as_flattened())?;
-        self.pending.extend_from_slice(rest);
-        Ok(())
-    }
-
-    fn decode_groups(&mut self, groups: &[u8]) -> Result<(), Base64Error> {
-        if groups.is_empty() {
-            return Ok(());
-        }
+    fn decode_unpadded(&mut self, groups: &[u8]) -> Result<(), Base64Error> {
         let whole = self.bytes.len() + groups.len() / 4 * 3;
-        let decoded = if self.ended { None } else { STANDARD.decode_append(groups, &mut self.bytes).ok() };
-        self.ended = self.bytes.len() < whole;
-        decoded.ok_or(Base64Error)
+        let taken = wide::decode(groups, &mut self.bytes);
+        let rest = groups.get(taken..).unwrap_or_default();
+        if !rest.is_empty() {
+            STANDARD.decode_append(rest, &mut self.bytes).map_err(|_| Base64Error)?;
+        }
+        if self.bytes.len() == whole { Ok(()) } else { Err(Base64Error) }
     }
 }
+
+/// So many characters are decoded at once.
+const AT_ONCE: usize = 64;
 
 /// The text is not base64: the sender's fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -124,25 +120,38 @@ pub struct Base64Error;
 mod tests {
     use super::*;
 
+    fn check_pieces(text: &[u8], cuts: [usize; 2]) {
+        let (before, more) = (&text[..cuts[0]], &text[..cuts[1]]);
+        let mut decoder = Decoder::with_room(text.len());
+        let mut beside = Sha256::default();
+        let taken = decoder.take_beside(before, before, &mut beside);
+        let taken = taken.and_then(|()| decoder.take_beside(more, &more[before.len()..], &mut beside));
+        assert!(taken.is_err() || decoder.taken_bytes() <= more.len());
+        let rest = decoder.taken_bytes();
+        let content = taken.and_then(|()| decoder.finish(&text[rest..]));
+        let expected = STANDARD.decode_to_vec(text).map(Content::of).map_err(|_| Base64Error);
+        if expected.is_ok() {
+            assert_eq!(beside.finish(), pki::digest::sha256(more), "{cuts:?}");
+        }
+        assert_eq!(content, expected, "{cuts:?} of {text:?}");
+    }
+
     #[test]
     fn by_pieces_as_in_one() {
         let texts =
             ["", "AQID", "AQIDBA==", "AQIDBAU=", "AQ", "AQ==AQ==", "AQIDBA==AQID", "AQI DBA==", "A==="];
         for text in texts {
             for cut in 0..=text.len() {
-                for other_cut in cut..=text.len() {
-                    let pieces = [&text[..cut], &text[cut..other_cut], &text[other_cut..]];
-                    let mut decoder = Decoder::with_room(text.len());
-                    let mut beside = Sha256::default();
-                    let [first, second, last] = pieces.map(str::as_bytes);
-                    let taken = decoder.take_beside(first, &mut beside);
-                    let taken = taken.and_then(|()| decoder.take_beside(second, &mut beside));
-                    let content = taken.and_then(|()| decoder.finish(last));
-                    let expected = STANDARD.decode_to_vec(text).map(Content::of).map_err(|_| Base64Error);
-                    assert_eq!(content, expected, "{pieces:?}");
-                    if expected.is_ok() {
-                        assert_eq!(beside.finish(), pki::digest::sha256(&text.as_bytes()[..other_cut]));
-                    }
+                (cut..=text.len()).for_each(|other_cut| check_pieces(text.as_bytes(), [cut, other_cut]));
+            }
+        }
+        for length in [127, 191, 192, 193] {
+            let text = encode(&(0..length).map(|i| (i * 31 + 7) as u8).collect::<Vec<u8>>());
+            for cut in 0..=text.len() {
+                check_pieces(text.as_bytes(), [cut, (cut + 65).min(text.len())]);
+                for wrong in ["=", "-", " ", "A", "é"] {
+                    let changed = format!("{}{wrong}{}", &text[..cut], &text[cut..]);
+                    check_pieces(changed.as_bytes(), [0, text.len()]);
                 }
             }
         }

@@ -10,11 +10,18 @@ use crate::scan::{self, BLOCK_BYTES};
 /// What it is told is a guess, which the bytes decide later: the document may turn out to be malformed, or the run a part of
 /// something that is no text.
 pub(crate) trait Tap {
-    /// Such a run begins where `before` ends, in a source of so many bytes: after how many bytes of it a block of a hash begins, if its
-    /// bytes are wanted.
-    fn begin(&mut self, before: &[u8], source_bytes: usize) -> Option<usize>;
-    /// The run's next bytes: ASCII, no control but TAB and LF, none of `<`, `>`, `&`.
-    fn take(&mut self, bytes: &[u8]);
+    /// Such a run begins where `before` ends, in a source of so many bytes: how it is wanted, if it is.
+    fn begin(&mut self, before: &[u8], source_bytes: usize) -> Option<Wanted>;
+    /// The run up to here, longer each time: ASCII, no control but TAB and LF, none of `<`, `>`, `&`.
+    fn take(&mut self, run: &[u8]);
+}
+
+/// How a tap wants its run.
+pub(crate) struct Wanted {
+    /// After so many bytes of it a block of a hash begins.
+    pub(crate) until_hash_block: usize,
+    /// So much at once, and more.
+    pub(crate) at_once_bytes: usize,
 }
 
 /// As [`scan::blocks`], with the tap's look at the run.
@@ -31,13 +38,16 @@ pub(super) fn blocks(source: &[u8], tap: &mut dyn Tap) -> Vec<u8> {
             Run::Awaited { .. } => run = begun(source, at, tap).unwrap_or(Run::Over),
             Run::Taken { .. } | Run::Over => {}
         }
-        if let Run::Taken { passed, hash_block } = &mut run {
+        if let Run::Taken { start, passed, wanted } = &mut run {
             let is_over = quiet < step.len();
             let end = at + quiet;
             // A hash is quickest with whole blocks.
-            let end = if is_over { end } else { end - (end - *hash_block) % HASH_BLOCK_BYTES };
-            tap.take(source.get(*passed..end).unwrap_or_default());
-            *passed = end;
+            let hash_block = *start + wanted.until_hash_block;
+            let end = if is_over { end } else { end - (end - hash_block) % HASH_BLOCK_BYTES };
+            if is_over || end - *passed >= wanted.at_once_bytes {
+                tap.take(source.get(*start..end).unwrap_or_default());
+                *passed = end;
+            }
             if is_over {
                 run = Run::Over;
             }
@@ -65,8 +75,8 @@ fn begun(source: &[u8], at: usize, tap: &mut dyn Tap) -> Option<Run> {
     if before.len() > BEFORE_BYTES_MAX || !scan::is_quiet(first) {
         return None;
     }
-    let until_block = tap.begin(before, source.len())?;
-    Some(Run::Taken { passed: before.len(), hash_block: before.len() + until_block })
+    let wanted = tap.begin(before, source.len())?;
+    Some(Run::Taken { start: before.len(), passed: before.len(), wanted })
 }
 
 enum Run {
@@ -74,16 +84,17 @@ enum Run {
     Awaited {
         quiet_bytes: usize,
     },
-    /// The tap has it up to `passed`; at `hash_block` a block of its hash begins.
+    /// The tap has it, from `start` on, up to `passed`.
     Taken {
+        start: usize,
         passed: usize,
-        hash_block: usize,
+        wanted: Wanted,
     },
     Over,
 }
 
-/// What is scanned, then taken, at a time: so little that the processor fetches and scans the next step while it still hashes this one.
-const STEP_BYTES: usize = 1 << 10;
+/// What is scanned at a time, then taken: so little that the processor fetches and scans the next step while it still hashes this one.
+pub(crate) const STEP_BYTES: usize = 512;
 const HASH_BLOCK_BYTES: usize = 64;
 /// From here on a run is long.
 const LONG_BYTES: usize = 16 << 10;

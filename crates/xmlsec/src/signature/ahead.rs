@@ -16,7 +16,7 @@ use pki::sha256::Sha256;
 use super::{Reference, Signature, Transform};
 use crate::base64::Decoder;
 use crate::c14n::{self, Sink};
-use crate::read::{self, Tap};
+use crate::read::{self, STEP_BYTES, Tap, Wanted};
 use crate::{Document, Element, Limits, ReadError, namespace};
 
 /// Reads a document, as [`Document::parse`], and digests ahead what is long in it.
@@ -62,14 +62,16 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// The decoder that has taken the beginning of the text which stands from `start` to `end`, and where the rest of it stands.
+    /// The decoder that has taken the beginning of that text, and where the rest of it stands.
     pub(crate) fn take_content(&self, text: Range<usize>) -> Option<(Decoder, Range<usize>)> {
         if self.text.start != text.start || self.text.end > text.end {
             return None;
         }
         // A lock that is poisoned holds nothing half done.
         let mut content = self.content.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Some((content.take()?, self.text.end..text.end))
+        let decoder = content.take()?;
+        let rest = text.start + decoder.taken_bytes()..text.end;
+        Some((decoder, rest))
     }
 }
 
@@ -81,33 +83,36 @@ struct Hashing<'l> {
 }
 
 impl Tap for Hashing<'_> {
-    fn begin(&mut self, before: &[u8], source_bytes: usize) -> Option<usize> {
+    fn begin(&mut self, before: &[u8], source_bytes: usize) -> Option<Wanted> {
         let (document, open) = read::read_beginning(before, self.limits).ok()?;
         let open: Vec<Element<'_>> = open.iter().filter_map(|&node| document.element(node)).collect();
         let canonical = canonical_before_text(&document, &open)?;
         let mut sha256 = Sha256::default();
         sha256.update(&canonical);
-        let until_block = canonical.len().next_multiple_of(64) - canonical.len();
+        let until_hash_block = canonical.len().next_multiple_of(64) - canonical.len();
         // The text is all that its element has, up to here.
         let content = open.last().filter(|element| element.content_range().start == before.len());
         let content = content.filter(|element| (self.is_content)(**element));
         let content = content.map(|_| Decoder::with_room(source_bytes.saturating_sub(before.len())));
+        // Two hashes at once and a decoder take longer to begin than one hash.
+        let at_once_bytes = if content.is_some() { 4 * STEP_BYTES } else { STEP_BYTES };
         let text = before.len()..before.len();
         self.ahead = Some(Ahead { canonical, text, sha256, content: Mutex::new(content) });
-        Some(until_block)
+        Some(Wanted { until_hash_block, at_once_bytes })
     }
 
-    fn take(&mut self, bytes: &[u8]) {
+    fn take(&mut self, run: &[u8]) {
         let Some(Ahead { text, sha256, content, .. }) = &mut self.ahead else { return };
-        text.end += bytes.len();
+        let new = run.get(text.len()..).unwrap_or_default();
+        text.end = text.start + run.len();
         let content = content.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         match content {
             Some(decoder) => {
-                if decoder.take_beside(bytes, sha256).is_err() {
+                if decoder.take_beside(run, new, sha256).is_err() {
                     *content = None;
                 }
             }
-            None => sha256.update(bytes),
+            None => sha256.update(new),
         }
     }
 }
