@@ -47,7 +47,7 @@ fn ended(list: List) -> List {
 }
 
 #[test]
-fn a_delta_says_what_changed() {
+fn row_46_a_delta_says_what_changed() {
     let world = World::new();
     let base = List::default; // its number is 7
     let revoked = || List::delta(7, 8).naming(&world.leaf, KEY_COMPROMISE);
@@ -88,7 +88,7 @@ fn a_delta_says_what_changed() {
 }
 
 #[test]
-fn a_delta_is_of_the_same_authority_and_scope() {
+fn row_46_a_delta_is_of_the_same_authority_and_scope() {
     let world = World::new();
     let scoped = |mut list: List| {
         list.extensions.push(extension("2.5.29.28", true, &seq(&[&[0x81, 1, 0xff]])));
@@ -105,7 +105,7 @@ fn a_delta_is_of_the_same_authority_and_scope() {
 }
 
 #[test]
-fn good_is_good_for_every_reason() {
+fn row_46_good_is_good_for_every_reason() {
     let world = World::new();
     let for_reasons = |unused: u8, flags: &[u8]| List::scoped(&[&tlv(0x83, &[&[unused], flags])]);
     let some = for_reasons(4, &[0x70]); // keyCompromise to affiliationChanged

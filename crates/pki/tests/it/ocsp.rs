@@ -152,7 +152,7 @@ fn key_bits(party: &Party) -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_of_the_authority_counts() {
+fn row_47_an_answer_of_the_authority_counts() {
     let world = World::new();
     let said = |status| world.own(Said::new(status));
     let is_revoked = Err("path.revoked");
@@ -182,7 +182,7 @@ fn an_answer_of_the_authority_counts() {
 }
 
 #[test]
-fn only_a_fresh_answer_counts_and_the_freshest_wins() {
+fn row_47_only_a_fresh_answer_counts_and_the_freshest_wins() {
     let world = World::new();
     let stale = Err("path.crl-stale");
     let one = |change: fn(&mut Said)| {
@@ -208,7 +208,7 @@ fn only_a_fresh_answer_counts_and_the_freshest_wins() {
 }
 
 #[test]
-fn nobody_else_answers() {
+fn row_47_nobody_else_answers() {
     let world = World::new();
     let none = Err("path.crl-missing");
     let ask =
@@ -256,7 +256,7 @@ fn nobody_else_answers() {
 }
 
 #[test]
-fn what_is_no_answer_is_not_held() {
+fn row_47_what_is_no_answer_is_not_held() {
     let world = World::new();
     let code = |der: &[u8]| OcspResponse::from_der(der).map(drop).map_err(|error| error.code());
     for status in [1, 2, 3, 5, 6] {
@@ -294,7 +294,7 @@ fn what_is_no_answer_is_not_held() {
 }
 
 #[test]
-fn the_question_is_one_that_openssl_reads_and_the_nonce_binds_the_answer() {
+fn row_47_the_question_is_one_that_openssl_reads_and_the_nonce_binds_the_answer() {
     let world = World::new();
     let nonce = [7; 32];
     let request = ocsp::request_der(&world.leaf.certificate(), &world.ca.certificate(), &nonce).unwrap();

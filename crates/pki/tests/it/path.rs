@@ -275,7 +275,7 @@ fn revocation_fails_hard() {
 }
 
 #[test]
-fn a_revoked_authority_revokes_what_is_below() {
+fn row_46_a_revoked_authority_revokes_what_is_below() {
     let world = World::new();
     let leaf = Wanted::leaf("Leaf", 3).by(&world.ca).certificate();
     let anchors = TrustAnchors::new(vec![world.root.certificate()], vec![world.ca.certificate()]);
@@ -304,7 +304,7 @@ fn the_most_telling_reason_is_told() {
 }
 
 #[test]
-fn a_list_speaks_of_its_distribution_points_alone() {
+fn row_46_a_list_speaks_of_its_distribution_points_alone() {
     let world = World::new();
     let leaf = Wanted::leaf("Leaf", 3).with(crl_point(&["http://crl/1", "http://crl/2"])).by(&world.ca);
     let of = |text| vec![List::scoped(&[&full_name(text)]).by(&world.ca)];

@@ -175,6 +175,7 @@ fn row_45_validity_usage_and_strength() {
     for (wish, expected) in [
         (Wish { usage: Use::Encrypt, ..Wish::default() }, "SOA-01001 path.wrong-usage"),
         (Wish { usage: Use::Ca, ..Wish::default() }, "SOA-01001 path.wrong-usage"),
+        (Wish { usage: Use::SigningCa, ..Wish::default() }, "SOA-01001 path.wrong-usage"),
         (Wish { extensions: vec![server], ..Wish::default() }, "SOA-01001 path.wrong-usage"),
         (Wish { digest: MessageDigest::sha1(), ..Wish::default() }, "SOA-01001 path.weak-signature"),
     ] {

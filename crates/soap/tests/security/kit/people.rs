@@ -172,6 +172,8 @@ impl Validity {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Use {
     Ca,
+    /// An authority that may sign anything else too.
+    SigningCa,
     Sign,
     Encrypt,
 }
@@ -235,6 +237,10 @@ fn extend(builder: &mut X509Builder, issuer: Option<&Identity>, wish: &Wish<'_>)
                 basic.pathlen(length);
             }
             keys.key_cert_sign().crl_sign();
+        }
+        Use::SigningCa => {
+            basic.ca();
+            keys.key_cert_sign().digital_signature().non_repudiation();
         }
         Use::Sign => {
             keys.digital_signature().non_repudiation();
