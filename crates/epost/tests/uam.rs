@@ -75,6 +75,18 @@ async fn the_decision_point_of_dev_decides_as_it_is_told() {
         let verdict = remote.ask(&question, [0; 32]).await.unwrap();
         assert_eq!(verdict.permit(()).is_ok(), permitted, "{transaction:?}");
     }
+    // And who explains a decision asks it too: alice's grants, which would let her in, decide nothing.
+    let path = folder.path().join("epost.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let asked = || check(folder.path(), "alice", &["--transaction", "getStatus"]);
+    assert_eq!(asked().status.code(), Some(0), "by the grants");
+    std::fs::write(&path, format!("{config}\n{}\n", section.join("\n"))).unwrap();
+    let denied = asked();
+    let said = String::from_utf8_lossy(&denied.stdout).into_owned();
+    assert!(denied.status.code() == Some(1) && said.contains("it decides, not the grants\n"), "{denied:?}");
+    assert!(said.contains("denied   SOA-01002 uam.remote"), "{said}");
+    drop(point);
+    assert_eq!(asked().status.code(), Some(3), "without its answer there is none");
 }
 
 /// A program that ends with this.

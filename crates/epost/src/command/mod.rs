@@ -114,7 +114,7 @@ pub fn run() -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             Command::Init(args) => init::run(&args),
             Command::Check(args) => check::run(&args),
-            Command::Uam(command) => uam::run(&command),
+            Command::Uam(command) => uam::run(&command).await,
             Command::Journal(command) => journal::run(&command).await,
             Command::Consult(args) => consult::run(args).await,
             Command::Retention(args) => retention::run(args).await,

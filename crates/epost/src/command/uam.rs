@@ -15,14 +15,15 @@ use uam::{Explained, PolicyFile, Question, Transaction};
 
 use self::propose::{Actor, Change, approve, propose, withdraw};
 use super::could_not_run;
-use crate::access;
+use crate::access::{self, RemoteAuthorizer};
 use crate::config::Config;
 use crate::trust::{read_anchors, read_certificates};
 
 /// What to ask.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Would this sender be granted this transaction? Names every grant of his institution, and where each does not fit.
+    /// Would this sender be granted this transaction? Names every grant of his institution, and where each does not fit; asks the decision
+    /// point, where one decides instead ([uam.remote]).
     Check(Box<Check>),
     /// Show the grants: what for, who answers for them, until when, and whose review is overdue; mandates and successions.
     List {
@@ -173,11 +174,11 @@ fn transaction(name: &str) -> Result<Transaction, String> {
 }
 
 /// Runs it: 0 granted, 1 denied, 3 could not run.
-pub fn run(command: &Command) -> ExitCode {
+pub async fn run(command: &Command) -> ExitCode {
     let now = Timestamp::now();
     let done = match command {
         Command::Check(check) => {
-            return match asked(check) {
+            return match asked(check).await {
                 Ok(granted) => ExitCode::from(u8::from(!granted)),
                 Err(error) => could_not_run(&error),
             };
@@ -254,7 +255,7 @@ fn list(config: &Path, json: bool, now: Timestamp) -> Result<(), Box<dyn std::er
     Ok(())
 }
 
-fn asked(check: &Check) -> Result<bool, Box<dyn std::error::Error>> {
+async fn asked(check: &Check) -> Result<bool, Box<dyn std::error::Error>> {
     let config = Config::read(&check.config)?;
     let policy = access::read(&config.uam.policy)?;
     let at = check.at.unwrap_or_else(Timestamp::now);
@@ -266,8 +267,17 @@ fn asked(check: &Check) -> Result<bool, Box<dyn std::error::Error>> {
         address: check.address,
         at,
     };
-    let told = Told { policy: &policy, sender: &sender, grants: policy.explain(&question) };
-    let decision = policy.decide(&question);
+    let remote = config.uam.remote.as_ref();
+    let grants = if remote.is_none() { policy.explain(&question) } else { Vec::new() };
+    let told =
+        Told { policy: &policy, sender: &sender, grants, remote: remote.map(|remote| remote.url.as_str()) };
+    let decision = match remote {
+        None => policy.decide(&question),
+        Some(remote) => {
+            let asked = RemoteAuthorizer::read(remote)?.ask(&question, policy.digest()).await;
+            asked.map_err(|failure| failure.to_string())?.into_decision()
+        }
+    };
     if check.json {
         println!("{}", told.to_json(&decision));
     } else {
@@ -294,6 +304,8 @@ struct Told<'a> {
     policy: &'a PolicyFile,
     sender: &'a Sender,
     grants: Vec<Explained>,
+    /// Who decides instead of the grants.
+    remote: Option<&'a str>,
 }
 
 impl Told<'_> {
@@ -322,8 +334,10 @@ impl Told<'_> {
             text += &format!("grant {number:<3}{id}: {application} ({citation}): {verdict}\n");
             text += &format!("         for {}; manager {}\n", grant.purpose(), grant.manager());
         }
-        if self.grants.is_empty() {
-            text += "         no grant is of this institution\n";
+        match self.remote {
+            Some(url) => text += &format!("asked    {url}: it decides, not the grants\n"),
+            None if self.grants.is_empty() => text += "         no grant is of this institution\n",
+            None => {}
         }
         match decision {
             Ok(decision) => text + &format!("granted  by {}\n", decision.grant_reference),
@@ -346,6 +360,7 @@ impl Told<'_> {
             "code": decision.as_ref().err().map(|denied| denied.code.as_str()),
             "check": decision.as_ref().err().map(|denied| denied.check),
             "policy_sha256": self.digest(),
+            "asked": self.remote,
             "sender": {
                 "cbe": self.sender.cbe.digits(), "application": self.sender.application.as_str(),
                 "environment": self.sender.environment.as_str(),
