@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use epost::backup::{BackupError, Manifest, check, restore, take};
+use disk::{Fault, ForgetfulDisk};
+use epost::backup::{BackupError, Folder, Manifest, check, restore, take};
 use epost::config::Config;
 use erds::{Record, Status};
 use jiff::Timestamp;
@@ -200,7 +201,7 @@ async fn what_a_run_that_was_killed_leaves_does_no_harm() {
     let place = Place::new().await;
     let former = place.take().unwrap().manifest;
     place.send("A", 200_000).await;
-    let left = ["files/part".to_owned(), format!("files/{:064}", 0), "manifest.part".to_owned()];
+    let left = ["files/part".to_owned(), format!("files/{:064}", 0), "manifest.json.new".to_owned()];
     for name in &left {
         std::fs::write(place.backup().join(name), "half of somethi").unwrap();
     }
@@ -213,6 +214,51 @@ async fn what_a_run_that_was_killed_leaves_does_no_harm() {
     place.send("B", 900).await;
     assert_eq!(place.take().unwrap_err().code(), "backup.disk");
     assert_eq!(check(place.backup()).unwrap(), state);
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_write_of_a_backup_fails_and_a_whole_state_is_there() {
+    let place = Place::new().await;
+    place.send("A", 200_000).await;
+    let dir = Path::new("backup");
+    let onto = |disk: &ForgetfulDisk| {
+        let path = &place.sandbox.layout().config;
+        take(path, &place.config, None, Folder::on(disk, dir), Timestamp::now()).map(|taken| taken.manifest)
+    };
+    let first = ForgetfulDisk::new();
+    let former = onto(&first).unwrap();
+    place.send("B", 200_000).await;
+    let whole = first.after_power_cut(0);
+    assert_eq!(check(Folder::on(&whole, dir)).unwrap(), former, "durable, once it is told");
+    let mut cases = 0;
+    for fault in [Fault::NotPersisted, Fault::PersistedButReportedFailed, Fault::PowerCut] {
+        // As many as the service's files need by now: it goes on publishing meanwhile.
+        for number in 1.. {
+            let disk = first.after_power_cut(0);
+            disk.fail_at(number, fault);
+            let taken = onto(&disk);
+            if disk.operations() < number {
+                assert!(taken.unwrap().records > former.records && number > 20, "{number}");
+                break;
+            }
+            for seed in [0, number, number + 1000] {
+                let what = format!("{fault:?} at {number}, seed {seed}: {taken:?}");
+                let found = disk.after_power_cut(seed);
+                let state = check(Folder::on(&found, dir)).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(state.records > former.records || (state == former && taken.is_err()), "{what}");
+                cases += 1;
+            }
+            let again = disk.after_power_cut(number);
+            let next = onto(&again).unwrap();
+            assert_eq!(
+                check(Folder::on(&again.after_power_cut(0), dir)).unwrap(),
+                next,
+                "the next run mends it"
+            );
+        }
+    }
+    println!("{cases} cases: each operation of a backup fails in three ways, three worlds each");
     place.sandbox.stop().await;
 }
 

@@ -112,8 +112,8 @@ pub const REMEDIES: [(&str, &str); 27] = [
     ),
     (
         "alarm.stored-bytes",
-        "Stored bytes are not what was written, or are gone: `epost journal verify` names what is wrong in the journal; look at the disk, \
-         and mend it from a backup while one has them whole.",
+        "Stored bytes are not what was written, or are gone: keep the newest backup as it is, stop the service, and let `epost journal repair \
+         --from BACKUP --content` say what is wrong and what that backup can mend.",
     ),
     (
         "alarm.witness-behind",

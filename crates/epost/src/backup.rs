@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ::disk::{Disk, OpenMode, RealDisk};
 use erds::record::Hex32;
 use jiff::Timestamp;
 use journal::VerifyError;
@@ -31,6 +32,30 @@ const MANIFEST: &str = "manifest.json";
 const FILES: &str = "files";
 pub(crate) const JOURNAL: &str = "data/journal";
 const BINARY: &str = "binary/epost";
+
+/// Where a backup lies.
+#[derive(Clone, Copy)]
+pub struct Folder<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+}
+
+impl<'a> Folder<'a> {
+    /// In this folder of this disk.
+    pub fn on(disk: &'a dyn Disk, dir: &'a Path) -> Self {
+        Self { disk, dir }
+    }
+
+    fn kept(&self, kept: &Kept) -> PathBuf {
+        self.dir.join(FILES).join(kept.sha256.to_hex())
+    }
+}
+
+impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Folder<'a> {
+    fn from(dir: &'a P) -> Self {
+        Self { disk: &RealDisk, dir: dir.as_ref() }
+    }
+}
 
 /// What a backup holds.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -143,10 +168,15 @@ impl Manifest {
     ///
     /// # Errors
     /// `Manifest`: there is none, or not one of this version's.
-    pub fn read(dir: &Path) -> Result<Self, BackupError> {
+    pub fn read<'a>(folder: impl Into<Folder<'a>>) -> Result<Self, BackupError> {
+        let Folder { disk, dir } = folder.into();
         let path = dir.join(MANIFEST);
         let wrong = |what: String| BackupError::Manifest { path: path.clone(), what };
-        let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        let read = || -> io::Result<Vec<u8>> {
+            let file = disk.open(&path, OpenMode::Read)?;
+            ::disk::read_exactly(file.as_ref(), 0, file.length()? as usize)
+        };
+        let bytes = read().map_err(|error| wrong(error.to_string()))?;
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         if manifest.version != VERSION {
             return Err(wrong(format!("of version {}; this program reads {VERSION}", manifest.version)));
@@ -171,22 +201,24 @@ fn is_inside(name: &str) -> bool {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn check(dir: &Path) -> Result<Manifest, BackupError> {
-    let manifest = Manifest::read(dir)?;
+pub fn check<'a>(folder: impl Into<Folder<'a>>) -> Result<Manifest, BackupError> {
+    let folder = folder.into();
+    let manifest = Manifest::read(folder)?;
     for (name, kept) in &manifest.files {
-        let path = kept_path(dir, kept);
-        let found = digest_of(&path, u64::MAX).map_err(|error| BackupError::Damaged {
-            name: name.clone(),
-            what: format!("{}: {error}", path.display()),
+        let path = folder.kept(kept);
+        let found = pour(folder.disk, &path, u64::MAX, &mut |_| Ok(())).map_err(|error| {
+            BackupError::Damaged { name: name.clone(), what: format!("{}: {error}", path.display()) }
         })?;
         if found != *kept {
             return Err(BackupError::Damaged { name: name.clone(), what: differs(&found, kept) });
         }
     }
-    let report =
-        journal::verify(&BackupDisk::new(dir, &manifest), Path::new(JOURNAL), &manifest.origin, &mut |_| {
-            Ok(())
-        })?;
+    let report = journal::verify(
+        &BackupDisk::new(folder, &manifest),
+        Path::new(JOURNAL),
+        &manifest.origin,
+        &mut |_| Ok(()),
+    )?;
     if (report.records, report.root) != (manifest.records, manifest.root.0) {
         let what =
             format!("{} records; the manifest says {}, under another root", report.records, manifest.records);
@@ -199,24 +231,25 @@ fn differs(found: &Kept, kept: &Kept) -> String {
     format!("{} bytes of digest {}; it was {} of {}", found.bytes, found.sha256, kept.bytes, kept.sha256)
 }
 
-fn kept_path(dir: &Path, kept: &Kept) -> PathBuf {
-    dir.join(FILES).join(kept.sha256.to_hex())
-}
-
-/// Length and digest of a file's first bytes.
-pub(crate) fn digest_of(path: &Path, bytes_max: u64) -> io::Result<Kept> {
-    pour(path, bytes_max, &mut |_| Ok(()))
+/// Length and digest of a file of the machine's.
+pub(crate) fn digest_of(path: &Path) -> io::Result<Kept> {
+    pour(&RealDisk, path, u64::MAX, &mut |_| Ok(()))
 }
 
 /// Gives a file's first bytes to `each`, piece by piece; says what they were.
-fn pour(path: &Path, bytes_max: u64, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Kept> {
-    use std::io::Read;
-    let mut file = std::fs::File::open(path)?.take(bytes_max);
+fn pour(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes_max: u64,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Kept> {
+    let file = disk.open(path, OpenMode::Read)?;
     let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
     let mut buffer = vec![0; 256 * 1024];
     let mut bytes = 0;
     loop {
-        let count = file.read(&mut buffer)?;
+        let room = (bytes_max - bytes).min(buffer.len() as u64) as usize;
+        let count = file.read_at(bytes, buffer.get_mut(..room).unwrap_or_default())?;
         let piece = buffer.get(..count).unwrap_or_default();
         if piece.is_empty() {
             let sha256 = hasher.finish().as_bytes().try_into().map_err(|_| io::ErrorKind::InvalidData)?;

@@ -108,7 +108,7 @@ pub async fn repair(config: &Config, asked: Asked<'_>, now: Timestamp) -> Result
     let published = published(config)?;
     let signed = published.as_ref().map(|published| published.checkpoint().clone());
     let backup = match asked.from {
-        Some(from) => Some(BackupDisk::new(from, &Manifest::read(from)?)),
+        Some(from) => Some(BackupDisk::new(from.into(), &Manifest::read(from)?)),
         None => None,
     };
     let of_backup = backup.as_ref().map(|disk| (disk as &dyn Disk, Path::new(JOURNAL)));

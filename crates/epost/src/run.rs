@@ -320,7 +320,7 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
 
 /// The digest of this program's own file, as its act in the journal has it; a backup keeps the file under the same name.
 fn program() -> String {
-    match std::env::current_exe().and_then(|path| backup::digest_of(&path, u64::MAX)) {
+    match std::env::current_exe().and_then(|path| backup::digest_of(&path)) {
         Ok(program) => program.sha256.to_hex(),
         // Replaced since it was started: nothing tells any more what runs.
         Err(error) => format!("unknown ({error})"),

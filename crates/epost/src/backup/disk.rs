@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use disk::{Disk, DiskFile, OpenMode, RealDisk};
+use disk::{Disk, DiskFile, OpenMode};
 
-use super::{Manifest, kept_path};
+use super::{Folder, Manifest};
 
-pub(crate) struct BackupDisk(BTreeMap<PathBuf, PathBuf>);
+pub(crate) struct BackupDisk<'a> {
+    disk: &'a dyn Disk,
+    files: BTreeMap<PathBuf, PathBuf>,
+}
 
-impl BackupDisk {
-    pub(crate) fn new(dir: &Path, manifest: &Manifest) -> Self {
-        let place = |(name, kept): (&String, _)| (PathBuf::from(name), kept_path(dir, kept));
-        Self(manifest.files.iter().map(place).collect())
+impl<'a> BackupDisk<'a> {
+    pub(crate) fn new(folder: Folder<'a>, manifest: &Manifest) -> Self {
+        let place = |(name, kept): (&String, _)| (PathBuf::from(name), folder.kept(kept));
+        Self { disk: folder.disk, files: manifest.files.iter().map(place).collect() }
     }
 }
 
@@ -21,14 +24,14 @@ fn read_only<T>() -> io::Result<T> {
     Err(io::ErrorKind::ReadOnlyFilesystem.into())
 }
 
-impl Disk for BackupDisk {
+impl Disk for BackupDisk<'_> {
     fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
         read_only()
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        match (mode, self.0.get(path)) {
-            (OpenMode::Read, Some(kept)) => RealDisk.open(kept, OpenMode::Read),
+        match (mode, self.files.get(path)) {
+            (OpenMode::Read, Some(kept)) => self.disk.open(kept, OpenMode::Read),
             (OpenMode::Read, None) => Err(io::ErrorKind::NotFound.into()),
             (OpenMode::Write | OpenMode::CreateNew | OpenMode::Publish, _) => read_only(),
         }
@@ -47,7 +50,7 @@ impl Disk for BackupDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(self.0.keys().filter(|path| path.parent() == Some(dir)).cloned().collect())
+        Ok(self.files.keys().filter(|path| path.parent() == Some(dir)).cloned().collect())
     }
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {

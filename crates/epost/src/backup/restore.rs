@@ -9,7 +9,7 @@ use erds::record::Control;
 use jiff::Timestamp;
 use journal::Entry;
 
-use super::{BackupError, Manifest, differs, kept_path, pour};
+use super::{BackupError, Folder, Manifest, differs, pour};
 use crate::command::index::{Rebuilt, rebuild_in};
 use crate::run::{self, StartError};
 use crate::service;
@@ -26,31 +26,36 @@ pub struct Restored {
     pub rebuilt: Rebuilt,
 }
 
-/// Restores the backup in `dir` into `into`, which is made, or empty: `data`, `config` and `binary`, as the manifest names them. Each file is
+/// Restores the backup in `folder` into `into`, which is made, or empty: `data`, `config` and `binary`, as the manifest names them. Each file is
 /// judged by its digest, the journal from its bytes; the restore is recorded in it; the index is made anew.
 ///
 /// # Errors
 /// [`BackupError`]: what is in `into` then is no state to start on; remove it.
-pub async fn restore(dir: &Path, into: &Path, now: Timestamp) -> Result<Restored, BackupError> {
-    let manifest = Manifest::read(dir)?;
+pub async fn restore(
+    folder: impl Into<Folder<'_>>,
+    into: &Path,
+    now: Timestamp,
+) -> Result<Restored, BackupError> {
+    let folder = folder.into();
+    let manifest = Manifest::read(folder)?;
     RealDisk.create_dir_all(into).map_err(BackupError::disk("make", into))?;
     if !RealDisk.list(into).map_err(BackupError::disk("list", into))?.is_empty() {
         return Err(BackupError::NotEmpty(into.to_owned()));
     }
     let unfinished = into.join(UNFINISHED);
     for (name, kept) in &manifest.files {
-        let (from, to) = (kept_path(dir, kept), unfinished.join(name));
-        let folder = to.parent().unwrap_or(&unfinished);
-        RealDisk.create_dir_all(folder).map_err(BackupError::disk("make", folder))?;
+        let (from, to) = (folder.kept(kept), unfinished.join(name));
+        let beside = to.parent().unwrap_or(&unfinished);
+        RealDisk.create_dir_all(beside).map_err(BackupError::disk("make", beside))?;
         let mut file = create(&to, if name == super::BINARY { 0o700 } else { 0o600 })
             .map_err(BackupError::disk("make", &to))?;
-        let found = pour(&from, u64::MAX, &mut |piece| file.write_all(piece))
+        let found = pour(folder.disk, &from, u64::MAX, &mut |piece| file.write_all(piece))
             .map_err(BackupError::disk("copy", &from))?;
         if found != *kept {
             return Err(BackupError::Damaged { name: name.clone(), what: differs(&found, kept) });
         }
         file.sync_data().map_err(BackupError::disk("sync", &to))?;
-        RealDisk.sync_dir(folder).map_err(BackupError::disk("sync", folder))?;
+        RealDisk.sync_dir(beside).map_err(BackupError::disk("sync", beside))?;
     }
     let data = unfinished.join("data");
     let report = journal::verify(&RealDisk, &data.join("journal"), &manifest.origin, &mut |_| Ok(()))?;

@@ -1,15 +1,15 @@
 //! Making a backup, beside a service that runs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use disk::{Disk, RealDisk};
+use disk::{Disk, OpenMode, RealDisk};
 use erds::{Record, Ticket};
 use jiff::Timestamp;
 
 use super::disk::BackupDisk;
-use super::{BackupError, FILES, JOURNAL, Kept, MANIFEST, Manifest, VERSION, digest_of, kept_path, pour};
+use super::{BackupError, FILES, Folder, JOURNAL, Kept, MANIFEST, Manifest, VERSION, pour};
 use store::keys::master_key_id;
 
 use crate::config::{Config, Held};
@@ -29,17 +29,17 @@ pub struct Taken {
     pub absent: u64,
 }
 
-/// Brings the backup in `dir`, made if absent, to the state of now. Consistent while the service runs: the signed log first, then
+/// Brings the backup in `folder`, made if absent, to the state of now. Consistent while the service runs: the signed log first, then
 /// the journal up to a record that is durable, then the content and the keys, which were durable before the records that name them.
 /// `binary`: the program that reads it all, kept beside.
 ///
 /// # Errors
-/// [`BackupError`]: the backup in `dir` is the one of before.
-pub fn take(
+/// [`BackupError`]: the backup there is the one of before.
+pub fn take<'a>(
     config_path: &Path,
     config: &Config,
     binary: Option<&Path>,
-    dir: &Path,
+    folder: impl Into<Folder<'a>>,
     now: Timestamp,
 ) -> Result<Taken, BackupError> {
     let data = &config.data.directory;
@@ -51,7 +51,7 @@ pub fn take(
         }
     }
     let master_key = crate::run::master_key(config)?;
-    let mut taking = Taking::begin(dir)?;
+    let mut taking = Taking::begin(folder.into())?;
     taking.published(&data.join("tlog"))?;
     for span in journal::snapshot(&RealDisk, &data.join("journal"), &config.data.origin)? {
         let name = format!("{JOURNAL}/{}", file_name(&span.path));
@@ -68,7 +68,7 @@ pub fn take(
         files: taking.files.clone(),
     };
     let mut parts = Parts::default();
-    let copied = BackupDisk::new(dir, &manifest);
+    let copied = BackupDisk::new(taking.to, &manifest);
     let report = journal::verify(&copied, Path::new(JOURNAL), &manifest.origin, &mut |stored| {
         parts.follow(stored);
         Ok(())
@@ -112,27 +112,28 @@ impl Parts {
 }
 
 struct Taking<'a> {
-    dir: &'a Path,
+    to: Folder<'a>,
     files: BTreeMap<String, Kept>,
     written_bytes: u64,
     _lock: Box<dyn Send + Sync>,
 }
 
 impl<'a> Taking<'a> {
-    fn begin(dir: &'a Path) -> Result<Self, BackupError> {
-        let ours = [MANIFEST, "manifest.part", FILES, "lock"];
-        for path in RealDisk.list(dir).map_err(BackupError::disk("list", dir))? {
+    fn begin(to: Folder<'a>) -> Result<Self, BackupError> {
+        let Folder { disk, dir } = to;
+        let ours = [MANIFEST, "manifest.json.new", FILES, "lock"];
+        for path in disk.list(dir).map_err(BackupError::disk("list", dir))? {
             if !ours.contains(&file_name(&path).as_str()) {
                 return Err(BackupError::NotEmpty(dir.to_owned()));
             }
         }
         let files = dir.join(FILES);
-        RealDisk.create_dir_all(&files).map_err(BackupError::disk("make", &files))?;
-        let lock = RealDisk.lock(dir).map_err(|error| match error.kind() {
+        disk.create_dir_all(&files).map_err(BackupError::disk("make", &files))?;
+        let lock = disk.lock(dir).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => BackupError::Locked(dir.to_owned()),
             _ => BackupError::disk("lock", dir)(error),
         })?;
-        Ok(Self { dir, files: BTreeMap::new(), written_bytes: 0, _lock: lock })
+        Ok(Self { to, files: BTreeMap::new(), written_bytes: 0, _lock: lock })
     }
 
     /// The static files under one checkpoint: a newer one may come, and the partial tiles of the former go, while they are copied.
@@ -216,55 +217,54 @@ impl<'a> Taking<'a> {
 
     /// Keeps a file's first bytes, durably but for the folder's own name for it; one whose bytes are there already is not written.
     fn keep(&mut self, name: String, source: &Path, bytes_max: u64) -> Result<(), BackupError> {
-        let seen = digest_of(source, bytes_max).map_err(BackupError::disk("read", source))?;
-        let there = digest_of(&kept_path(self.dir, &seen), u64::MAX).is_ok_and(|found| found == seen);
+        let digest_of =
+            |disk: &dyn Disk, path: &Path, bytes_max| pour(disk, path, bytes_max, &mut |_| Ok(()));
+        let seen = digest_of(&RealDisk, source, bytes_max).map_err(BackupError::disk("read", source))?;
+        let there = digest_of(self.to.disk, &self.to.kept(&seen), u64::MAX).is_ok_and(|found| found == seen);
         let kept = if there { seen } else { self.copy(source, bytes_max)? };
         self.files.insert(name, kept);
         Ok(())
     }
 
     fn copy(&mut self, source: &Path, bytes_max: u64) -> Result<Kept, BackupError> {
-        let part = self.dir.join(FILES).join("part");
-        let mut file = std::fs::File::create(&part).map_err(BackupError::disk("make", &part))?;
+        let Folder { disk, dir } = self.to;
+        let part = dir.join(FILES).join("part");
+        let opened = disk.open(&part, OpenMode::Write).and_then(|mut file| file.truncate(0).map(|()| file));
+        let mut file = opened.map_err(BackupError::disk("make", &part))?;
         // A file that grew or changed since is kept as it is now, under the digest of what was written.
-        let mut failed = None;
-        let poured = pour(source, bytes_max, &mut |piece| {
-            file.write_all(piece).inspect_err(|error| failed = Some(error.kind()))
+        let (mut failed, mut at) = (false, 0);
+        let poured = pour(&RealDisk, source, bytes_max, &mut |piece| {
+            file.write_at(at, piece).inspect_err(|_| failed = true)?;
+            at += piece.len() as u64;
+            Ok(())
         });
-        let kept = poured.map_err(|cause| {
-            let written = failed.is_some();
-            BackupError::disk(if written { "write" } else { "read" }, if written { &part } else { source })(
-                cause,
-            )
+        let kept = poured.map_err(|cause| match failed {
+            true => BackupError::disk("write", &part)(cause),
+            false => BackupError::disk("read", source)(cause),
         })?;
         file.sync_data().map_err(BackupError::disk("sync", &part))?;
-        let path = kept_path(self.dir, &kept);
-        std::fs::rename(&part, &path).map_err(BackupError::disk("rename", &path))?;
+        let path = self.to.kept(&kept);
+        disk.rename(&part, &path).map_err(BackupError::disk("rename", &path))?;
         self.written_bytes += kept.bytes;
         Ok(kept)
     }
 
     /// Makes the new state the backup's, and removes what only the former one had.
     fn end(&self, manifest: &Manifest) -> Result<(), BackupError> {
-        let files = self.dir.join(FILES);
-        RealDisk.sync_dir(&files).map_err(BackupError::disk("sync", &files))?;
-        let (part, path) = (self.dir.join("manifest.part"), self.dir.join(MANIFEST));
-        let written = serde_json::to_vec_pretty(manifest).map_err(io::Error::other).and_then(|json| {
-            let mut file = std::fs::File::create(&part)?;
-            file.write_all(&json)?;
-            file.sync_data()?;
-            std::fs::rename(&part, &path)
-        });
+        let Folder { disk, dir } = self.to;
+        let (files, path) = (dir.join(FILES), dir.join(MANIFEST));
+        disk.sync_dir(&files).map_err(BackupError::disk("sync", &files))?;
+        let json = serde_json::to_vec_pretty(manifest).map_err(io::Error::other);
+        let written = json.and_then(|json| disk::replace(disk, &path, &json));
         written.map_err(BackupError::disk("write", &path))?;
-        RealDisk.sync_dir(self.dir).map_err(BackupError::disk("sync", self.dir))?;
         let named: BTreeSet<String> = manifest.files.values().map(|kept| kept.sha256.to_hex()).collect();
         // The key file of before is among them: a key that was destroyed since is then in no backup here.
-        for path in RealDisk.list(&files).map_err(BackupError::disk("list", &files))? {
+        for path in disk.list(&files).map_err(BackupError::disk("list", &files))? {
             if !named.contains(&file_name(&path)) {
-                std::fs::remove_file(&path).map_err(BackupError::disk("remove", &path))?;
+                disk.remove(&path).map_err(BackupError::disk("remove", &path))?;
             }
         }
-        RealDisk.sync_dir(&files).map_err(BackupError::disk("sync", &files))
+        disk.sync_dir(&files).map_err(BackupError::disk("sync", &files))
     }
 }
 

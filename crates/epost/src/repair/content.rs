@@ -52,14 +52,14 @@ const CONTENT: &str = "data/content";
 /// The parts in files of their own, of items that are neither withdrawn nor erased.
 pub(super) struct Parts<'a> {
     folder: PathBuf,
-    backup: Option<&'a BackupDisk>,
+    backup: Option<&'a BackupDisk<'a>>,
     keys: KeyReader,
     parts: HashMap<Ticket, Vec<PartFacts>>,
 }
 
 impl<'a> Parts<'a> {
     /// Reads the journal, which must be whole.
-    pub(super) fn read(config: &Config, backup: Option<&'a BackupDisk>) -> Result<Self, RepairError> {
+    pub(super) fn read(config: &Config, backup: Option<&'a BackupDisk<'a>>) -> Result<Self, RepairError> {
         let data = &config.data.directory;
         let keys = KeyReader::open(&RealDisk, &data.join("keys"), run::master_key(config)?);
         let keys = keys.map_err(service::OpenError::from).map_err(StartError::from)?;
