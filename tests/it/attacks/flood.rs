@@ -65,7 +65,7 @@ fn turned_away(door: &Door, answer: &Answered, reason: &str, count: u64) {
     let counted = format!("epost_requests_turned_away_total{{reason=\"{reason}\"}}");
     assert_eq!(figure(door, &counted), count, "{reason}");
     assert!(
-        !door.house.records().iter().any(|stored| stored.record.kind() == "Refused"),
+        !door.house.records().iter().any(|stored| stored.record.kind() == "refused"),
         "unread, unrecorded"
     );
     println!("verdict: {} {reason}", fault.code);

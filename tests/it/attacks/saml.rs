@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use soap::message::{ItemName, ProofKind};
 use soap::wss::saml::TokenService;
 
-use crate::house::draft::V1;
+use crate::house::draft::{V1, V2};
 use crate::house::inside::Plan;
 use crate::house::{Draft, House, Signed, certificate};
 
@@ -35,7 +35,11 @@ fn assertion(id: &str, v2: bool, once: bool) -> String {
 /// alice asks for her receipt's proof, with this assertion beside her token.
 fn with(assertion: &str) -> Signed {
     let item = ItemName::Token(Token::parse("T").unwrap());
-    let mut signed = Draft::proof(&item, ProofKind::Receipt).sign();
+    carrying(&Draft::proof(&item, ProofKind::Receipt), assertion)
+}
+
+fn carrying(draft: &Draft, assertion: &str) -> Signed {
+    let mut signed = draft.sign();
     signed.sign_again("alice", None, |text| {
         text.replace("</wsse:Security>", &format!("{assertion}</wsse:Security>"))
     });
@@ -67,6 +71,37 @@ async fn the_person_is_in_the_journal() {
         let json = serde_json::to_string(&last.record).unwrap();
         assert!(!json.contains("Person One"), "it can be erased: {json}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_person_who_sends_and_the_one_who_is_denied_are_in_the_journal() {
+    let house = house().await;
+    let files = [crate::house::file(1, 900)];
+    let submission = crate::house::draft::submission("S", &files);
+    let payload = soap::message::v2::write_submit_request(&submission, &[Some(files[0].as_slice())], &[]);
+    let sending =
+        |assertion: &str| carrying(&Draft { path: V2, ..Draft::asking(payload.clone()) }, assertion);
+    let person = |kind: &str| {
+        let records = house.records();
+        let stored = records.iter().rev().find(|stored| stored.record.kind() == kind).unwrap();
+        let facts = String::from_utf8(house.service.open_frame(stored, "person").unwrap()).unwrap();
+        assert!(facts.contains("Person One") && facts.contains(ISSUER), "{facts}");
+        let record = serde_json::to_value(&stored.record).unwrap();
+        assert!(!record.to_string().contains("Person One"), "it can be erased: {record}");
+        record
+    };
+    let answer = house.send(&sending(&assertion("A-1", true, false))).await;
+    assert_eq!(house.verdict(&answer), "accepted");
+    let received = person("received");
+    assert_eq!(received["request"]["sender"]["application"], "urn:be:fgov:epost:test:alice:letters");
+    let none = crate::house::inside::policy().replace("2045-12-31", "2020-12-31");
+    house.service.set_policy(uam::PolicyFile::parse(&none).unwrap());
+    let answer = house.send(&sending(&assertion("A-2", false, false))).await;
+    assert_eq!(house.verdict(&answer), "SOA-01002 uam.expired");
+    let refused = person("refused");
+    let fingerprint = erds::record::Hex32(certificate("alice").fingerprint()).to_hex();
+    assert_eq!(refused["message_certificate"], fingerprint, "{refused}");
+    assert_eq!(refused["sender"]["application"], "urn:be:fgov:epost:test:alice:letters");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! The SOAP message as the journal's frames keep it.
 
 use journal::Frame;
+use soap::wss::saml::Person;
 
 use super::Arrived;
 use super::facts::SignedMessage;
@@ -18,14 +19,21 @@ impl Service {
         let mut frames = self.soap_frames(arrived, &message.included, item)?;
         let spooled = &arrived.spooled;
         frames.push(self.frame(spooled.ticket, &spooled.key, "certificate", message.certificate.der())?);
-        if let Some(person) = &message.person {
-            // Erased with the item: who it was is personal.
-            let facts = serde_json::json!({
-                "issuer": person.issuer, "assertion": person.assertion_id, "name": person.name,
-            });
-            frames.push(self.frame(spooled.ticket, &spooled.key, "person", facts.to_string().as_bytes())?);
-        }
+        frames.extend(self.person_frame(spooled, message.person.as_ref())?);
         Ok(frames)
+    }
+
+    /// Who it was that a token service vouches for: erased with the item, for it is personal.
+    pub(super) fn person_frame(
+        &self,
+        spooled: &Spooled,
+        person: Option<&Person>,
+    ) -> Result<Option<Frame>, Failure> {
+        let Some(person) = person else { return Ok(None) };
+        let facts = serde_json::json!({
+            "issuer": person.issuer, "assertion": person.assertion_id, "name": person.name,
+        });
+        self.frame(spooled.ticket, &spooled.key, "person", facts.to_string().as_bytes()).map(Some)
     }
 
     /// The root part, the HTTP Content-Type, and every part that the envelope itself includes, with its headers.

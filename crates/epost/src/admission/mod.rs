@@ -28,6 +28,7 @@ use pki::certificate::Certificate;
 use pki::path::{PathError, Purpose, Revocation};
 use soap::envelope::{Envelope, SoapVersion};
 use soap::message::{Operation, Request};
+use soap::wss::saml::Person;
 use soap::wss::{self, Authenticated};
 use uam::Permitted;
 
@@ -108,11 +109,16 @@ pub struct Stopped {
     pub submission_key: Option<[u8; 32]>,
     /// The operation, if authenticated.
     pub operation: Option<&'static str>,
+    /// The certificate that signed, if authenticated.
+    pub certificate: Option<Certificate>,
+    /// The person behind the application, if authenticated and a token service says who (N4).
+    pub person: Option<Person>,
 }
 
 impl From<Refusal> for Stopped {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, sender: None, submission_key: None, operation: None }
+        let (sender, submission_key, operation) = (None, None, None);
+        Self { refusal, sender, submission_key, operation, certificate: None, person: None }
     }
 }
 
@@ -181,10 +187,13 @@ impl Service {
             facts::submission_key(authenticated.sender(), authenticated.signed_info()),
             authenticated.request().operation(),
         );
+        let (certificate, person) =
+            (authenticated.certificate().clone(), authenticated.proof().person.clone());
         let stopped = |refusal: Refusal| {
             let (sender, submission_key, operation) = known.clone();
             let (sender, submission_key) = (Some(sender), Some(submission_key));
-            Stopped { refusal, sender, submission_key, operation: Some(operation) }
+            let (certificate, person) = (Some(certificate.clone()), person.clone());
+            Stopped { refusal, sender, submission_key, operation: Some(operation), certificate, person }
         };
         let asserted = self.asserted_address(arrived);
         let address =
@@ -257,10 +266,9 @@ impl Service {
             ..wss::Policy::new(&self.senders().anchors, Revocation::HardFail(&crls), arrived.received_at)
         };
         let stopped = |refusal, sender: &Sender, operation| Stopped {
-            refusal,
             sender: Some(sender.clone()),
-            submission_key: None,
             operation,
+            ..Stopped::from(refusal)
         };
         let authenticated = wss::authenticate(envelope, &policy).map_err(|refused| {
             let Some(signatory) = refused.signatory else { return Stopped::from(*refused.refusal) };

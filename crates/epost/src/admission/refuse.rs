@@ -8,6 +8,7 @@ use erds::{FaultCode, Record, Refusal};
 use journal::{Appended, Entry, Frame, Position, UniqueKey};
 use pki::digest::sha256;
 use soap::envelope::SoapVersion;
+use soap::wss::saml::Person;
 
 use super::duplicates::Fate;
 use super::spool::{Spool, SpoolError};
@@ -45,7 +46,7 @@ impl Service {
         let reply =
             self.fault_reply(refusal, &spooled.request_id, &arrived.peer, arrived.head.contract, version);
         let record = self.refused(arrived, &stopped);
-        let frames = match self.refused_frames(arrived, version, &reply) {
+        let frames = match self.refused_frames(arrived, version, &reply, stopped.person.as_ref()) {
             Ok(frames) => frames,
             Err(failure) => {
                 return self.fault_reply(
@@ -122,7 +123,7 @@ impl Service {
             operation: stopped.operation.map(str::to_owned),
             sender: stopped.sender.clone(),
             tls_certificate: Some(Hex32(arrived.peer.certificate.fingerprint())),
-            message_certificate: None,
+            message_certificate: stopped.certificate.as_ref().map(|signed| Hex32(signed.fingerprint())),
             peer_address: arrived.peer.address.ip().to_string(),
             asserted_address: self.asserted_address(arrived).flatten().map(|address| address.to_string()),
             seen: bounded(&refusal.seen),
@@ -138,9 +139,11 @@ impl Service {
         arrived: &Arrived,
         version: SoapVersion,
         reply: &Reply,
+        person: Option<&Person>,
     ) -> Result<Vec<Frame>, Failure> {
         let spooled = &arrived.spooled;
         let mut frames = self.soap_frames(arrived, &[], &[])?;
+        frames.extend(self.person_frame(spooled, person)?);
         frames.push(self.frame(spooled.ticket, &spooled.key, "fault", &reply.body)?);
         frames.push(self.frame(
             spooled.ticket,
