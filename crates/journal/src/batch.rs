@@ -1,16 +1,19 @@
 //! What one write takes: records that have their places, hashed, and who waits for them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use pki::digest::sha256_each;
 use tokio::sync::oneshot;
 
-use crate::encoded::{Encoded, EncodedRecord};
+use crate::encoded::Encoded;
 use crate::grown::Grown;
 use crate::merkle::{Hash, leaf_hashes};
 use crate::segment::{self, SALT_BYTES};
 use crate::{AppendError, Position, UniqueKey};
 
+/// So many bytes are taken as they are, not copied.
+const MOVED_BYTES_MIN: usize = 32 * 1024;
 /// Salts that are drawn at once, at least.
 const SALTS_DRAWN: usize = 64;
 
@@ -27,6 +30,75 @@ pub(crate) type Outcomes = Result<Vec<Outcome>, AppendError>;
 pub(crate) type Answer = oneshot::Sender<Outcomes>;
 
 pub(crate) type Salt = [u8; SALT_BYTES];
+
+/// Records of one call that have their places, hashed.
+pub(crate) struct Placed {
+    bytes: Vec<u8>,
+    /// Where in the bytes their leaves lie.
+    leaves: Vec<Range<usize>>,
+    grown: Grown,
+    claimed: HashMap<UniqueKey, Position>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Placed {
+    /// The places from `first` on, but for records that one of `holders` holds a key of: of each key, who holds it already.
+    pub(crate) fn new(
+        encoded: Encoded,
+        first: Position,
+        salts: &[Salt],
+        holders: Vec<Option<Position>>,
+    ) -> Self {
+        let Encoded { mut bytes, entries } = encoded;
+        let mut leaves: Vec<Range<usize>> = Vec::with_capacity(entries.len());
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let mut claimed = HashMap::new();
+        let (mut end, mut holders) = (0, holders.into_iter());
+        for (entry, salt) in entries.iter().zip(salts) {
+            // Of every key, or the next record would be judged by what is left.
+            let before = entry.unique_keys.iter().zip(holders.by_ref());
+            let holder = before.fold(None, |found, (key, before)| {
+                found.or_else(|| before.or_else(|| claimed.get(key).copied()))
+            });
+            if let Some(position) = holder {
+                outcomes.push(Outcome::Existing(position));
+                continue;
+            }
+            let position = first + leaves.len() as Position;
+            // What exists leaves no gap.
+            bytes.copy_within(entry.begin..entry.end, end);
+            let leaf = end..end + (entry.leaf_end - entry.begin);
+            end += entry.end - entry.begin;
+            segment::place(bytes.get_mut(leaf.clone()).unwrap_or_default(), position, salt);
+            leaves.push(leaf);
+            claimed.extend(entry.unique_keys.iter().map(|key| (*key, position)));
+            outcomes.push(Outcome::Recorded(position, Hash::default()));
+        }
+        bytes.truncate(end);
+        let salted = leaves.iter().map(|leaf| segment::salted(bytes.get(leaf.clone()).unwrap_or_default()));
+        let hashes = leaf_hashes(&sha256_each(salted));
+        let recorded = outcomes.iter_mut().filter_map(|outcome| match outcome {
+            Outcome::Recorded(_, hash) => Some(hash),
+            Outcome::Existing(_) => None,
+        });
+        recorded.zip(&hashes).for_each(|(to, hash)| *to = *hash);
+        Self { bytes, leaves, grown: Grown::of(first, &hashes), claimed, outcomes }
+    }
+
+    /// What to tell where nothing from `first` on exists, or ever will.
+    pub(crate) fn refused(self, first: Position, error: &AppendError) -> Outcomes {
+        refused(self.outcomes, first, error)
+    }
+}
+
+/// What existed before `first` still does.
+fn refused(outcomes: Vec<Outcome>, first: Position, error: &AppendError) -> Outcomes {
+    let before = |outcome: &Outcome| matches!(outcome, Outcome::Existing(position) if *position < first);
+    match outcomes.iter().all(before) {
+        true => Ok(outcomes),
+        false => Err(error.clone()),
+    }
+}
 
 /// Records that are written at once, in their order.
 #[derive(Default)]
@@ -77,46 +149,23 @@ impl Batch {
         self.answers.is_empty()
     }
 
-    /// Gives each record its place, but for those that one of `holders` holds a key of: of each key, who holds it, this batch aside.
-    pub(crate) fn put(
-        &mut self,
-        encoded: &Encoded,
-        salts: &[Salt],
-        mut holders: impl Iterator<Item = Option<Position>>,
-        answer: Answer,
-    ) {
-        let mut salted = Vec::with_capacity(encoded.count());
-        let mut outcomes = Vec::with_capacity(encoded.count());
-        for (record, salt) in encoded.records().zip(salts) {
-            let held = record.unique_keys.iter().zip(holders.by_ref());
-            // Every key's holder is taken, or the next record would be judged by them.
-            let holder = held.fold(None, |found, (key, before)| {
-                found.or_else(|| self.claimed.get(key).copied().or(before))
-            });
-            outcomes.push(match holder {
-                Some(position) => Outcome::Existing(position),
-                None => {
-                    let position = self.next();
-                    salted.push(self.push(&record, position, salt));
-                    Outcome::Recorded(position, Hash::default())
-                }
-            });
+    /// Adds records that were placed behind its last one. Gives bytes that nobody needs any more, to be dropped when others no longer
+    /// wait.
+    pub(crate) fn push(&mut self, mut placed: Placed, answer: Answer) -> Vec<u8> {
+        for leaf in &placed.leaves {
+            segment::finish(placed.bytes.get_mut(leaf.clone()).unwrap_or_default(), self.first);
         }
-        let salted = salted.into_iter().map(|range| self.bytes.get(range).unwrap_or_default());
-        let leaves = leaf_hashes(&sha256_each(salted));
-        self.grown.push(&leaves);
-        let recorded = outcomes.iter_mut().filter_map(|outcome| match outcome {
-            Outcome::Recorded(_, leaf) => Some(leaf),
-            Outcome::Existing(_) => None,
-        });
-        recorded.zip(leaves).for_each(|(leaf, hash)| *leaf = hash);
-        self.answers.push((answer, outcomes));
-    }
-
-    fn push(&mut self, record: &EncodedRecord, position: Position, salt: &Salt) -> std::ops::Range<usize> {
-        self.places.push(self.bytes.len() as u64);
-        self.claimed.extend(record.unique_keys.iter().map(|key| (*key, position)));
-        segment::push_group(&mut self.bytes, (record.body, record.frames), self.first, position, salt)
+        let begin = self.bytes.len() as u64;
+        self.places.extend(placed.leaves.iter().map(|leaf| begin + leaf.start as u64));
+        if self.bytes.is_empty() && placed.bytes.len() >= MOVED_BYTES_MIN {
+            std::mem::swap(&mut self.bytes, &mut placed.bytes);
+        } else {
+            self.bytes.extend_from_slice(&placed.bytes);
+        }
+        self.grown.append(&placed.grown);
+        self.claimed.extend(placed.claimed);
+        self.answers.push((answer, placed.outcomes));
+        placed.bytes
     }
 
     /// Whom to tell what became of his records, now that they are durable.
@@ -124,14 +173,10 @@ impl Batch {
         self.answers.into_iter().map(|(answer, outcomes)| (answer, Ok(outcomes))).collect()
     }
 
-    /// Whom to tell that nothing is durable, or ever will be, of this batch and of those from `first` on; what existed before still does.
+    /// Whom to tell that nothing from `first` on is durable, or ever will be.
     pub(crate) fn refused(self, first: Position, error: &AppendError) -> Vec<(Answer, Outcomes)> {
-        let before = |outcome: &Outcome| matches!(outcome, Outcome::Existing(position) if *position < first);
-        let refuse = |outcomes: Vec<Outcome>| match outcomes.iter().all(before) {
-            true => Ok(outcomes),
-            false => Err(error.clone()),
-        };
-        self.answers.into_iter().map(|(answer, outcomes)| (answer, refuse(outcomes))).collect()
+        let answers = self.answers.into_iter();
+        answers.map(|(answer, outcomes)| (answer, refused(outcomes, first, error))).collect()
     }
 
     /// Its bytes' room, for a later one.

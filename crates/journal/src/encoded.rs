@@ -20,23 +20,17 @@ const RECORD_BYTES: usize = 512;
 
 /// Records of one call, encoded but for their places.
 pub(crate) struct Encoded {
-    /// Of each record its body, then its frames as they are written.
-    bytes: Vec<u8>,
-    entries: Vec<EncodedEntry>,
+    /// One behind the other.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) entries: Vec<EncodedEntry>,
 }
 
-struct EncodedEntry {
-    body_bytes: usize,
-    frames_bytes: usize,
-    unique_keys: Vec<UniqueKey>,
-}
-
-/// One of them.
-pub(crate) struct EncodedRecord<'e> {
-    pub(crate) body: &'e [u8],
-    /// As they are written.
-    pub(crate) frames: &'e [u8],
-    pub(crate) unique_keys: &'e [UniqueKey],
+pub(crate) struct EncodedEntry {
+    /// Its leaf, then its frames.
+    pub(crate) begin: usize,
+    pub(crate) leaf_end: usize,
+    pub(crate) end: usize,
+    pub(crate) unique_keys: Vec<UniqueKey>,
 }
 
 impl Encoded {
@@ -55,19 +49,12 @@ impl Encoded {
         let mut encoded = Vec::with_capacity(entries.len());
         for entry in entries {
             let begin = bytes.len();
-            segment::push_body(&mut bytes, entry, &mut digests)
+            let leaf_end = segment::push_group(&mut bytes, entry, &mut digests)
                 .map_err(|error| AppendError::TooLarge(error.to_string()))?;
-            let body_bytes = bytes.len() - begin;
-            entry.frames.iter().for_each(|frame| segment::push_erasable(&mut bytes, frame));
-            let frames_bytes = bytes.len() - begin - body_bytes;
-            encoded.push(EncodedEntry { body_bytes, frames_bytes, unique_keys: entry.unique_keys.clone() });
+            let unique_keys = entry.unique_keys.clone();
+            encoded.push(EncodedEntry { begin, leaf_end, end: bytes.len(), unique_keys });
         }
         Ok(Self { bytes, entries: encoded })
-    }
-
-    /// How many records these are.
-    pub(crate) fn count(&self) -> usize {
-        self.entries.len()
     }
 
     /// What they take of what may wait.
@@ -78,17 +65,6 @@ impl Encoded {
     /// The keys that they are to claim, one record's after the other's.
     pub(crate) fn unique_keys(&self) -> impl Iterator<Item = &UniqueKey> {
         self.entries.iter().flat_map(|entry| &entry.unique_keys)
-    }
-
-    /// Each in its turn.
-    pub(crate) fn records(&self) -> impl Iterator<Item = EncodedRecord<'_>> {
-        let mut rest = self.bytes.as_slice();
-        self.entries.iter().map(move |entry| {
-            let (body, after) = rest.split_at_checked(entry.body_bytes).unwrap_or_default();
-            let (frames, after) = after.split_at_checked(entry.frames_bytes).unwrap_or_default();
-            rest = after;
-            EncodedRecord { body, frames, unique_keys: &entry.unique_keys }
-        })
     }
 }
 

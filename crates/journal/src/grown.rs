@@ -3,7 +3,7 @@
 use pki::digest::sha256_each;
 
 use crate::Position;
-use crate::merkle::Hash;
+use crate::merkle::{Hash, node_hash};
 
 /// The complete subtrees over records that follow one another, as they stand in the whole tree: whoever makes the records durable puts
 /// these few to it.
@@ -20,24 +20,15 @@ impl Grown {
         Self { end: first, subtrees: Vec::new() }
     }
 
-    /// Adds the next leaves' hashes, level by level: two nodes are hashed at once.
-    pub(crate) fn push(&mut self, leaves: &[Hash]) {
-        let (mut level, mut index, mut hashes) = (0, self.end, leaves.to_vec());
-        self.end += leaves.len() as Position;
-        let mut right = Vec::new();
+    /// Of the records from `first` on with these leaves' hashes: level by level, so that two nodes are hashed at once.
+    pub(crate) fn of(first: Position, leaves: &[Hash]) -> Self {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let (mut level, mut index, mut hashes) = (0, first, leaves.to_vec());
         while !hashes.is_empty() {
+            // The sibling of an odd one is before it: what stands at the ends is complete as it is.
             if !index.is_multiple_of(2) {
-                match self.subtrees.pop_if(|(last, _)| *last == level) {
-                    Some((_, left)) => {
-                        hashes.insert(0, left);
-                        index -= 1;
-                    }
-                    // What is left of it was there before.
-                    None => {
-                        self.subtrees.push((level, hashes.remove(0)));
-                        index += 1;
-                    }
-                }
+                left.push((level, hashes.remove(0)));
+                index += 1;
             }
             if !hashes.len().is_multiple_of(2) {
                 right.extend(hashes.pop().map(|hash| (level, hash)));
@@ -45,7 +36,23 @@ impl Grown {
             hashes = parents(&hashes);
             (level, index) = (level + 1, index / 2);
         }
-        self.subtrees.extend(right.into_iter().rev());
+        left.extend(right.into_iter().rev());
+        Self { end: first + leaves.len() as Position, subtrees: left }
+    }
+
+    /// Adds what follows.
+    pub(crate) fn append(&mut self, next: &Self) {
+        for &(mut level, mut hash) in &next.subtrees {
+            let mut index = self.end >> level;
+            self.end += 1 << level;
+            while !index.is_multiple_of(2)
+                && let Some((_, left)) = self.subtrees.pop_if(|(last, _)| *last == level)
+            {
+                hash = node_hash(&left, &hash);
+                (level, index) = (level + 1, index / 2);
+            }
+            self.subtrees.push((level, hash));
+        }
     }
 
     /// The subtrees from left to right, each with its level.
@@ -87,7 +94,7 @@ mod tests {
                 let mut at = first;
                 for part in parts {
                     let part = &leaves[at..at + part];
-                    grown.push(part);
+                    grown.append(&Grown::of(at as Position, part));
                     part.iter().for_each(|leaf| expected.push(*leaf));
                     at += part.len();
                 }

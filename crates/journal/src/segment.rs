@@ -15,7 +15,6 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::ops::Range;
 
 use disk::{DiskFile, read_exactly};
 use erds::Record;
@@ -33,6 +32,9 @@ const FRAME_HEADER_BYTES: u64 = 9;
 pub(crate) const SALT_BYTES: usize = 32;
 const BATCH_BYTES: usize = 8;
 const POSITION_BYTES: usize = 8;
+/// Where in a leaf its salt begins, and its body.
+const SALTED_BEGIN: usize = FRAME_HEADER_BYTES as usize + BATCH_BYTES;
+const LEAF_HEAD_BYTES: usize = SALTED_BEGIN + SALT_BYTES + POSITION_BYTES;
 const LEAF: u8 = b'L';
 const ERASABLE: u8 = b'E';
 
@@ -142,16 +144,17 @@ fn decode_header(bytes: &[u8]) -> Option<Header<'_>> {
     whole.then_some(Header { version, first: u64::from_le_bytes(*first), origin })
 }
 
-/// Appends the facts of an entry as its leaf has them, with its frames' digests: all of it that does not depend on its place. Whoever
-/// appends encodes them, so that the one writer need not.
+/// Appends an entry as it is written, with its frames' digests, but for what depends on its place: whoever appends encodes it, so that
+/// the one writer need not. Gives where its leaf ends; its frames follow.
 ///
 /// # Errors
 /// A record larger than any may be.
-pub(crate) fn push_body(
+pub(crate) fn push_group(
     bytes: &mut Vec<u8>,
     entry: &Entry,
     frame_digests: &mut impl Iterator<Item = Hash>,
-) -> Result<(), RecordError> {
+) -> Result<usize, RecordError> {
+    bytes.resize(bytes.len() + LEAF_HEAD_BYTES, 0);
     // A `Body`, whose parts are encoded where they are.
     bytes.extend_from_slice(b"{\"record\":");
     entry.record.push_json(bytes)?;
@@ -169,7 +172,15 @@ pub(crate) fn push_body(
         push_element(bytes, number, &Hex32(key.0))?;
     }
     bytes.extend_from_slice(b"]}");
-    Ok(())
+    let leaf_end = bytes.len();
+    for frame in &entry.frames {
+        let head = head(ERASABLE, frame.ciphertext.len());
+        bytes.extend_from_slice(&head);
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&head), &frame.ciphertext);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes.extend_from_slice(&frame.ciphertext);
+    }
+    Ok(leaf_end)
 }
 
 fn push_element(bytes: &mut Vec<u8>, number: usize, element: &impl Serialize) -> Result<(), RecordError> {
@@ -179,36 +190,41 @@ fn push_element(bytes: &mut Vec<u8>, number: usize, element: &impl Serialize) ->
     serde_json::to_writer(bytes, element).map_err(RecordError::Unknown)
 }
 
-/// Appends a frame as it stands behind its leaf.
-pub(crate) fn push_erasable(bytes: &mut Vec<u8>, frame: &Frame) {
-    push_frame(bytes, ERASABLE, &[&frame.ciphertext]);
+/// Gives a leaf, encoded by [`push_group`], its place.
+pub(crate) fn place(leaf: &mut [u8], position: Position, salt: &[u8; SALT_BYTES]) {
+    if let Some((to, rest)) = leaf.get_mut(SALTED_BEGIN..).and_then(<[u8]>::split_first_chunk_mut) {
+        *to = *salt;
+        put(rest, position.to_le_bytes());
+    }
 }
 
-/// Writes one group, for `position` and no other: the body, and the frames as [`push_erasable`] has them; gives where what its entry
-/// covers lies.
-pub(crate) fn push_group(
-    bytes: &mut Vec<u8>,
-    (body, frames): (&[u8], &[u8]),
-    batch: Position,
-    position: Position,
-    salt: &[u8; SALT_BYTES],
-) -> Range<usize> {
-    let begin = bytes.len() + FRAME_HEADER_BYTES as usize + BATCH_BYTES;
-    push_frame(bytes, LEAF, &[&batch.to_le_bytes(), salt, &position.to_le_bytes(), body]);
-    let salted = begin..bytes.len();
-    bytes.extend_from_slice(frames);
-    salted
+/// What the entry of a leaf that has its place covers.
+pub(crate) fn salted(leaf: &[u8]) -> &[u8] {
+    leaf.get(SALTED_BEGIN..).unwrap_or_default()
 }
 
-fn push_frame(bytes: &mut Vec<u8>, kind: u8, payload: &[&[u8]]) {
-    let length: usize = payload.iter().map(|part| part.len()).sum();
+/// Makes a leaf that has its place one of the write that begins with record `batch`.
+pub(crate) fn finish(leaf: &mut [u8], batch: Position) {
+    let Some((frame_head, payload)) = leaf.split_first_chunk_mut::<{ FRAME_HEADER_BYTES as usize }>() else {
+        return;
+    };
+    put(payload, batch.to_le_bytes());
+    let head = head(LEAF, payload.len());
+    put(frame_head, head);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&head), payload);
+    put(frame_head.get_mut(head.len()..).unwrap_or_default(), crc.to_le_bytes());
+}
+
+/// A frame's kind and length.
+fn head(kind: u8, length: usize) -> [u8; 5] {
     let [a, b, c, d] = (length as u32).to_le_bytes();
-    let head = [kind, a, b, c, d];
-    let crc = payload.iter().fold(crc32c::crc32c(&head), |crc, part| crc32c::crc32c_append(crc, part));
-    bytes.reserve(FRAME_HEADER_BYTES as usize + length);
-    bytes.extend_from_slice(&head);
-    bytes.extend_from_slice(&crc.to_le_bytes());
-    payload.iter().for_each(|part| bytes.extend_from_slice(part));
+    [kind, a, b, c, d]
+}
+
+fn put<const BYTES: usize>(to: &mut [u8], bytes: [u8; BYTES]) {
+    if let Some(to) = to.first_chunk_mut() {
+        *to = bytes;
+    }
 }
 
 fn read_frame(file: &dyn DiskFile, offset: u64, kind: u8) -> Result<(Vec<u8>, u64), GroupError> {

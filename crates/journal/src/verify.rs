@@ -209,11 +209,11 @@ mod tests {
             let unique_keys = vec![UniqueKey(pki::digest::sha256(&[*key]))];
             let frame = crate::Frame { name: "f".into(), ciphertext: vec![*key; 9] };
             let entry = Entry { record, frames: vec![frame], unique_keys };
-            let (mut body, mut frames) = (Vec::new(), Vec::new());
+            let begin = bytes.len();
             let mut digests = [pki::digest::sha256(&entry.frames[0].ciphertext)].into_iter();
-            segment::push_body(&mut body, &entry, &mut digests).unwrap();
-            segment::push_erasable(&mut frames, &entry.frames[0]);
-            segment::push_group(&mut bytes, (&body, &frames), position, position, &[7; 32]);
+            let leaf_end = segment::push_group(&mut bytes, &entry, &mut digests).unwrap();
+            segment::place(&mut bytes[begin..leaf_end], position, &[7; 32]);
+            segment::finish(&mut bytes[begin..leaf_end], position);
         }
         let path = Path::new(DIR).join(format!("{:020}.seg", 0));
         disk.open(&path, OpenMode::CreateNew).unwrap().write_at(0, &bytes).unwrap();

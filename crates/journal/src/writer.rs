@@ -1,7 +1,7 @@
 //! The one writer: what waits is written at once and synced once.
 //!
-//! Who appends encodes his records and puts them in their order himself, while the write before is synced: under the queue's lock each
-//! gets its place, and duplicates are decided. Whoever then finds nobody writing writes: alone, an append needs no other thread. Under
+//! Who appends encodes his records, puts them in their order and hashes them himself, while the write before is synced: one at a time,
+//! each record gets its place, and duplicates are decided. Whoever then finds nobody writing writes: alone, an append needs no other thread. Under
 //! load the writer's own thread goes on, so that nobody writes for others again and again.
 
 use std::collections::HashMap;
@@ -12,9 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::batch::{Answer, Batch, Outcomes, Salts};
+use crate::batch::{Answer, Batch, Outcomes, Placed, Salts};
 use crate::encoded::{Encoded, SHARES_MAX};
-use crate::log::{Log, Tail};
+use crate::log::{Log, Sealed, Tail};
 use crate::seal;
 use crate::{AppendError, Options, Position, UniqueKey};
 
@@ -28,6 +28,8 @@ pub(crate) struct Writing {
     log: Arc<Log>,
     /// Bounds what waits.
     shares: Semaphore,
+    /// One at a time gives his records their places and hashes them; the writer does not wait for it.
+    placing: Mutex<Salts>,
     queue: Mutex<Queue>,
     /// Told when there is something to write and nobody else writes it.
     work: Condvar,
@@ -38,7 +40,6 @@ pub(crate) struct Writing {
 /// What is to be written next, in its order.
 struct Queue {
     batch: Batch,
-    salts: Salts,
     /// The keys of the write under way: not durable yet, and not free.
     in_write: HashMap<UniqueKey, Position>,
     /// Nobody can append any more.
@@ -94,13 +95,8 @@ impl Writing {
         Self {
             log,
             shares: Semaphore::new(SHARES_MAX),
-            queue: Mutex::new(Queue {
-                batch,
-                salts: Salts::default(),
-                in_write: HashMap::new(),
-                closed: false,
-                stopped: None,
-            }),
+            placing: Mutex::default(),
+            queue: Mutex::new(Queue { batch, in_write: HashMap::new(), closed: false, stopped: None }),
             work: Condvar::new(),
             writer: Mutex::new(Writer { tail, options, closed: Some(closed), spare: Vec::new() }),
             on_fatal,
@@ -113,44 +109,61 @@ impl Writing {
         // Given back when this ends: what waits in memory is bounded.
         let _shares = self.shares.acquire_many(encoded.shares()).await;
         let (answer, answered) = oneshot::channel();
-        self.put(&encoded, answer)?;
+        self.put(encoded, answer)?;
         self.write_or_have_it_written();
         answered.await.map_err(stopped)?
     }
 
     /// Gives each record its place in the next write, or finds who holds one of its keys.
-    fn put(&self, encoded: &Encoded, answer: Answer) -> Result<(), AppendError> {
-        let (mut queue, holders) = self.queue_and_holders(encoded).map_err(|error| self.stop(&error))?;
+    fn put(&self, encoded: Encoded, answer: Answer) -> Result<(), AppendError> {
+        // The disk is read before anybody else has to wait.
+        let sealed = self.find_sealed(&encoded)?;
+        let mut salts = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, holders) = self.next_and_holders(&encoded, sealed)?;
+        let taken = salts.take(encoded.entries.len())?;
+        let placed = Placed::new(encoded, first, &taken, holders);
+        let mut queue = self.queue();
         if let Some(reason) = &queue.stopped {
             return Err(AppendError::Stopped(reason.clone()));
         }
-        let salts = queue.salts.take(encoded.count())?;
-        let Queue { batch, in_write, .. } = &mut *queue;
-        let holders = encoded.unique_keys().zip(holders);
-        let holders = holders.map(|(key, durable)| in_write.get(key).copied().or(durable));
-        batch.put(encoded, &salts, holders, answer);
+        let next = queue.batch.next();
+        if next != first {
+            // The disk was full meanwhile: what these were placed behind was taken back.
+            let _ = answer.send(placed.refused(next, &AppendError::Full));
+            return Ok(());
+        }
+        let unused = queue.batch.push(placed, answer);
+        drop(queue);
+        drop(unused);
         Ok(())
     }
 
-    /// The queue, and who holds each of the keys now, of the durable records. The disk is read before the queue is held.
-    ///
-    /// # Errors
-    /// The disk's: whether these are duplicates cannot be known.
-    fn queue_and_holders(
+    /// The position that is given next, and of each key who holds it, on the disk or not yet.
+    fn next_and_holders(
         &self,
         encoded: &Encoded,
-    ) -> io::Result<(MutexGuard<'_, Queue>, Vec<Option<Position>>)> {
-        if encoded.unique_keys().next().is_none() {
-            return Ok((self.queue(), Vec::new()));
-        }
+        mut sealed: Sealed,
+    ) -> Result<(Position, Vec<Option<Position>>), AppendError> {
         loop {
-            let sealed = self.log.find_sealed(encoded.unique_keys())?;
             let queue = self.queue();
-            // Again, if a segment was sealed meanwhile: seldom, and never twice as fast.
-            if let Some(holders) = self.log.find_all(encoded.unique_keys(), &sealed) {
-                return Ok((queue, holders));
+            if let Some(durable) = self.log.find_all(encoded.unique_keys(), &sealed) {
+                let holder = |(key, durable): (&UniqueKey, Option<Position>)| {
+                    let waiting = queue.batch.claimed.get(key).or_else(|| queue.in_write.get(key));
+                    waiting.copied().or(durable)
+                };
+                let holders = encoded.unique_keys().zip(durable).map(holder).collect();
+                return Ok((queue.batch.next(), holders));
             }
+            drop(queue);
+            // A segment was sealed meanwhile: seldom, and not as fast as it is asked.
+            sealed = self.find_sealed(encoded)?;
         }
+    }
+
+    /// # Errors
+    /// The disk's: whether these are duplicates cannot be known, so nothing goes on.
+    fn find_sealed(&self, encoded: &Encoded) -> Result<Sealed, AppendError> {
+        self.log.find_sealed(encoded.unique_keys()).map_err(|error| self.stop(&error))
     }
 
     fn write_or_have_it_written(&self) {
@@ -379,7 +392,7 @@ mod tests {
             let mut waiting = Vec::new();
             for at in first..first + records {
                 let (answer, answered) = oneshot::channel();
-                writing.put(&Encoded::new(&[entry(at as u8)]).unwrap(), answer).unwrap();
+                writing.put(Encoded::new(&[entry(at as u8)]).unwrap(), answer).unwrap();
                 waiting.push(answered);
             }
             writing.write(&mut writing.writer());
@@ -445,9 +458,11 @@ mod tests {
     #[test]
     fn the_entry_covers_the_position() {
         let covered = |position| {
-            let mut bytes = Vec::new();
-            let salted = segment::push_group(&mut bytes, (b"{}", b""), 0, position, &[7; 32]);
-            bytes[salted].to_vec()
+            let mut leaf = Vec::new();
+            let without_frames = Entry { frames: Vec::new(), ..entry(1) };
+            segment::push_group(&mut leaf, &without_frames, &mut std::iter::empty()).unwrap();
+            segment::place(&mut leaf, position, &[7; 32]);
+            segment::salted(&leaf).to_vec()
         };
         assert_ne!(covered(0), covered(1));
     }
