@@ -33,6 +33,7 @@ pub(crate) type Salt = [u8; SALT_BYTES];
 
 /// Records of one call that have their places, hashed.
 pub(crate) struct Placed {
+    first: Position,
     bytes: Vec<u8>,
     /// Where in the bytes their leaves lie.
     leaves: Vec<Range<usize>>,
@@ -82,7 +83,12 @@ impl Placed {
             Outcome::Existing(_) => None,
         });
         recorded.zip(&hashes).for_each(|(to, hash)| *to = *hash);
-        Self { bytes, leaves, grown: Grown::of(first, &hashes), claimed, outcomes }
+        Self { first, bytes, leaves, grown: Grown::of(first, &hashes), claimed, outcomes }
+    }
+
+    /// Where the first of them was placed that does not exist.
+    pub(crate) fn first(&self) -> Position {
+        self.first
     }
 
     /// What to tell where nothing from `first` on exists, or ever will.

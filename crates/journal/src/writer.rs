@@ -1,8 +1,8 @@
 //! The one writer: what waits is written at once and synced once.
 //!
 //! Who appends encodes his records, puts them in their order and hashes them himself, while the write before is synced: one at a time,
-//! each record gets its place, and duplicates are decided. Whoever then finds nobody writing writes: alone, an append needs no other thread. Under
-//! load the writer's own thread goes on, so that nobody writes for others again and again.
+//! each record gets its place, and duplicates are decided. Whoever is alone then writes himself: an append needs no other thread. With
+//! others about, the writer's own thread does, so that nobody writes for others again and again.
 
 use std::collections::HashMap;
 use std::io;
@@ -42,6 +42,8 @@ struct Queue {
     batch: Batch,
     /// The keys of the write under way: not durable yet, and not free.
     in_write: HashMap<UniqueKey, Position>,
+    /// The writer's thread is to be woken when there is something to write.
+    writer_sleeps: bool,
     /// Nobody can append any more.
     closed: bool,
     stopped: Option<String>,
@@ -96,7 +98,13 @@ impl Writing {
             log,
             shares: Semaphore::new(SHARES_MAX),
             placing: Mutex::default(),
-            queue: Mutex::new(Queue { batch, in_write: HashMap::new(), closed: false, stopped: None }),
+            queue: Mutex::new(Queue {
+                batch,
+                in_write: HashMap::new(),
+                writer_sleeps: false,
+                closed: false,
+                stopped: None,
+            }),
             work: Condvar::new(),
             writer: Mutex::new(Writer { tail, options, closed: Some(closed), spare: Vec::new() }),
             on_fatal,
@@ -106,11 +114,13 @@ impl Writing {
     /// Appends records in their order, each for itself; when this returns, what became of each is durable.
     pub(crate) async fn append(&self, encoded: Encoded) -> Outcomes {
         let stopped = |_| AppendError::Stopped("the writer has ended".into());
+        let shares = encoded.shares();
         // Given back when this ends: what waits in memory is bounded.
-        let _shares = self.shares.acquire_many(encoded.shares()).await;
+        let _shares = self.shares.acquire_many(shares).await;
+        let alone = self.shares.available_permits() + shares as usize == SHARES_MAX;
         let (answer, answered) = oneshot::channel();
         self.put(encoded, answer)?;
-        self.write_or_have_it_written();
+        self.write_or_have_it_written(alone);
         answered.await.map_err(stopped)?
     }
 
@@ -119,15 +129,24 @@ impl Writing {
         // The disk is read before anybody else has to wait.
         let sealed = self.find_sealed(&encoded)?;
         let mut salts = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        let placed = self.place(encoded, sealed, &mut salts)?;
+        self.hand_over(placed, answer)
+    }
+
+    /// Places records behind all others: nobody else may, until they are handed over.
+    fn place(&self, encoded: Encoded, sealed: Sealed, salts: &mut Salts) -> Result<Placed, AppendError> {
         let (first, holders) = self.next_and_holders(&encoded, sealed)?;
-        let taken = salts.take(encoded.entries.len())?;
-        let placed = Placed::new(encoded, first, &taken, holders);
+        let salts = salts.take(encoded.entries.len())?;
+        Ok(Placed::new(encoded, first, &salts, holders))
+    }
+
+    fn hand_over(&self, placed: Placed, answer: Answer) -> Result<(), AppendError> {
         let mut queue = self.queue();
         if let Some(reason) = &queue.stopped {
             return Err(AppendError::Stopped(reason.clone()));
         }
         let next = queue.batch.next();
-        if next != first {
+        if placed.first() != next {
             // The disk was full meanwhile: what these were placed behind was taken back.
             let _ = answer.send(placed.refused(next, &AppendError::Full));
             return Ok(());
@@ -166,13 +185,15 @@ impl Writing {
         self.log.find_sealed(encoded.unique_keys()).map_err(|error| self.stop(&error))
     }
 
-    fn write_or_have_it_written(&self) {
-        let may_wait = match Handle::try_current() {
+    fn write_or_have_it_written(&self, alone: bool) {
+        let writes = match Handle::try_current() {
+            // A thread that has nothing else to do.
             Err(_) => true,
-            Ok(runtime) => runtime.runtime_flavor() == RuntimeFlavor::MultiThread,
+            // With others about, a worker of theirs is better left to them: they are to be in the same write.
+            Ok(runtime) => alone && runtime.runtime_flavor() == RuntimeFlavor::MultiThread,
         };
-        if !may_wait {
-            self.work.notify_one();
+        if !writes {
+            self.wake();
             return;
         }
         // Who writes now looks at the queue again when he is done: nothing that was put before this is left.
@@ -192,7 +213,13 @@ impl Writing {
             Ok(_) => tokio::task::block_in_place(write),
             Err(_) => write(),
         }
-        if !self.queue().batch.is_empty() {
+        self.wake();
+    }
+
+    /// Has what waits written by the writer's thread; it looks by itself, unless it sleeps.
+    fn wake(&self) {
+        let mut queue = self.queue();
+        if !queue.batch.is_empty() && std::mem::take(&mut queue.writer_sleeps) {
             self.work.notify_one();
         }
     }
@@ -202,8 +229,10 @@ impl Writing {
         loop {
             let mut queue = self.queue();
             while queue.batch.is_empty() && !queue.closed {
+                queue.writer_sleeps = true;
                 queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
+            queue.writer_sleeps = false;
             if queue.batch.is_empty() {
                 return;
             }
@@ -453,6 +482,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_was_placed_behind_a_write_that_found_the_disk_full_is_refused_with_it() {
+        let disk = ForgetfulDisk::new();
+        let (log, tail, _) = open(Arc::new(disk.clone()), Path::new(DIR), &options(), None).unwrap();
+        let (closed, _to_seal) = std::sync::mpsc::channel();
+        let room = tail.offset;
+        let writing = Writing::new(Arc::new(log), tail, closed, options());
+        let encoded = |number| Encoded::new(&[entry(number)]).unwrap();
+        let (answer, mut first_answered) = oneshot::channel();
+        writing.put(encoded(1), answer).unwrap();
+
+        let sealed = writing.find_sealed(&encoded(2)).unwrap();
+        let placed = writing.place(encoded(2), sealed, &mut Salts::default()).unwrap();
+        disk.set_capacity_bytes(room);
+        writing.write(&mut writing.writer());
+        assert_eq!(first_answered.try_recv().unwrap().unwrap_err(), AppendError::Full);
+        let (answer, mut answered) = oneshot::channel();
+        writing.hand_over(placed, answer).unwrap();
+        assert_eq!(answered.try_recv().unwrap().unwrap_err(), AppendError::Full);
+        assert!(writing.queue().batch.is_empty());
+
+        disk.set_capacity_bytes(1 << 20);
+        let (answer, mut answered) = oneshot::channel();
+        writing.put(encoded(3), answer).unwrap();
+        writing.write(&mut writing.writer());
+        let outcomes = answered.try_recv().unwrap().unwrap();
+        assert!(matches!(outcomes[..], [Outcome::Recorded(0, _)]), "{outcomes:?}");
     }
 
     #[test]
