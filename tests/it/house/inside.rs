@@ -14,11 +14,14 @@ use epost::dev::tsa::{self, TsaSetup};
 use epost::door::soap::Contract;
 use epost::service::{OpenError, Outside, Places, Service, Settings};
 use epost::trust::{ProofAnchors, SenderTrust, Stamper, TsaClient};
-use erds::{ChannelName, Environment, Record, Strictness, Ticket};
+use erds::record::Refused;
+use erds::refusal::is_class_only;
+use erds::{ChannelName, Environment, FaultLanguage, FaultOrigin, Record, Strictness, Ticket};
 use jiff::Timestamp;
 use journal::Stored;
 use pki::aead::Key256;
 use pki::certificate::Certificate;
+use soap::fault::ReceivedFault;
 use soap::wss::saml::TokenService;
 use tokio::sync::watch;
 
@@ -246,9 +249,29 @@ fn judged(records: &[Stored], answered: &Answered) -> String {
         (Some(fault), Record::Refused(refused)) => {
             assert_eq!(refused.code.as_str(), fault.code, "journal and fault speak of one thing");
             assert_eq!(Some(&refused.request_id), fault.id.as_ref(), "helpdesk and sender speak of one line");
+            tells_all_that_it_may(&fault, refused);
             format!("{} {}", fault.code, refused.check)
         }
         (Some(fault), record) => format!("{} but the journal ends in {}", fault.code, record.kind()),
+    }
+}
+
+/// Whatever fault a test meets: in each language its class and what to do, and check, seen and expected unless that were an oracle or ours.
+#[track_caller]
+fn tells_all_that_it_may(fault: &ReceivedFault, refused: &Refused) {
+    let (code, check) = (refused.code, format!("[{}]", refused.check));
+    let class_only = is_class_only(code, &refused.check) || code.origin() == FaultOrigin::Provider;
+    assert_eq!(fault.messages.len(), FaultLanguage::ALL.len(), "{fault:?}");
+    for language in FaultLanguage::ALL {
+        let text = fault.message(language.as_str()).unwrap();
+        let own = !class_only && language == FaultLanguage::En;
+        let remedy = if own { refused.remedy.as_str() } else { code.remedy(language) };
+        assert!(text.starts_with(code.text(language)) && text.contains(remedy), "{language:?}: {text}");
+        for (name, told) in [("check", &check), ("seen", &refused.seen), ("expected", &refused.expected)] {
+            assert!(class_only || !told.is_empty(), "no {name}: {refused:?}");
+            let there = !told.is_empty() && text.contains(told.as_str());
+            assert!(there != class_only, "{language:?}, {name} {told:?}: {text}");
+        }
     }
 }
 
