@@ -23,7 +23,9 @@ async fn content_that_is_still_to_be_delivered_is_missed_at_the_start() {
     let name = format!("data/content/{ticket}/part-2");
     disk.remove(Path::new(&name)).unwrap();
     let error = House::open(plan(&disk)).await.map(|_| ()).unwrap_err().to_string();
-    let expected = format!("content.absent: 1 parts of items on their way are not there: {name}. Restore");
+    let expected = format!(
+        "content.absent: 1 parts of items on their way are not there: {name}. `epost journal repair --content"
+    );
     assert!(error.starts_with(&expected), "{error}");
 
     let despite = || Plan { serve_despite_absent: true, ..plan(&disk) };
