@@ -26,10 +26,21 @@ pub(crate) fn leaf_hashes(entries: &[Hash]) -> Vec<Hash> {
 }
 
 pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    sha256(&node(left, right))
+}
+
+/// The hashes of the level above these: of each pair; one that is left over has none.
+pub(crate) fn level_above(below: &[Hash]) -> Vec<Hash> {
+    let nodes: Vec<_> = below.as_chunks::<2>().0.iter().map(|[left, right]| node(left, right)).collect();
+    sha256_each(nodes.iter().map(<[u8; 65]>::as_slice))
+}
+
+/// RFC 6962: 0x01 ‖ left ‖ right.
+fn node(left: &Hash, right: &Hash) -> [u8; 65] {
     let mut bytes = [1; 65];
     bytes[1..33].copy_from_slice(left);
     bytes[33..].copy_from_slice(right);
-    sha256(&bytes)
+    bytes
 }
 
 /// The tree as its complete subtrees, largest first: enough to grow it and to say its root.
@@ -232,6 +243,16 @@ mod tests {
             leaves.push(leaf_hash(&sha256(&[number])));
             tree.push(leaves[leaves.len() - 1]);
             assert_eq!(tree.size(), leaves.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_level_is_that_of_its_pairs() {
+        let hashes: Vec<Hash> = (0..70u8).map(|number| sha256(&[number])).collect();
+        for count in 0..=hashes.len() {
+            let pairs = hashes[..count].as_chunks::<2>().0.iter();
+            let expected: Vec<Hash> = pairs.map(|[left, right]| node_hash(left, right)).collect();
+            assert_eq!(level_above(&hashes[..count]), expected, "{count}");
         }
     }
 

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use disk::{Disk, OpenMode, read_exactly};
 
 use crate::checkpoint::{Checkpoint, CheckpointError, LogKey, Verifier};
 use crate::merkle::{self, Hash, Tree, leaf_hash};
-use crate::tile_cache::TileCache;
+use crate::tile_cache::{BLOCK_LEVELS, BLOCK_WIDTH, Block, TileCache};
 use crate::witness::{self, Cosignature};
 use crate::{Journal, Position, ReadError};
 
@@ -28,6 +29,9 @@ pub(crate) const TILE_WIDTH: usize = 256;
 const TILE_LEVELS: u32 = 8;
 const HASH_BYTES: usize = 32;
 const CHECKPOINT_BYTES_MAX: u64 = 64 * 1024;
+/// What a [`Published`] keeps of the tree in memory at most, if nothing else is said: all that does not change with each proof, up to eleven
+/// million records.
+pub const HELD_BYTES_MAX: usize = 96 * 1024 * 1024;
 
 /// Why the published files cannot be read, or are not what they should be.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +110,12 @@ impl Published {
         let checkpoint = note
             .and_then(|note| verifier.open(&note))
             .map_err(|cause| TilesError::Checkpoint { path, cause })?;
-        Ok(Some(Self { disk, dir: dir.to_owned(), checkpoint, tiles: TileCache::default() }))
+        Ok(Some(Self { disk, dir: dir.to_owned(), checkpoint, tiles: TileCache::new(HELD_BYTES_MAX) }))
+    }
+
+    /// The same, with another bound on what it keeps in memory for the proofs to come; it takes that only as they are asked for.
+    pub fn holding(self, bytes_max: usize) -> Self {
+        Self { tiles: TileCache::new(bytes_max), ..self }
     }
 
     /// The newest checkpoint.
@@ -130,7 +139,7 @@ impl Published {
         if position >= size || size > self.checkpoint.size {
             return Err(TilesError::NotYet { position, size: size.min(self.checkpoint.size) });
         }
-        merkle::inclusion(position, size, &mut |level, index| self.subtree(level, index))
+        merkle::inclusion(position, size, &mut self.subtrees())
     }
 
     /// What shows that the log of the checkpoint begins with that of an older one: see [`merkle::verify_consistency`].
@@ -142,33 +151,58 @@ impl Published {
         if old_size > size {
             return Err(TilesError::NotYet { position: old_size.saturating_sub(1), size });
         }
-        merkle::consistency(old_size, size, &mut |level, index| self.subtree(level, index))
+        merkle::consistency(old_size, size, &mut self.subtrees())
     }
 
-    /// The hash of a complete subtree.
-    fn subtree(&self, level: u32, index: u64) -> Result<Hash, TilesError> {
-        let (tile_level, within) = (level / TILE_LEVELS, level % TILE_LEVELS);
-        let (number, index_within) = (index >> (TILE_LEVELS - within), index % (TILE_WIDTH as u64 >> within));
-        let tile = self.tiles.get((tile_level, number), || self.tile(tile_level, number))?;
-        let found = tile.subtree(within, index_within);
-        found.ok_or_else(|| self.wrong(tile_level, index, "fewer hashes than its checkpoint needs"))
+    /// The hashes of complete subtrees; those of one block after the other ask for it once.
+    fn subtrees(&self) -> impl FnMut(u32, u64) -> Result<Hash, TilesError> {
+        let mut last: Option<((u32, u64), Arc<Block>)> = None;
+        move |level, index| {
+            let (row, within) = (level / BLOCK_LEVELS, level % BLOCK_LEVELS);
+            let (number, index_within) =
+                (index >> (BLOCK_LEVELS - within), index % (BLOCK_WIDTH as u64 >> within));
+            let block = match &last {
+                Some((name, block)) if *name == (row, number) => block,
+                _ => {
+                    let block = self.tiles.get((row, number), || self.block(row, number))?;
+                    &last.insert(((row, number), block)).1
+                }
+            };
+            block.subtree(within, index_within).ok_or_else(|| {
+                self.wrong(level / TILE_LEVELS, index, "fewer hashes than its checkpoint needs")
+            })
+        }
+    }
+
+    /// The hashes of a block: read from its tile, or those over a whole tile's blocks.
+    fn block(&self, row: u32, number: u64) -> Result<Vec<Hash>, TilesError> {
+        const ROWS: u32 = TILE_LEVELS / BLOCK_LEVELS;
+        let level = row / ROWS;
+        if !row.is_multiple_of(ROWS) {
+            let tile = self.tile(level, number)?;
+            return Ok((0..BLOCK_LEVELS).fold(tile, |below, _| merkle::level_above(&below)));
+        }
+        let blocks = (TILE_WIDTH / BLOCK_WIDTH) as u64;
+        let from = (number % blocks) as usize * BLOCK_WIDTH;
+        self.tile_part(level, number / blocks, from..from + BLOCK_WIDTH)
     }
 
     /// The tile of this level and index, as wide as the checkpoint's tree has it.
     pub(crate) fn tile(&self, level: u32, index: u64) -> Result<Vec<Hash>, TilesError> {
+        self.tile_part(level, index, 0..TILE_WIDTH)
+    }
+
+    /// Those of these hashes of a tile that the checkpoint's tree has.
+    fn tile_part(&self, level: u32, index: u64, hashes: Range<usize>) -> Result<Vec<Hash>, TilesError> {
         let width = width_at(self.checkpoint.size, level, index);
-        let bytes =
-            self.file(&tile_path(level, index, width), width * HASH_BYTES).or_else(|error| match width {
-                // A partial tile may be gone once it is whole.
-                1..TILE_WIDTH => {
-                    let whole = self.file(&tile_path(level, index, TILE_WIDTH), TILE_WIDTH * HASH_BYTES);
-                    whole.map_err(|_| error)
-                }
-                _ => Err(error),
-            })?;
-        let mut hashes: Vec<Hash> = bytes.as_chunks::<HASH_BYTES>().0.to_vec();
-        hashes.truncate(width);
-        Ok(hashes)
+        let part = hashes.start.min(width) * HASH_BYTES..hashes.end.min(width) * HASH_BYTES;
+        let read = |width| self.file(&tile_path(level, index, width), width * HASH_BYTES, part.clone());
+        let bytes = read(width).or_else(|error| match width {
+            // A partial tile may be gone once it is whole.
+            1..TILE_WIDTH => read(TILE_WIDTH).map_err(|_| error),
+            _ => Err(error),
+        })?;
+        Ok(bytes.as_chunks::<HASH_BYTES>().0.to_vec())
     }
 
     /// The entries in the last, partial bundle.
@@ -179,16 +213,18 @@ impl Published {
         if width == 0 {
             return Ok(Vec::new());
         }
-        let bytes = self.file(&entries_path(index, width), width * (LENGTH_BYTES + HASH_BYTES))?;
+        let length = width * (LENGTH_BYTES + HASH_BYTES);
+        let bytes = self.file(&entries_path(index, width), length, 0..length)?;
         let chunks = bytes.as_chunks::<{ LENGTH_BYTES + HASH_BYTES }>().0;
         Ok(chunks.iter().filter_map(|chunk| chunk.last_chunk().copied()).collect())
     }
 
-    fn file(&self, path: &str, length: usize) -> Result<Vec<u8>, TilesError> {
+    /// Part of a file, which must have that length.
+    fn file(&self, path: &str, length: usize, part: Range<usize>) -> Result<Vec<u8>, TilesError> {
         let path = self.dir.join(path);
         let read =
             self.disk.open(&path, OpenMode::Read).and_then(|file| match file.length()? == length as u64 {
-                true => read_exactly(file.as_ref(), 0, length).map(Some),
+                true => read_exactly(file.as_ref(), part.start as u64, part.len()).map(Some),
                 false => Ok(None),
             });
         match read {

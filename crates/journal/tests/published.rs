@@ -37,10 +37,12 @@ fn every_size_has_its_checkpoint_proofs_and_consistency_with_all_before() {
 
         let published = published(&disk, &pem);
         assert_eq!(published.checkpoint(), &signed);
+        let holding_nothing = self::published(&disk, &pem).holding(0);
         for position in (0..size).filter(|position| position % 97 == 0 || position + 3 > size) {
             let leaf = journal.read(position).unwrap().leaf_hash;
             let beside = published.inclusion(position).unwrap();
             assert!(verify_inclusion(&leaf, position, size, &beside, &signed.root()), "{position} of {size}");
+            assert_eq!(holding_nothing.inclusion(position).unwrap(), beside);
         }
         assert_eq!(published.inclusion(size).unwrap_err().code(), "journal.not-published");
         for old in &old {
