@@ -196,11 +196,16 @@ fn decode_head(head: &[u8]) -> Option<(Span, u64, u64)> {
     Some((span, u64::from_le_bytes(*keys), u64::from_le_bytes(buckets.try_into().ok()?)))
 }
 
-/// Writes the run of these claims; durable under its name when this returns.
-pub(crate) fn write(disk: &dyn Disk, dir: &Path, span: Span, mut claims: Vec<Claim>) -> io::Result<Run> {
-    claims.sort_unstable_by_key(|claim| (order(&claim.key), claim.key.0));
-    let mut writer = Writer::begin(disk, dir, span, claims.len() as u64)?;
-    claims.iter().try_for_each(|claim| writer.push(claim, &mut || Ok(())))?;
+/// Writes the run of so many claims, which come in their order; durable under its name when this returns.
+pub(crate) fn write(
+    disk: &dyn Disk,
+    dir: &Path,
+    span: Span,
+    count: usize,
+    mut claims: impl Iterator<Item = Claim>,
+) -> io::Result<Run> {
+    let mut writer = Writer::begin(disk, dir, span, count as u64)?;
+    claims.try_for_each(|claim| writer.push(&claim, &mut || Ok(())))?;
     writer.end(disk, dir)
 }
 
@@ -393,8 +398,11 @@ mod tests {
     }
 
     fn run(disk: &ForgetfulDisk, first: u64, end: u64) -> Run {
-        let claims = (first..end).map(|position| Claim { key: key(position), position }).collect();
-        write(disk, Path::new(DIR), Span { first, end, root: [end as u8; 32] }, claims).unwrap()
+        let claims = (first..end).map(|position| Claim { key: key(position), position });
+        let mut claims: Vec<Claim> = claims.collect();
+        claims.sort_unstable_by_key(|claim| (order(&claim.key), claim.key.0));
+        let span = Span { first, end, root: [end as u8; 32] };
+        write(disk, Path::new(DIR), span, claims.len(), claims.into_iter()).unwrap()
     }
 
     fn holds(run: &Run, first: u64, end: u64) {

@@ -9,6 +9,7 @@
 pub mod audit;
 mod batch;
 pub mod checkpoint;
+mod claims;
 mod encoded;
 mod grown;
 mod keys;

@@ -1,12 +1,13 @@
 //! What is durable, as readers see it: of the open segment and of those that are not sealed yet in memory, of the sealed ones on the disk.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use disk::{Disk, DiskFile, OpenMode};
 
+use crate::claims::Claims;
 use crate::grown::Grown;
 use crate::keys::Run;
 use crate::merkle::{Hash, Tree, leaf_hash};
@@ -96,7 +97,7 @@ pub(crate) struct State {
 pub(crate) struct Segment {
     pub(crate) first: Position,
     pub(crate) places: Vec<u64>,
-    pub(crate) keys: HashMap<UniqueKey, Position>,
+    pub(crate) keys: Claims,
     /// Once it is closed: its file's length, and the tree over all records up to its last one.
     pub(crate) bytes: u64,
     pub(crate) tree: Tree,
@@ -326,7 +327,7 @@ impl State {
     /// Who claims a key, of the records whose segments are in memory.
     pub(crate) fn find(&self, key: &UniqueKey) -> Option<Position> {
         let closed = self.closed.iter().map(AsRef::as_ref);
-        closed.chain([&self.open]).find_map(|segment| segment.keys.get(key).copied())
+        closed.chain([&self.open]).find_map(|segment| segment.keys.get(key))
     }
 
     fn place(&self, position: Position) -> Option<Place> {

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
 
-use crate::keys::{self, Claim, Run, Span};
+use crate::keys::{self, Run, Span};
 use crate::log::{Log, Segment};
 use crate::summary::Summary;
 
@@ -51,8 +51,7 @@ fn seal(log: &Log, segment: &Segment) -> io::Result<Run> {
     let tree = segment.tree.clone();
     let root = tree.root();
     Summary { first, end, segment_bytes: segment.bytes, tree }.write(disk, dir, &segment.places)?;
-    let claims = segment.keys.iter().map(|(key, position)| Claim { key: *key, position: *position });
-    keys::write(disk, dir, Span { first, end, root }, claims.collect())
+    keys::write(disk, dir, Span { first, end, root }, segment.keys.len(), segment.keys.in_order())
 }
 
 /// Merges runs until few are left of each size.
