@@ -9,6 +9,7 @@
 
 mod apply;
 mod derived;
+mod scan;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,9 +22,10 @@ pub use apply::{Replaced, kept_aside};
 
 use crate::log::{segment_path, segments};
 use crate::merkle::{Hash, Tree};
-use crate::segment::{self, Group, GroupError};
-use crate::tiles::{Published, TILE_WIDTH};
+use crate::segment;
+use crate::tiles::Published;
 use crate::{Position, VerifyError, verify};
+use scan::{Broken, Leaves, Scan, scan};
 use view::{Source, View, splice};
 
 /// A segment that is not what it was, at the first place where that is seen.
@@ -180,19 +182,6 @@ pub fn survey(subject: Subject<'_>) -> Result<Survey<'_>, RepairError> {
     };
     let sources = view.others;
     Ok(Survey { subject, damages, derived, records: judged, sources, _lock: lock })
-}
-
-/// How far a segment is whole.
-struct Scan {
-    end: u64,
-    next: Position,
-    broken: Option<Broken>,
-}
-
-struct Broken {
-    what: String,
-    /// By its checksums it is whole: no torn write leaves that.
-    wrong: bool,
 }
 
 struct Looking<'a, 's> {
@@ -459,63 +448,6 @@ fn last_changed(subject: &Subject<'_>, view: &View<'_>, path: &Path) -> io::Resu
     })?;
     // The view was judged whole: what is broken here is the disk's doing.
     scan.broken.map_or(Ok(last), |broken| Err(io::Error::new(io::ErrorKind::InvalidData, broken.what)))
-}
-
-/// What was published of each record, a tile at a time; where that cannot be read, nothing is said.
-struct Leaves<'a> {
-    published: &'a Published,
-    tile: Option<(u64, Vec<Hash>)>,
-}
-
-impl<'a> Leaves<'a> {
-    fn new(published: &'a Published) -> Self {
-        Self { published, tile: None }
-    }
-
-    fn check(&mut self, position: Position, group: &Group) -> Result<(), String> {
-        if position >= self.published.checkpoint().size() {
-            return Ok(());
-        }
-        let (number, within) = (position / TILE_WIDTH as u64, (position % TILE_WIDTH as u64) as usize);
-        if self.tile.as_ref().is_none_or(|(held, _)| *held != number) {
-            self.tile = Some((number, self.published.tile(0, number).unwrap_or_default()));
-        }
-        let stated = self.tile.as_ref().and_then(|(_, hashes)| hashes.get(within));
-        match stated.is_none_or(|stated| *stated == crate::merkle::leaf_hash(&group.entry)) {
-            true => Ok(()),
-            false => Err("its hash is not the one that was published".to_owned()),
-        }
-    }
-}
-
-fn scan(
-    file: &dyn DiskFile,
-    first: Position,
-    origin: &str,
-    each: &mut dyn FnMut(Position, &Group) -> Result<(), String>,
-) -> io::Result<Scan> {
-    let broken = |end, next, what, wrong| Ok(Scan { end, next, broken: Some(Broken { what, wrong }) });
-    let mut offset = match segment::check_header(file, first, origin) {
-        Ok(offset) => offset,
-        Err(GroupError::Io(error)) => return Err(error),
-        Err(GroupError::Broken(what) | GroupError::Wrong(what)) => return broken(0, first, what, false),
-        Err(GroupError::End) => return broken(0, first, "an empty segment".to_owned(), false),
-    };
-    let (mut position, mut batch) = (first, None);
-    loop {
-        let group = match segment::read_group(file, offset, position) {
-            Ok(group) => group,
-            Err(GroupError::End) => return Ok(Scan { end: offset, next: position, broken: None }),
-            Err(GroupError::Io(error)) => return Err(error),
-            Err(GroupError::Broken(what)) => return broken(offset, position, what, false),
-            Err(GroupError::Wrong(what)) => return broken(offset, position, what, true),
-        };
-        let fits = segment::batch_fits(group.batch, position, &mut batch);
-        if let Err(what) = fits.and_then(|()| each(position, &group)) {
-            return broken(offset, position, what, true);
-        }
-        (offset, position) = (group.end, position + 1);
-    }
 }
 
 fn first_of(path: &Path) -> Option<Position> {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use disk::{Disk, OpenMode};
 
+use super::first_of;
+use super::scan::scan;
 use super::view::View;
-use super::{first_of, scan};
 use crate::UniqueKey;
 use crate::keys::{self, Run};
 use crate::log::segments;
