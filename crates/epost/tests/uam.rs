@@ -237,6 +237,16 @@ async fn two_people_change_the_policy() {
     assert!(code == 0 && said.contains("withdrawn version 7 "), "{said}");
     assert!(folder.join("policy.toml.withdrawn").exists() && !folder.join("policy.toml.proposed").exists());
     assert!(change(folder, "bob", &["approve"]).1.contains("uam.proposal.none"));
+
+    // Another policy was put in place meanwhile: the proposal can only be withdrawn.
+    assert_eq!(change(folder, "alice", &["end", "M-7"]).0, 0);
+    let newer = read().text().replacen("version = 6\n", "version = 7\n", 1);
+    std::fs::write(folder.join("policy.toml"), newer).unwrap();
+    let (code, said) = change(folder, "bob", &["approve"]);
+    assert!(code == 3 && said.contains("policy.version: version 7 is not above 7"), "{said}");
+    assert!(said.contains("epost uam withdraw"), "{said}");
+    assert_eq!(read().mandates()[0].until().to_string(), "2030-12-31", "nothing was put in place");
+    assert_eq!(change(folder, "alice", &["withdraw"]).0, 0);
     let (merger, mandate) = (read().successions()[0].clone(), read().mandates()[0].clone());
     assert_eq!(
         (merger.name(), merger.since().to_string()),
