@@ -101,7 +101,7 @@ impl House {
 
     /// What the peers do: parse, and verify the signature with the key given.
     fn verify_core(&self, request: Vec<u8>) {
-        let document = parse_ahead(request, &Limits::default(), &|_| false).unwrap();
+        let document = parse_ahead(request, &Limits::default(), &|_| false, false).unwrap();
         let mut elements = document.root().descendants_and_self();
         let signature = elements.find(|element| element.local_name() == "Signature").unwrap();
         let signature = Signature::parse(signature).unwrap();

@@ -66,6 +66,8 @@ pub struct Rules {
     pub include_bytes_max: usize,
     /// Whether the Body may hold a Fault: answers may, requests may not.
     pub fault: bool,
+    /// Whether [`Envelope::root_sha256`] will be asked for: a large root is then hashed as it is read.
+    pub root_digest: bool,
 }
 
 impl Rules {
@@ -88,6 +90,7 @@ impl Default for Rules {
             includes_max: 32,
             include_bytes_max: 64 << 10,
             fault: false,
+            root_digest: false,
         }
     }
 }
@@ -153,7 +156,7 @@ impl Envelope {
                 Ok(Self { tree: sent, as_sent: None, contents_alone: false, used_content_ids: Vec::new() })
             }
             Some(expanded) => Ok(Self {
-                tree: tree(expanded.bytes, rules)?,
+                tree: tree(expanded.bytes, &Rules { root_digest: false, ..rules.clone() })?,
                 as_sent: Some(sent),
                 contents_alone: expanded.contents_alone,
                 used_content_ids: expanded.content_ids,
@@ -169,6 +172,11 @@ impl Envelope {
     /// The one tree: expanded, if anything was to be expanded.
     pub fn document(&self) -> &Document {
         &self.tree.document
+    }
+
+    /// SHA-256 of the root part as it came, before anything was expanded.
+    pub fn root_sha256(&self) -> [u8; 32] {
+        self.as_sent.as_ref().unwrap_or(&self.tree).document.source_sha256()
     }
 
     /// The Header, where there is one.
@@ -231,7 +239,7 @@ impl Envelope {
 fn tree(bytes: Vec<u8>, rules: &Rules) -> Result<Tree, Refusal> {
     // Its digest is asked for, as well as that of the Body around it.
     let is_content = |element: Element<'_>| element.is(xop::CONTENT.0, xop::CONTENT.1);
-    let document = parse_ahead(bytes, &rules.xml, &is_content).map_err(|error| {
+    let document = parse_ahead(bytes, &rules.xml, &is_content, rules.root_digest).map_err(|error| {
         refusal(
             FaultCode::Soa03001,
             error.code(),

@@ -72,20 +72,34 @@ impl Decoder {
         self.bytes.len() / 3 * 4
     }
 
-    /// Goes on with the text, which is here up to some place beyond that of the last time; digests in `beside`, whatever it is, what
-    /// is new of it, at once with what the text stands for. Nothing more is to come after an error.
+    /// Goes on with the text, which is here up to some place beyond that of the last time; digests in `beside`, and in `third`,
+    /// whatever it is, what is new of it, at once with what the text stands for. Nothing more is to come after an error.
     pub(crate) fn take_beside(
         &mut self,
         text: &[u8],
         new: &[u8],
         beside: &mut Sha256,
+        third: Option<&mut Sha256>,
     ) -> Result<(), Base64Error> {
         // The last characters may be padding, which is for the end.
         let unpadded = text.get(self.taken_bytes()..text.len().saturating_sub(1)).unwrap_or_default();
         let decoded = self.decode_unpadded(unpadded.as_chunks::<AT_ONCE>().0.as_flattened());
         let whole = self.bytes.len() / 64 * 64;
         let decoded_new = self.bytes.get(self.digested_bytes..whole).unwrap_or_default();
-        beside.update_both(new, &mut self.sha256, decoded_new);
+        match third {
+            None => beside.update_both(new, &mut self.sha256, decoded_new),
+            // Three, so that always two go on at once: each of the others with one half of what is decoded, then with each other.
+            Some(third) => {
+                let half = (decoded_new.len() / 128 * 64).min(new.len());
+                let (decoded, more_decoded) = decoded_new.split_at_checked(half).unwrap_or_default();
+                let (text, more_text) = new.split_at_checked(half).unwrap_or_default();
+                beside.update_both(text, &mut self.sha256, decoded);
+                let half = more_decoded.len().min(new.len());
+                let (text, last_text) = new.split_at_checked(half).unwrap_or_default();
+                third.update_both(text, &mut self.sha256, more_decoded);
+                beside.update_both(more_text, third, last_text);
+            }
+        }
         self.digested_bytes = whole;
         decoded
     }
@@ -121,17 +135,25 @@ mod tests {
     use super::*;
 
     fn check_pieces(text: &[u8], cuts: [usize; 2]) {
+        check_pieces_with(text, cuts, None);
+        check_pieces_with(text, cuts, Some(Sha256::default()));
+    }
+
+    fn check_pieces_with(text: &[u8], cuts: [usize; 2], mut third: Option<Sha256>) {
         let (before, more) = (&text[..cuts[0]], &text[..cuts[1]]);
         let mut decoder = Decoder::with_room(text.len());
         let mut beside = Sha256::default();
-        let taken = decoder.take_beside(before, before, &mut beside);
-        let taken = taken.and_then(|()| decoder.take_beside(more, &more[before.len()..], &mut beside));
+        let taken = decoder.take_beside(before, before, &mut beside, third.as_mut());
+        let new = &more[before.len()..];
+        let taken = taken.and_then(|()| decoder.take_beside(more, new, &mut beside, third.as_mut()));
         assert!(taken.is_err() || decoder.taken_bytes() <= more.len());
         let rest = decoder.taken_bytes();
         let content = taken.and_then(|()| decoder.finish(&text[rest..]));
         let expected = STANDARD.decode_to_vec(text).map(Content::of).map_err(|_| Base64Error);
         if expected.is_ok() {
-            assert_eq!(beside.finish(), pki::digest::sha256(more), "{cuts:?}");
+            let expected = pki::digest::sha256(more);
+            assert_eq!(beside.finish(), expected, "{cuts:?}");
+            assert_eq!(third.map_or(expected, Sha256::finish), expected, "{cuts:?}");
         }
         assert_eq!(content, expected, "{cuts:?} of {text:?}");
     }

@@ -292,6 +292,14 @@ impl Document {
         self.source.as_bytes()
     }
 
+    /// SHA-256 of the bytes as they were read; mostly known where [`parse_ahead`](crate::signature::parse_ahead) was told that it would
+    /// be asked for.
+    pub fn source_sha256(&self) -> [u8; 32] {
+        let source = self.source();
+        let known = self.ahead.as_ref().and_then(|ahead| ahead.source_sha256(source));
+        known.unwrap_or_else(|| pki::digest::sha256(source))
+    }
+
     /// Gives the bytes back.
     pub fn into_source(self) -> Vec<u8> {
         self.source.into_bytes()

@@ -40,7 +40,7 @@ fn plain(message: Vec<u8>) -> Document {
 }
 
 fn ahead(message: Vec<u8>) -> Document {
-    parse_ahead(message, &Limits::default(), &|element| element.local_name() == "body").unwrap()
+    parse_ahead(message, &Limits::default(), &|element| element.local_name() == "body", true).unwrap()
 }
 
 #[test]

@@ -140,8 +140,11 @@ impl Service {
 
     fn envelope(&self, arrived: &Arrived) -> Result<Envelope, Refusal> {
         let spooled = &arrived.spooled;
-        let mut rules =
-            soap::envelope::Rules { media: spooled.root_media, ..soap::envelope::Rules::default() };
+        let mut rules = soap::envelope::Rules {
+            media: spooled.root_media,
+            root_digest: true,
+            ..soap::envelope::Rules::default()
+        };
         if arrived.head.contract == Contract::B {
             // Documents too may come as MTOM parts, and are read where a signature over them needs it.
             let most = usize::try_from(self.limits().included_bytes_max).unwrap_or(usize::MAX);

@@ -58,8 +58,27 @@ fn a_large_content_is_decoded_and_digested_while_its_message_is_scanned() {
         let text = xmlsec::base64::encode(&bytes);
         let payload = format!("<v:Content xmlns:v=\"{namespace}\">{text}</v:Content>");
         let signed = sign_request(&payload, &signer, Timestamp::UNIX_EPOCH, &SignOptions::default());
-        let envelope = Envelope::parse(signed.expect("signed"), &|_| None, &Rules::default());
-        let content = envelope.expect("an envelope").operation().base64_content();
-        assert_eq!(content, is_content.then(|| Content::of(bytes.clone())));
+        let signed = signed.expect("signed");
+        for root_digest in [false, true] {
+            let rules = Rules { root_digest, ..Rules::default() };
+            let envelope = Envelope::parse(signed.clone(), &|_| None, &rules).expect("an envelope");
+            let content = envelope.operation().base64_content();
+            assert_eq!(content, is_content.then(|| Content::of(bytes.clone())));
+            assert_eq!(envelope.root_sha256(), pki::digest::sha256(&signed));
+        }
     }
+}
+
+#[test]
+fn the_root_s_digest_is_of_what_came_not_of_what_was_expanded() {
+    let (namespace, name) = xop::CONTENT;
+    let include = format!("<x:Include xmlns:x=\"{}\" href=\"cid:a\"/>", crate::wss::namespace::XOP);
+    let text = format!(
+        "<s:Envelope xmlns:s=\"{V11}\"><s:Body><v:{name} xmlns:v=\"{namespace}\">{include}</v:{name}></s:Body></s:Envelope>"
+    );
+    let part = |_: &str| Some(b"a part".to_vec());
+    let rules = Rules { root_digest: true, ..Rules::default() };
+    let envelope = Envelope::parse(text.clone().into_bytes(), &part, &rules).expect("an envelope");
+    assert_ne!(envelope.document().source(), text.as_bytes(), "it was expanded");
+    assert_eq!(envelope.root_sha256(), pki::digest::sha256(text.as_bytes()));
 }

@@ -22,7 +22,7 @@ use crate::{Document, Element, Limits, ReadError, namespace};
 /// Reads a document, as [`Document::parse`], and digests ahead what is long in it.
 ///
 /// `is_content` says of the element around the long text whether that is base64 of which the digest will be asked, by
-/// [`Element::base64_content`]. The cost is that of reading the first few thousand bytes twice, in large messages alone; in one
+/// [`Element::base64_content`]; `source_too`, whether that of the source will be, by [`Document::source_sha256`]. The cost is that of reading the first few thousand bytes twice, in large messages alone; in one
 /// whose signature stands behind what it covers, nothing is digested ahead.
 ///
 /// # Errors
@@ -31,11 +31,12 @@ pub fn parse_ahead(
     source: Vec<u8>,
     limits: &Limits,
     is_content: &dyn Fn(Element<'_>) -> bool,
+    source_too: bool,
 ) -> Result<Document, ReadError> {
     if source.len() < AHEAD_BYTES_MIN {
         return Document::parse(source, limits);
     }
-    parse_any_ahead(source, limits, is_content)
+    parse_any_ahead(source, limits, is_content, source_too)
 }
 
 /// As [`parse_ahead`], however short the document is.
@@ -43,8 +44,9 @@ fn parse_any_ahead(
     source: Vec<u8>,
     limits: &Limits,
     is_content: &dyn Fn(Element<'_>) -> bool,
+    source_too: bool,
 ) -> Result<Document, ReadError> {
-    let mut hashing = Hashing { limits, is_content, ahead: None };
+    let mut hashing = Hashing { limits, is_content, source_too, ahead: None };
     let document = read::read(source, limits, Some(&mut hashing))?;
     Ok(Document { ahead: hashing.ahead, ..document })
 }
@@ -57,11 +59,20 @@ pub(crate) struct Ahead {
     canonical: Vec<u8>,
     text: Range<usize>,
     sha256: Sha256,
+    /// SHA-256 of the source up to the end of `text`, if that was wanted.
+    source: Option<Sha256>,
     /// What the text is the beginning of, decoded; taken once.
     content: Mutex<Option<Decoder>>,
 }
 
 impl Ahead {
+    /// SHA-256 of the source, if it was begun.
+    pub(crate) fn source_sha256(&self, source: &[u8]) -> Option<[u8; 32]> {
+        let mut sha256 = self.source.clone()?;
+        sha256.update(source.get(self.text.end..)?);
+        Some(sha256.finish())
+    }
+
     /// The decoder that has taken the beginning of that text, and where the rest of it stands.
     pub(crate) fn take_content(&self, text: Range<usize>) -> Option<(Decoder, Range<usize>)> {
         if self.text.start != text.start || self.text.end > text.end {
@@ -79,6 +90,7 @@ impl Ahead {
 struct Hashing<'l> {
     limits: &'l Limits,
     is_content: &'l dyn Fn(Element<'_>) -> bool,
+    source_too: bool,
     ahead: Option<Ahead>,
 }
 
@@ -96,23 +108,29 @@ impl Tap for Hashing<'_> {
         let content = content.map(|_| Decoder::with_room(source_bytes.saturating_sub(before.len())));
         // Two hashes at once and a decoder take longer to begin than one hash.
         let at_once_bytes = if content.is_some() { 4 * STEP_BYTES } else { STEP_BYTES };
+        let source = self.source_too.then(|| {
+            let mut sha256 = Sha256::default();
+            sha256.update(before);
+            sha256
+        });
         let text = before.len()..before.len();
-        self.ahead = Some(Ahead { canonical, text, sha256, content: Mutex::new(content) });
+        self.ahead = Some(Ahead { canonical, text, sha256, source, content: Mutex::new(content) });
         Some(Wanted { until_hash_block, at_once_bytes })
     }
 
     fn take(&mut self, run: &[u8]) {
-        let Some(Ahead { text, sha256, content, .. }) = &mut self.ahead else { return };
+        let Some(Ahead { text, sha256, source, content, .. }) = &mut self.ahead else { return };
         let new = run.get(text.len()..).unwrap_or_default();
         text.end = text.start + run.len();
         let content = content.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match content {
-            Some(decoder) => {
-                if decoder.take_beside(run, new, sha256).is_err() {
+        match (content.as_mut(), source) {
+            (Some(decoder), source) => {
+                if decoder.take_beside(run, new, sha256, source.as_mut()).is_err() {
                     *content = None;
                 }
             }
-            None => sha256.update(new),
+            (None, Some(source)) => sha256.update_both(new, source, new),
+            (None, None) => sha256.update(new),
         }
     }
 }

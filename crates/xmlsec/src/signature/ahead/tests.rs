@@ -67,7 +67,7 @@ fn verdict(document: &Document) -> String {
 /// The verdict, and whether it is by what was digested ahead.
 fn judged(message: &str) -> (String, bool) {
     let plain = Document::parse(message, &Limits::default());
-    let ahead = parse_any_ahead(message.as_bytes().to_vec(), &Limits::default(), &is_content);
+    let ahead = parse_any_ahead(message.as_bytes().to_vec(), &Limits::default(), &is_content, true);
     let (plain, mut ahead) = match (plain, ahead) {
         (Ok(plain), Ok(ahead)) => (plain, ahead),
         (plain, ahead) => {
@@ -165,7 +165,8 @@ fn inclusive_forms_too() {
 }
 
 fn content(message: &str) -> Option<Content> {
-    let document = parse_any_ahead(message.as_bytes().to_vec(), &Limits::default(), &is_content).unwrap();
+    let document =
+        parse_any_ahead(message.as_bytes().to_vec(), &Limits::default(), &is_content, true).unwrap();
     let element = document.root().descendants_and_self().find(|element| is_content(*element)).unwrap();
     let content = element.base64_content();
     assert_eq!(verdict(&document), "holds", "whatever the content is");
@@ -281,15 +282,18 @@ fn generated_messages_have_the_same_digests_either_way_by_every_algorithm() {
         };
         // What has tags that do not match is for both to refuse.
         if let Err(error) = Document::parse(envelope(&body), &Limits::default()) {
-            let ahead = parse_any_ahead(envelope(&body).into_bytes(), &Limits::default(), &is_content);
+            let ahead = parse_any_ahead(envelope(&body).into_bytes(), &Limits::default(), &is_content, true);
             assert_eq!(ahead.unwrap_err(), error, "{turn}");
             continue;
         }
         read += 1;
         let digest = if draw(4) == 0 { DigestAlgorithm::Sha512 } else { DigestAlgorithm::Sha256 };
         let message = referring(&body, &method, digest);
-        let mut ahead = parse_any_ahead(message.into_bytes(), &Limits::default(), &is_content).unwrap();
+        let source_too = draw(2) == 0;
+        let mut ahead =
+            parse_any_ahead(message.into_bytes(), &Limits::default(), &is_content, source_too).unwrap();
         assert_eq!(digests(&ahead), Ok(()), "{turn}: {method:?}");
+        assert_eq!(ahead.source_sha256(), pki::digest::sha256(ahead.source()), "{turn}");
         for element in ahead.root().descendants_and_self().filter(|element| is_content(*element)) {
             if let Some(content) = element.base64_content() {
                 assert_eq!(
