@@ -107,7 +107,7 @@ impl Tap for Hashing<'_> {
         let content = content.filter(|element| (self.is_content)(**element));
         let content = content.map(|_| Decoder::with_room(source_bytes.saturating_sub(before.len())));
         // Two hashes at once and a decoder take longer to begin than one hash.
-        let at_once_bytes = if content.is_some() { 4 * STEP_BYTES } else { STEP_BYTES };
+        let at_once_bytes = if content.is_some() { 2 * STEP_BYTES } else { STEP_BYTES };
         let source = self.source_too.then(|| {
             let mut sha256 = Sha256::default();
             sha256.update(before);
