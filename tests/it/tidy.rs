@@ -20,9 +20,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
 ];
 
 /// Dependency, and the rooms that alone may name it outside their tests.
-const LONE_USERS: [(&str, &[&str]); 7] = [
+const LONE_USERS: [(&str, &[&str]); 8] = [
     ("openssl", &["pki", "epost"]), // epost: the stand-ins under dev/, which share no code with pki's checkers
     ("x509-parser", &["pki"]),
+    ("cryptoki", &["pki"]),
     ("rusqlite", &["store"]),
     ("hyper", &["epost"]),
     ("rustls", &["epost"]),

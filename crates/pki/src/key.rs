@@ -204,7 +204,7 @@ impl PublicKey {
 }
 
 /// What stands before the digest in RFC 8017 §9.2 (note 1): the DER of a DigestInfo up to it.
-fn digest_info(digest: DigestAlgorithm) -> [u8; 19] {
+pub(crate) fn digest_info(digest: DigestAlgorithm) -> [u8; 19] {
     let (kind, length_bytes) = match digest {
         DigestAlgorithm::Sha256 => (1, 32),
         DigestAlgorithm::Sha384 => (2, 48),

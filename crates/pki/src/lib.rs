@@ -1,4 +1,5 @@
-//! X.509 paths, CRLs, keys and [`signer::Signer`], digests, RFC 3161 tokens, CMS reading. Opens no socket, reads no file, has no clock.
+//! X.509 paths, CRLs, keys and [`signer::Signer`], digests, RFC 3161 tokens, CMS reading. Opens no socket, reads no file but the PKCS#11
+//! module that it is told to load ([`token`]), has no clock.
 //!
 //! The one place of the crypto library on the serving path.
 
@@ -19,5 +20,6 @@ mod policy;
 pub mod random;
 pub mod sha256;
 pub mod signer;
+pub mod token;
 pub mod tsp;
 mod window;

@@ -53,6 +53,9 @@ pub enum SignError {
     /// The crypto library did not sign.
     #[error("signer.failed: {0}")]
     Failed(String),
+    /// The token that holds the key.
+    #[error(transparent)]
+    Token(#[from] crate::token::TokenError),
 }
 
 impl SignError {
@@ -65,6 +68,7 @@ impl SignError {
             Self::Weak(_) => "signer.weak",
             Self::TooLong { .. } => "signer.too-long",
             Self::Failed(_) => "signer.failed",
+            Self::Token(error) => error.code(),
         }
     }
 }
@@ -72,9 +76,36 @@ impl SignError {
 /// A key from a file, in memory; its bytes are wiped by the crypto library when dropped, and never shown.
 pub struct FileSigner {
     key: PKey<Private>,
-    certificate: Certificate,
-    chain: Vec<Certificate>,
-    algorithm: SignatureAlgorithm,
+    certified: Certified,
+}
+
+/// A certificate whose key may sign here, and what it signs with.
+pub(crate) struct Certified {
+    pub(crate) certificate: Certificate,
+    /// Nearest first, no root.
+    pub(crate) chain: Vec<Certificate>,
+    pub(crate) algorithm: SignatureAlgorithm,
+}
+
+impl Certified {
+    /// The first is the key's own.
+    pub(crate) fn new(certificates: Vec<Certificate>) -> Result<Self, SignError> {
+        let mut certificates = certificates.into_iter();
+        let certificate = certificates.next().ok_or(crate::certificate::CertificateError::Pem)?;
+        certificate.public_key().check_strength()?;
+        let bits = certificate.public_key().bits();
+        if bits > RSA_BITS_MAX {
+            return Err(SignError::TooLong { bits });
+        }
+        let algorithm = match certificate.public_key().kind() {
+            KeyKind::P256 => SignatureAlgorithm::EcdsaSha256,
+            KeyKind::P384 => SignatureAlgorithm::EcdsaSha384,
+            _ => SignatureAlgorithm::RsaSha256,
+        };
+        // A root in the file is left out: nobody may be handed his trust anchor by us.
+        let chain = certificates.filter(|ca| ca.subject().der() != ca.issuer().der()).collect();
+        Ok(Self { certificate, chain, algorithm })
+    }
 }
 
 impl FileSigner {
@@ -105,25 +136,12 @@ impl FileSigner {
     }
 
     fn new(key: PKey<Private>, certificates: Vec<Certificate>) -> Result<Self, SignError> {
-        let mut certificates = certificates.into_iter();
-        let certificate = certificates.next().ok_or(crate::certificate::CertificateError::Pem)?;
-        let certified = certificate.openssl().public_key().map_err(|e| SignError::Failed(e.to_string()))?;
+        let own = certificates.first().ok_or(crate::certificate::CertificateError::Pem)?;
+        let certified = own.openssl().public_key().map_err(|e| SignError::Failed(e.to_string()))?;
         if !key.public_eq(&certified) {
             return Err(SignError::Mismatch);
         }
-        certificate.public_key().check_strength()?;
-        let bits = certificate.public_key().bits();
-        if bits > RSA_BITS_MAX {
-            return Err(SignError::TooLong { bits });
-        }
-        let algorithm = match certificate.public_key().kind() {
-            KeyKind::P256 => SignatureAlgorithm::EcdsaSha256,
-            KeyKind::P384 => SignatureAlgorithm::EcdsaSha384,
-            _ => SignatureAlgorithm::RsaSha256,
-        };
-        // A root in the file is left out: nobody may be handed his trust anchor by us.
-        let chain = certificates.filter(|ca| ca.subject().der() != ca.issuer().der()).collect();
-        Ok(Self { key, certificate, chain, algorithm })
+        Ok(Self { key, certified: Certified::new(certificates)? })
     }
 
     /// A detached CMS signature over a file, DER, with the certificate and its intermediates: what [`crate::detached::verify`] reads.
@@ -133,11 +151,11 @@ impl FileSigner {
     pub fn sign_detached(&self, content: &[u8]) -> Result<Vec<u8>, SignError> {
         let failed = |error: openssl::error::ErrorStack| SignError::Failed(error.to_string());
         let mut chain = Stack::new().map_err(failed)?;
-        for certificate in &self.chain {
+        for certificate in &self.certified.chain {
             chain.push(certificate.openssl().to_owned()).map_err(failed)?;
         }
         let options = CMSOptions::DETACHED | CMSOptions::BINARY | CMSOptions::NOSMIMECAP;
-        let certificate = self.certificate.openssl();
+        let certificate = self.certified.certificate.openssl();
         CmsContentInfo::sign(Some(certificate), Some(&self.key), Some(&chain), Some(content), options)
             .and_then(|signature| signature.to_der())
             .map_err(failed)
@@ -172,19 +190,19 @@ impl FileSigner {
 
 impl Signer for FileSigner {
     fn certificate(&self) -> &Certificate {
-        &self.certificate
+        &self.certified.certificate
     }
 
     fn chain(&self) -> &[Certificate] {
-        &self.chain
+        &self.certified.chain
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        self.algorithm
+        self.certified.algorithm
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
-        match self.algorithm {
+        match self.certified.algorithm {
             SignatureAlgorithm::EcdsaSha256 => self.sign_ecdsa(DigestAlgorithm::Sha256, 32, message),
             SignatureAlgorithm::EcdsaSha384 => self.sign_ecdsa(DigestAlgorithm::Sha384, 48, message),
             _ => {
@@ -198,7 +216,7 @@ impl Signer for FileSigner {
 
 impl std::fmt::Debug for FileSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FileSigner({}, key not shown)", self.certificate.subject())
+        write!(f, "FileSigner({}, key not shown)", self.certified.certificate.subject())
     }
 }
 
