@@ -32,7 +32,7 @@ async fn what_was_backed_up_comes_back_whole_and_serves_again() {
     assert_eq!(check(place.backup()).unwrap(), second);
     let named = second.files.values().map(|kept| kept.sha256).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(std::fs::read_dir(place.backup().join("files")).unwrap().count(), named.len(), "one state");
-    for secret in [std::fs::read(&place.config.data.master_key), std::fs::read(&place.config.seal.key)] {
+    for secret in [std::fs::read(place.config.data.master_key.file()), std::fs::read(place.seal_key())] {
         let secret = secret.unwrap();
         for kept in files(&place.backup().join("files")) {
             assert!(!std::fs::read(&kept).unwrap().windows(secret.len()).any(|bytes| bytes == secret));
@@ -54,7 +54,7 @@ async fn what_was_backed_up_comes_back_whole_and_serves_again() {
 
     let ran = std::process::Command::new(into.join("binary/epost")).output().unwrap();
     assert_eq!(ran.stdout, b"restored\n", "the program came out of it, and runs");
-    let master = epost::rotation::key_of(&config.data.master_key).unwrap();
+    let master = epost::rotation::key_of(config.data.master_key.file()).unwrap();
     assert_eq!(second.master_key, Some(store::keys::master_key_id(&master)));
     config.listen.operator_address = None;
     config.listen.address = "127.0.0.1:0".parse().unwrap();
@@ -135,7 +135,7 @@ async fn what_was_erased_is_in_no_backup_from_the_next_run_on() {
     assert_eq!((of(&second.manifest, gone), of(&second.manifest, kept), second.absent), (0, 1, 0));
     let into = place.folder.path().join("again");
     restore(place.backup(), &into, Timestamp::now()).await.unwrap();
-    let master = std::fs::read(&place.config.data.master_key).unwrap();
+    let master = std::fs::read(place.config.data.master_key.file()).unwrap();
     let master = pki::aead::Key256::new(master.try_into().unwrap());
     let keys = store::keys::KeyReader::open(&disk::RealDisk, &into.join("data/keys"), master).unwrap();
     assert!(keys.open_key(gone).unwrap().is_none() && keys.open_key(kept).unwrap().is_some());
@@ -267,15 +267,15 @@ async fn no_private_key_comes_into_a_backup() {
     let place = Place::new().await;
     place.take().unwrap();
     let mut config = place.config.clone();
-    config.senders.certificates = vec![config.seal.key.clone()];
+    config.senders.certificates = vec![place.seal_key()];
     let taken = |config: &Config| {
         let path = &place.sandbox.layout().config;
         take(path, config, None, place.backup(), Timestamp::now()).unwrap_err().code()
     };
     assert_eq!(taken(&config), "backup.secret");
     let mut config = place.config.clone();
-    config.data.master_key = config.data.directory.join("crls/master.key");
-    std::fs::write(&config.data.master_key, [1; 32]).unwrap();
+    config.data.master_key = config.data.directory.join("crls/master.key").into();
+    std::fs::write(config.data.master_key.file(), [1; 32]).unwrap();
     assert_eq!(taken(&config), "backup.secret");
     check(place.backup()).unwrap();
     place.sandbox.stop().await;
@@ -293,6 +293,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The file of the seal's key.
+    fn seal_key(&self) -> PathBuf {
+        self.sandbox.layout().pki.directory().join("seal.key")
+    }
+
     pub(crate) async fn new() -> Self {
         let sandbox = Sandbox::start().await;
         let config = Config::read(&sandbox.layout().config).unwrap();

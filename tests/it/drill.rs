@@ -89,8 +89,8 @@ async fn what_would_not_come_back_does_not_pass_and_that_is_recorded_too() {
 
     // The escrowed key is not the one of this backup.
     let mut other = place.config.clone();
-    other.data.master_key = place.folder.path().join("other.key");
-    std::fs::write(&other.data.master_key, [9; 32]).unwrap();
+    other.data.master_key = place.folder.path().join("other.key").into();
+    std::fs::write(other.data.master_key.file(), [9; 32]).unwrap();
     let (outcome, error) = drill(&other, place.backup(), &place.scratch(), Timestamp::now()).await;
     assert_eq!(outcome.code.as_deref(), Some("drill.keys"), "{error:?}");
     // Roots that the seal does not lead to.

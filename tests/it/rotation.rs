@@ -23,9 +23,9 @@ async fn the_service_goes_on_under_another_master_key_and_the_journal_says_which
     // A copy of all that a stopped service leaves: the sandbox itself goes on.
     let into = folder.path().join("copy");
     epost::backup::restore(&backup, &into, Timestamp::now()).await.unwrap();
-    let old = std::fs::read(&config.data.master_key).unwrap();
-    config.data.master_key = folder.path().join("master.key");
-    std::fs::write(&config.data.master_key, &old).unwrap();
+    let old = std::fs::read(config.data.master_key.file()).unwrap();
+    config.data.master_key = folder.path().join("master.key").into();
+    std::fs::write(config.data.master_key.file(), &old).unwrap();
     let new = folder.path().join("new.key");
     std::fs::write(&new, [5; 32]).unwrap();
     let refused = rotate(&config, &new, Timestamp::now()).await.unwrap_err().to_string();
@@ -37,7 +37,7 @@ async fn the_service_goes_on_under_another_master_key_and_the_journal_says_which
     assert!(refused.contains("away from data.directory"), "{refused}");
     std::fs::remove_file(&under).unwrap();
 
-    let (from, to) = (key_of(&config.data.master_key).unwrap(), key_of(&new).unwrap());
+    let (from, to) = (key_of(config.data.master_key.file()).unwrap(), key_of(&new).unwrap());
     let done = rotate(&config, &new, Timestamp::now()).await.unwrap();
     let retired = done.retired.clone().unwrap();
     let expected = Rotated {
@@ -47,10 +47,10 @@ async fn the_service_goes_on_under_another_master_key_and_the_journal_says_which
         retired: Some(retired.clone()),
     };
     assert!(done == expected && done.keys > 1, "{done:?}");
-    assert_eq!(std::fs::read(&config.data.master_key).unwrap(), [5; 32]);
+    assert_eq!(std::fs::read(config.data.master_key.file()).unwrap(), [5; 32]);
     assert_eq!(std::fs::read(&retired).unwrap(), old);
     // Killed before the keys changed places: the same call goes on, and records nothing twice.
-    std::fs::write(&config.data.master_key, &old).unwrap();
+    std::fs::write(config.data.master_key.file(), &old).unwrap();
     assert_eq!(rotate(&config, &new, Timestamp::now()).await.unwrap(), expected);
     assert_eq!(rotate(&config, &new, Timestamp::now()).await.unwrap().retired, None);
 
@@ -74,7 +74,7 @@ async fn the_service_goes_on_under_another_master_key_and_the_journal_says_which
     let second = folder.path().join("second");
     let after = take(&sandbox.layout().config, &config, None, &second, Timestamp::now()).unwrap().manifest;
     assert_eq!((before.master_key, after.master_key), (Some(expected.from), Some(expected.to)));
-    config.data.master_key = retired;
+    config.data.master_key = retired.into();
     let refused = epost::run::start(&config, None).await.err().unwrap().to_string();
     assert!(refused.contains("put that master key back"), "{refused}");
     assert!(take(&sandbox.layout().config, &config, None, &second, Timestamp::now()).is_err());

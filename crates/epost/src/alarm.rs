@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 27] = [
+pub const REMEDIES: [(&str, &str); 28] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
@@ -101,6 +101,10 @@ pub const REMEDIES: [(&str, &str); 27] = [
     (
         "alarm.retention-failed",
         "Nothing past its term was erased, or not all of it: `error` says why; the next run goes on.",
+    ),
+    (
+        "alarm.seal-key-away",
+        "The token does not sign with the seal's key: `code` and `error` say why; nothing is accepted until it does. Connect it: no restart is needed, but after token.pin, which is not tried again.",
     ),
     (
         "alarm.seal-not-in-force",

@@ -74,8 +74,21 @@ pub struct Manifest {
     /// The id of the master key that opens its item keys (`epost keys id`); none: made by an earlier version.
     #[serde(default)]
     pub master_key: Option<String>,
+    /// What wraps that master key; none: it is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_key_token: Option<HeldBy>,
     /// By name: `data/…` of the data folder, `config/…` of what the configuration names, `binary/epost` the program.
     pub files: BTreeMap<String, Kept>,
+}
+
+/// A key in a token.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldBy {
+    /// The token's label.
+    pub token: String,
+    /// The key's label.
+    pub label: String,
 }
 
 /// One file.

@@ -3,6 +3,7 @@
 
 mod files;
 mod keeping;
+mod keys;
 mod uam;
 mod watching;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub(crate) use files::Held;
 pub use keeping::{Class, Classes, Drill, Retention, Scrub};
+pub use keys::{KeyPlace, MasterToken, Pkcs11, Seal, SealToken};
 pub use uam::{PolicySigner, PolicySigners, RemoteDecisions, Uam};
 pub use watching::{Breach, Clock, Report, Witness};
 
@@ -287,8 +289,8 @@ pub struct Saml {
 pub struct Data {
     /// The folder of journal, content, item keys and index.
     pub directory: PathBuf,
-    /// 32 bytes: the key that wraps the item keys. Never under `directory`, never in its backup.
-    pub master_key: PathBuf,
+    /// The key that wraps the item keys: a file of 32 bytes, or wrapped by a token. Never under `directory`, never in its backup.
+    pub master_key: KeyPlace<MasterToken>,
     /// PEM (PKCS#8): the Ed25519 key that signs the journal's checkpoints. Never under `directory`, and of no other use.
     pub log_key: Option<PathBuf>,
     /// Seconds between two checkpoints, while there is something new.
@@ -327,42 +329,6 @@ fn default_inline() -> usize {
 }
 fn default_free() -> u64 {
     256 * 1024 * 1024
-}
-
-/// The platform's seal.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Seal {
-    /// PEM: the seal certificate, then its intermediates (never the root).
-    pub certificate: PathBuf,
-    /// PEM: its private key.
-    pub key: PathBuf,
-    /// PEM files: the roots that the seal leads to; handed to auditors.
-    pub anchors: Vec<PathBuf>,
-    /// CRL files or folders of the seal's chain, kept with every proof.
-    pub crls: Vec<PathBuf>,
-    /// The CBE number of the platform's controller: the seal certificate must carry it.
-    pub controller_cbe: String,
-    /// Longest time between reception and the time-stamp's genTime.
-    #[serde(default = "default_lag")]
-    pub lag_seconds_max: u64,
-    /// Signatures being made at once.
-    #[serde(default = "default_signatures")]
-    pub signatures_at_once_max: usize,
-    /// Requests that wait for one of those; the next one gets SOA-02002.
-    #[serde(default = "default_signatures_waiting")]
-    pub signatures_waiting_max: usize,
-}
-
-fn default_signatures() -> usize {
-    8
-}
-fn default_signatures_waiting() -> usize {
-    256
-}
-
-fn default_lag() -> u64 {
-    60
 }
 
 /// One time-stamping authority (RFC 3161 over HTTP).

@@ -153,7 +153,7 @@ async fn judge(
     let data = scratch.join("data");
     let journal =
         run::journal_at_rest(&data, &restored.manifest.origin, config.data.segment_bytes_max, None)?;
-    let keys = KeyReader::open(&RealDisk, &data.join("keys"), run::master_key(config)?)
+    let keys = KeyReader::open(&RealDisk, &data.join("keys"), crate::keys::master_key(config)?)
         .map_err(service::OpenError::from)
         .map_err(StartError::from)?;
     let content = Content::open(Arc::new(RealDisk), &data.join("content"), config.data.inline_bytes_max)

@@ -3,7 +3,8 @@
 //! The service is stopped meanwhile: journal and key folder are locked. Each step leaves a state from which the same call goes on:
 //! 1. The key file is wrapped anew and renamed. *Crash: it is whole under one of the two keys; both are still where they were.*
 //! 2. The act is recorded, once.
-//! 3. The old key is kept beside its place as `….retired-ID`, for backups of before; the new one takes its place.
+//! 3. From file to file, the old key is kept beside its place as `….retired-ID`, for backups of before; the new one takes its place.
+//!    Where a token has part in it, the two are named by two configurations, and the operator serves by the new one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use serde_json::json;
 use store::StoreError;
 use store::keys::master_key_id;
 
-use crate::config::{Config, Data};
-use crate::run::{self, StartError};
+use crate::config::{Config, Data, KeyPlace};
+use crate::keys;
+use crate::run::{self, StartError, value};
 use crate::service::OpenError;
 
 /// What was done.
@@ -33,32 +35,46 @@ pub struct Rotated {
     pub from: String,
     /// The new one's.
     pub to: String,
-    /// Where the old one is kept now; none: the new one had been in its place before.
+    /// Where the old one is kept now; none: the new one had been in its place before, or has a place of its own.
     pub retired: Option<PathBuf>,
 }
 
-/// Puts the master key of the file `new` in force instead of the configured one.
+/// Puts the master key of the file `new` in force instead of the configured one, which is a file too.
 ///
 /// # Errors
-/// A service runs; `new` is no key, or under `data.directory`; neither key opens the key file; a key in it is damaged; the disk's. The
-/// same call goes on from there.
+/// A service runs; `new` is no key, or under `data.directory`; the configured one is in a token; neither key opens the key file; a key
+/// in it is damaged; the disk's. The same call goes on from there.
 pub async fn rotate(config: &Config, new: &Path, now: Timestamp) -> Result<Rotated, StartError> {
-    let (old_key, new_key) = (run::master_key(config)?, key_of(new)?);
-    outside(new, &config.data.directory)?;
-    let (from, to) = (master_key_id(&old_key), master_key_id(&new_key));
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let Data { directory, origin, segment_bytes_max, .. } = &config.data;
-    let publisher = run::publisher(config, disk.clone())?;
-    let signed = publisher.as_ref().and_then(Publisher::checkpoint);
-    let journal = run::journal_at_rest(directory, origin, *segment_bytes_max, signed)?;
-    let keys = directory.join("keys");
-    let rotated = store::keys::rotate(&disk, &keys, &old_key, &new_key).map_err(OpenError::from)?;
-    let mut retired = None;
-    if from != to {
-        record(&journal, &from, &to, rotated.keys, now).await?;
-        retired = Some(replace(disk.as_ref(), &config.data.master_key, &old_key, &new_key)?);
+    let KeyPlace::File(place) = &config.data.master_key else {
+        let expected =
+            "a file; from or to a token, make a configuration that names the new key and give it with --to";
+        return Err(value("--new", "a master key that a token wraps", expected));
+    };
+    let (old_key, new_key) = (keys::master_key(config)?, key_of(new)?);
+    keys::away_from_data("--new", new, &config.data.directory)?;
+    let mut rotated = wrap_anew(config, &old_key, &new_key, now).await?;
+    if rotated.from != rotated.to {
+        rotated.retired = Some(replace(&RealDisk, place, &old_key, &new_key)?);
     }
-    Ok(Rotated { keys: rotated.keys, from, to, retired })
+    Ok(rotated)
+}
+
+/// Puts the master key that `next` names in force instead of the one that `config` names: files, or wrapped by tokens. Both stay where
+/// they are; the service is to be started by `next`.
+///
+/// # Errors
+/// As [`rotate`]; the two configurations are of two services; a token's.
+pub async fn exchange(config: &Config, next: &Config, now: Timestamp) -> Result<Rotated, StartError> {
+    let (ours, theirs) = (&config.data, &next.data);
+    if (&ours.directory, &ours.origin) != (&theirs.directory, &theirs.origin) {
+        let seen = format!("{} in {}", theirs.origin, theirs.directory.display());
+        let expected = format!("{} in {}, as --config has it", ours.origin, ours.directory.display());
+        return Err(value("--to", seen, expected));
+    }
+    for secret in theirs.master_key.secrets() {
+        keys::away_from_data("--to", secret, &ours.directory)?;
+    }
+    wrap_anew(config, &keys::master_key(config)?, &keys::master_key(next)?, now).await
 }
 
 /// A master key's 32 bytes.
@@ -66,28 +82,27 @@ pub async fn rotate(config: &Config, new: &Path, now: Timestamp) -> Result<Rotat
 /// # Errors
 /// The file cannot be read, or holds no key.
 pub fn key_of(path: &Path) -> Result<Key256, StartError> {
-    let bytes = zeroize::Zeroizing::new(crate::trust::read(path)?);
-    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| StartError::Value {
-        option: "--new",
-        seen: format!("{} bytes", bytes.len()),
-        expected: "32 random bytes".to_owned(),
-    })?;
-    Ok(Key256::new(key))
+    keys::key_in_file("--new", path)
 }
 
-fn outside(new: &Path, data: &Path) -> Result<(), StartError> {
-    let absolute = |path: &Path| {
-        let unreadable = |cause| crate::trust::TrustError::Unreadable { path: path.to_owned(), cause };
-        std::fs::canonicalize(path).map_err(unreadable)
-    };
-    if absolute(new)?.starts_with(absolute(data)?) {
-        return Err(StartError::Value {
-            option: "--new",
-            seen: new.display().to_string(),
-            expected: "a file away from data.directory: its backup would hold the key".to_owned(),
-        });
+async fn wrap_anew(
+    config: &Config,
+    old_key: &Key256,
+    new_key: &Key256,
+    now: Timestamp,
+) -> Result<Rotated, StartError> {
+    let (from, to) = (master_key_id(old_key), master_key_id(new_key));
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let Data { directory, origin, segment_bytes_max, .. } = &config.data;
+    let publisher = run::publisher(config, disk.clone())?;
+    let signed = publisher.as_ref().and_then(Publisher::checkpoint);
+    let journal = run::journal_at_rest(directory, origin, *segment_bytes_max, signed)?;
+    let wrapped = store::keys::rotate(&disk, &directory.join("keys"), old_key, new_key);
+    let keys = wrapped.map_err(OpenError::from)?.keys;
+    if from != to {
+        record(&journal, &from, &to, keys, now).await?;
     }
-    Ok(())
+    Ok(Rotated { keys, from, to, retired: None })
 }
 
 async fn record(

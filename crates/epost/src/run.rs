@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use journal::Journal;
 use journal::checkpoint::{Checkpoint, LogKey};
 use journal::tiles::Publisher;
-use pki::aead::Key256;
 use pki::certificate::{Certificate, NameAttribute};
 use pki::crl::{Crl, CrlSet};
 use pki::der::encode_oid;
@@ -34,7 +33,7 @@ use crate::signing::SigningLimits;
 use crate::stamp::Stamps;
 use crate::trust::{self, SenderTrust, TrustError, TsaClient};
 use crate::witness::Witnesses;
-use crate::{access, backup, courier, door, drill, report, retention, scrub, transport};
+use crate::{access, backup, courier, door, drill, keys, report, retention, scrub, transport};
 
 /// Why the service does not start; every one is the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +62,14 @@ pub enum StartError {
     /// The door's TLS.
     #[error(transparent)]
     Tls(#[from] door::tls::TlsError),
+    /// A key in a token.
+    #[error("{option}: {cause}")]
+    Token {
+        /// Which option names it.
+        option: &'static str,
+        /// What the token, or who found it, said.
+        cause: pki::token::TokenError,
+    },
     /// A value of the configuration that cannot be.
     #[error("config.value: {option}: {seen}; expected {expected}")]
     Value {
@@ -215,7 +222,7 @@ pub fn prepare(
         signed: publisher.as_ref().and_then(Publisher::checkpoint).cloned(),
         directory: config.data.directory.clone(),
         index: Some(config.data.directory.join("index.sqlite")),
-        master_key: master_key(config)?,
+        master_key: keys::master_key(config)?,
         origin: config.data.origin.clone(),
         segment_bytes_max: config.data.segment_bytes_max,
         inline_bytes_max: config.data.inline_bytes_max,
@@ -527,9 +534,7 @@ fn addresses(listen: &crate::config::Listen) -> Vec<String> {
 
 /// The seal: its key, and a certificate of the configured controller, for this environment, for sealing, not revoked.
 fn seal_signer(config: &Config, environment: Environment) -> Result<Arc<dyn Signer>, StartError> {
-    let signer =
-        FileSigner::from_pem(&trust::read(&config.seal.key)?, &trust::read(&config.seal.certificate)?)
-            .map_err(|error| value("seal.key", error, "the key of seal.certificate"))?;
+    let signer = keys::seal_signer(config)?;
     let subject = signer.certificate().subject();
     let cbe = subject
         .values(NameAttribute::OrganizationalUnit)
@@ -549,8 +554,8 @@ fn seal_signer(config: &Config, environment: Environment) -> Result<Arc<dyn Sign
             format!("a certificate for environment {}", environment.as_str()),
         ));
     }
-    judge_seal(config, &signer)?;
-    Ok(Arc::new(signer))
+    judge_seal(config, signer.as_ref())?;
+    Ok(signer)
 }
 
 /// The seal's certificate is in force now, for sealing, by current CRLs.
@@ -629,14 +634,6 @@ pub(crate) fn journal_at_rest(
         journal::Options { origin: origin.to_owned(), segment_bytes_max, on_fatal: Arc::new(|_| ()) };
     let opened = Journal::open_signed(Arc::new(RealDisk), &data.join("journal"), options, signed);
     Ok(opened.map_err(service::OpenError::from)?.0)
-}
-
-pub(crate) fn master_key(config: &Config) -> Result<Key256, StartError> {
-    let bytes = zeroize::Zeroizing::new(trust::read(&config.data.master_key)?);
-    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| {
-        value("data.master_key", format!("{} bytes", bytes.len()), "32 random bytes; `epost init` makes them")
-    })?;
-    Ok(Key256::new(key))
 }
 
 /// The certificates that auditors and health checks ask about: name and end of validity.

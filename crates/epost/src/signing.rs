@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erds::{FaultCode, Record};
-use evidence::seal::Sealed;
+use evidence::seal::{SealError, Sealed};
 use journal::Recorded;
+use pki::signer::SignError;
 
 use crate::metrics::Stage;
 use crate::service::{Failure, Service};
@@ -113,8 +114,13 @@ impl Service {
                 "the seal's certificate is revoked, expired, or without a current CRL",
             ));
         }
-        let sealing = |error: evidence::seal::SealError| {
-            Failure::broken(FaultCode::SepiaT02, error.code(), &error.to_string())
+        let sealing = |error: SealError| match &error {
+            // Away, or not the certificate's key any more: nothing was signed, and the next request tries anew.
+            SealError::Sign(cause @ (SignError::Token(_) | SignError::Mismatch)) => {
+                tracing::error!(event = "alarm.seal-key-away", code = cause.code(), %error);
+                Failure::away(cause.code(), &error.to_string())
+            }
+            _ => Failure::broken(FaultCode::SepiaT02, error.code(), &error.to_string()),
         };
         let whose = whose(recorded.record());
         let signing = self.signing().run(&whose, || {

@@ -9,10 +9,10 @@ use erds::{Record, Ticket};
 use jiff::Timestamp;
 
 use super::disk::BackupDisk;
-use super::{BackupError, FILES, Folder, JOURNAL, Kept, MANIFEST, Manifest, VERSION, pour};
+use super::{BackupError, FILES, Folder, HeldBy, JOURNAL, Kept, MANIFEST, Manifest, VERSION, pour};
 use store::keys::master_key_id;
 
-use crate::config::{Config, Held};
+use crate::config::{Config, Held, KeyPlace, MasterToken};
 use crate::service::parts_in_files;
 
 /// Times that files which changed meanwhile are copied again.
@@ -43,14 +43,15 @@ pub fn take<'a>(
     now: Timestamp,
 ) -> Result<Taken, BackupError> {
     let data = &config.data.directory;
-    let secrets = std::iter::once(&config.data.master_key).chain(&config.data.log_key);
+    let secrets = config.data.master_key.secrets().into_iter();
+    let secrets = secrets.chain(config.seal.key.pin_file()).chain(&config.data.log_key);
     for secret in secrets {
         if absolute(secret)?.starts_with(absolute(data)?) {
             let what = "a key under data.directory; move it away from what it protects";
             return Err(BackupError::Secret { path: secret.clone(), what });
         }
     }
-    let master_key = crate::run::master_key(config)?;
+    let master_key = crate::keys::master_key(config)?;
     let mut taking = Taking::begin(folder.into())?;
     taking.published(&data.join("tlog"))?;
     for span in journal::snapshot(&RealDisk, &data.join("journal"), &config.data.origin)? {
@@ -65,6 +66,12 @@ pub fn take<'a>(
         records: 0,
         root: [0; 32].into(),
         master_key: Some(master_key_id(&master_key)),
+        master_key_token: match &config.data.master_key {
+            KeyPlace::File(_) => None,
+            KeyPlace::Token(MasterToken { pkcs11, .. }) => {
+                Some(HeldBy { token: pkcs11.token.clone(), label: pkcs11.label.clone() })
+            }
+        },
         files: taking.files.clone(),
     };
     let mut parts = Parts::default();

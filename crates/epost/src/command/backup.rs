@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::could_not_run;
-use crate::backup::{self, BackupError, Manifest};
+use crate::backup::{self, BackupError, HeldBy, Manifest};
 use crate::config::Config;
 
 /// What to do.
@@ -91,6 +91,9 @@ fn told(what: &str, manifest: &Manifest) -> ExitCode {
     println!("{what}: {records} records, {files} files, as of {}; root {}", manifest.made_at, manifest.root);
     if let Some(id) = &manifest.master_key {
         println!("master key {id} opens it (`epost keys id FILE` tells a key's id)");
+    }
+    if let Some(HeldBy { token, label }) = &manifest.master_key_token {
+        println!("key {label:?} of token {token:?} unwraps that (`epost keys id --config FILE`)");
     }
     ExitCode::SUCCESS
 }

@@ -182,7 +182,7 @@ fn production(config: &Config) -> Vec<Finding> {
         finding("listen.public_url", plain(&config.listen.public_url), "not https"),
         finding(
             "data.master_key",
-            config.data.master_key.starts_with(&config.data.directory),
+            config.data.master_key.secrets().iter().any(|path| path.starts_with(&config.data.directory)),
             "under data.directory: its backup would hold the key",
         ),
         finding(

@@ -360,7 +360,7 @@ fn verify_signature(keys: &KeyReader, stored: &Stored) -> Result<Option<bool>, S
 
 fn open_keys(which: &Which) -> Result<KeyReader, String> {
     let config = Config::read(&which.config).map_err(|error| error.to_string())?;
-    let master_key = crate::run::master_key(&config).map_err(|error| error.to_string())?;
+    let master_key = crate::keys::master_key(&config).map_err(|error| error.to_string())?;
     KeyReader::open(&RealDisk, &config.data.directory.join("keys"), master_key)
         .map_err(|error| error.to_string())
 }

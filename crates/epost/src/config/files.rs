@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Config;
+use super::{Config, KeyPlace, Pkcs11};
 
 /// What lies at a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -13,6 +13,8 @@ pub(crate) enum Held {
     Secret,
     /// What the service writes.
     Written,
+    /// A library that is installed, as the system's are: in no backup.
+    Installed,
 }
 
 /// A path, its option, and what lies there.
@@ -47,12 +49,26 @@ impl Config {
             files.one("uam.remote.key", Secret, &mut remote.key);
         }
         files.one("data.directory", Written, &mut self.data.directory);
-        files.one("data.master_key", Secret, &mut self.data.master_key);
+        match &mut self.data.master_key {
+            KeyPlace::File(path) => files.one("data.master_key", Secret, path),
+            KeyPlace::Token(master) => {
+                files.one("data.master_key.wrapped", Secret, &mut master.wrapped);
+                files.token(
+                    ["data.master_key.pkcs11.module", "data.master_key.pkcs11.pin_file"],
+                    &mut master.pkcs11,
+                );
+            }
+        }
         if let Some(log_key) = &mut self.data.log_key {
             files.one("data.log_key", Secret, log_key);
         }
         files.one("seal.certificate", Public, &mut self.seal.certificate);
-        files.one("seal.key", Secret, &mut self.seal.key);
+        match &mut self.seal.key {
+            KeyPlace::File(path) => files.one("seal.key", Secret, path),
+            KeyPlace::Token(seal) => {
+                files.token(["seal.key.pkcs11.module", "seal.key.pkcs11.pin_file"], &mut seal.pkcs11)
+            }
+        }
         files.all("seal.anchors", &mut self.seal.anchors);
         files.all("seal.crls", &mut self.seal.crls);
         for witness in &mut self.witness {
@@ -83,6 +99,11 @@ struct Files<'a>(Vec<Named<'a>>);
 impl<'a> Files<'a> {
     fn one(&mut self, option: &'static str, held: Held, path: &'a mut PathBuf) {
         self.0.push((option, held, path));
+    }
+
+    fn token(&mut self, [module, pin_file]: [&'static str; 2], place: &'a mut Pkcs11) {
+        self.one(module, Held::Installed, &mut place.module);
+        self.one(pin_file, Held::Secret, &mut place.pin_file);
     }
 
     fn all(&mut self, option: &'static str, paths: &'a mut [PathBuf]) {
@@ -127,6 +148,15 @@ mod tests {
         key = "f"
     "#;
 
+    /// The same, with the master key in a token.
+    const IN_TOKEN: &str = r#"master_key = { wrapped = "f", pkcs11 = { module = "f", token = "t", label = "l", pin_file = "f" } }"#;
+
+    fn with_token() -> String {
+        let text = TEMPLATE.replace("master_key = \"secrets/master.key\"", IN_TOKEN);
+        assert!(text != TEMPLATE);
+        text
+    }
+
     /// Against forgetting one: the options of the sources that hold a path, and those of the list, are as many of each name.
     #[test]
     fn every_path_of_the_configuration_is_in_the_list() {
@@ -137,7 +167,9 @@ mod tests {
         }
         tsa[0].intermediates.push("f".into());
         (data.log_key, report.folder) = (Some("f".into()), Some("f".into()));
-        let listed: BTreeSet<&str> = config.files().into_iter().map(|(option, ..)| option).collect();
+        let mut in_token: Config = toml::from_str(&with_token()).unwrap();
+        let files = config.files().into_iter().chain(in_token.files());
+        let listed: BTreeSet<&str> = files.map(|(option, ..)| option).collect();
         let mut listed: Vec<&str> =
             listed.into_iter().map(|option| option.rsplit_once('.').unwrap().1).collect();
 
@@ -150,7 +182,7 @@ mod tests {
             .iter()
             .flat_map(|source| source.lines())
             .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "))
-            .filter(|(_, kind)| kind.contains("PathBuf"))
+            .filter(|(_, kind)| kind.contains("PathBuf") || kind.contains("KeyPlace"))
             .map(|(name, _)| name)
             .collect();
         listed.sort_unstable();
@@ -162,10 +194,12 @@ mod tests {
     fn every_path_is_found_from_the_configurations_own_folder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("epost.toml");
-        std::fs::write(&path, format!("{TEMPLATE}\n{OPTIONAL}")).unwrap();
-        let mut config = Config::read(&path).unwrap();
-        for (option, _, path) in config.files() {
-            assert!(path.starts_with(folder.path()) || path.starts_with("/etc"), "{option}: {path:?}");
+        for template in [TEMPLATE.to_owned(), with_token()] {
+            std::fs::write(&path, format!("{template}\n{OPTIONAL}")).unwrap();
+            let mut config = Config::read(&path).unwrap();
+            for (option, _, path) in config.files() {
+                assert!(path.starts_with(folder.path()) || path.starts_with("/etc"), "{option}: {path:?}");
+            }
         }
     }
 }

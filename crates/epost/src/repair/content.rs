@@ -15,7 +15,7 @@ use store::keys::{ItemKey, KeyReader};
 use super::{RepairError, record};
 use crate::backup::BackupDisk;
 use crate::config::Config;
-use crate::run::{self, StartError};
+use crate::run::StartError;
 use crate::service::{self, parts_in_files};
 
 /// A part that is not there, or not what it was.
@@ -61,7 +61,7 @@ impl<'a> Parts<'a> {
     /// Reads the journal, which must be whole.
     pub(super) fn read(config: &Config, backup: Option<&'a BackupDisk<'a>>) -> Result<Self, RepairError> {
         let data = &config.data.directory;
-        let keys = KeyReader::open(&RealDisk, &data.join("keys"), run::master_key(config)?);
+        let keys = KeyReader::open(&RealDisk, &data.join("keys"), crate::keys::master_key(config)?);
         let keys = keys.map_err(service::OpenError::from).map_err(StartError::from)?;
         let mut parts = HashMap::<Ticket, Vec<PartFacts>>::new();
         let read = journal::verify(&RealDisk, &data.join("journal"), &config.data.origin, &mut |stored| {
