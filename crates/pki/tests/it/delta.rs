@@ -33,7 +33,9 @@ impl World {
         let revocation = Revocation::HardFail(&lists);
         let path =
             anchors.validate(&self.leaf.certificate(), &[], revocation, Purpose::MessageSigning, at(NOW));
-        path.map(drop).map_err(|error| error.code())
+        let judged = path.map(drop).map_err(|error| error.code());
+        println!("verdict: {}", judged.err().unwrap_or("good"));
+        judged
     }
 }
 

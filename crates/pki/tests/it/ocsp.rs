@@ -39,7 +39,9 @@ impl World {
         let anchors = TrustAnchors::new(vec![self.root.certificate()], vec![self.ca.certificate()]);
         let (leaf, revocation) = (self.leaf.certificate(), Revocation::HardFail(&data));
         let path = anchors.validate(&leaf, &[], revocation, Purpose::MessageSigning, at(NOW));
-        path.map(drop).map_err(|error| error.code())
+        let judged = path.map(drop).map_err(|error| error.code());
+        println!("verdict: {}", judged.err().unwrap_or("good"));
+        judged
     }
 
     fn judge(&self, responses: &[Vec<u8>]) -> Result<(), &'static str> {

@@ -35,7 +35,9 @@ impl World {
         let lists = CrlSet::new([of_ca, &[List::default().by(&self.root)]].concat());
         let revocation = Revocation::HardFail(&lists);
         let path = anchors.validate(&leaf.certificate(), &[], revocation, Purpose::MessageSigning, at(NOW));
-        path.map(drop).map_err(|error| error.code())
+        let judged = path.map(drop).map_err(|error| error.code());
+        println!("verdict: {}", judged.err().unwrap_or("good"));
+        judged
     }
 }
 
