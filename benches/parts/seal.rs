@@ -185,6 +185,8 @@ fn received(at: Timestamp) -> Record {
         token_key: None,
         content_digest: none,
         channel: ChannelName::EboxEnterprise,
+        folder: None,
+        proof_to_mailbox: false,
         checks: Vec::new(),
         parts: Vec::new(),
     })

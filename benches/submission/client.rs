@@ -90,6 +90,7 @@ impl Sender {
             annexes: Vec::new(),
             meta: Vec::new(),
             check: EboxCheck::Activated,
+            beside: Default::default(),
         }
     }
 

@@ -11,6 +11,7 @@ mod attacks;
 mod backup;
 mod bad_input;
 mod bare_names;
+mod batch;
 mod breach;
 mod clock;
 mod consult;

@@ -258,7 +258,7 @@ async fn channels_are_chosen_among_those_that_reach_the_recipient() {
         ([Batch].as_slice(), "channel.ebox-left-out"),
         (&[EboxEnterprise], "channel.ebox-left-out"),
         (&[Batch, EboxEnterprise], "channel.ebox-left-out"),
-        (&[EboxCitizen, Batch], "channel.not-served"),
+        (&[EboxCitizen, Batch], "channel.batch-to-citizen"),
         (&[EboxEnterprise, EboxCitizen], "channel.not-served"),
     ] {
         let answer = house.ask(&by("T", channels)).await;

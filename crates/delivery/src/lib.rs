@@ -3,6 +3,7 @@
 //! A driver judges answers and holds no queue: retry ([`retry`]), circuit breaker ([`breaker`]) and recording are the courier's. Nothing
 //! here opens a socket or reads a clock: both come in.
 
+pub mod batch;
 pub mod breaker;
 pub mod ebox;
 pub mod multipart;

@@ -18,7 +18,11 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 28] = [
+pub const REMEDIES: [(&str, &str); 29] = [
+    (
+        "alarm.batch-unlaid",
+        "An item cannot be laid in its partner's folder: look at the time-stamping authorities, the seal's certificate and the disk; it is tried again.",
+    ),
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",

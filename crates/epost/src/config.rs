@@ -1,6 +1,7 @@
 //! The configuration: one TOML file. Every option is explained in `deploy/epost.toml`, which is also what
 //! `epost init` writes; an unknown key refuses to start.
 
+mod delivery;
 mod files;
 mod keeping;
 mod keys;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use delivery::{Batch, BatchPartner, Delivery};
 pub(crate) use files::Held;
 pub use keeping::{Class, Classes, Drill, Retention, Scrub};
 pub use keys::{KeyPlace, MasterToken, Pkcs11, Seal, SealToken};
@@ -73,6 +75,8 @@ pub struct Config {
     pub report: Report,
     /// Who consults the log; none: nobody does.
     pub consult: Option<Consult>,
+    /// Partners with a folder; none: there is no batch channel.
+    pub batch: Option<Batch>,
     /// How long what is stored is kept.
     #[serde(default)]
     pub retention: Retention,
@@ -423,37 +427,6 @@ fn default_language() -> String {
 }
 fn default_ebox_timeout() -> u64 {
     30
-}
-
-/// How delivery is retried.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Delivery {
-    /// Seconds before the second attempt; doubled after each, with jitter.
-    pub retry_first_seconds: u64,
-    /// Longest pause between two attempts.
-    pub retry_pause_seconds_max: u64,
-    /// After this time without success the consignment has failed (D.2).
-    pub deadline_seconds: u64,
-    /// Consignments under way at once, of each channel.
-    pub concurrency_max: usize,
-    /// Seconds between two polls of what was read; 0: nobody is asked.
-    pub read_poll_seconds: u64,
-    /// Seconds after its reception from which an item is not asked for any more.
-    pub read_poll_end_seconds: u64,
-}
-
-impl Default for Delivery {
-    fn default() -> Self {
-        Self {
-            retry_first_seconds: 5,
-            retry_pause_seconds_max: 900,
-            deadline_seconds: 5 * 24 * 3600,
-            concurrency_max: 8,
-            read_poll_seconds: 3600,
-            read_poll_end_seconds: 400 * 24 * 3600,
-        }
-    }
 }
 
 /// How alarms reach a person.

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::admission::accept::describe;
 use crate::service::{Failure, Service};
 
+mod lay;
 mod reads;
 
 /// Delivers until `stop` turns true; items under way are then left to their end or to the next start.
@@ -34,7 +35,13 @@ pub async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
         polls.spawn(reads::run(service.clone(), channel.name(), stop.clone()));
     }
     let courier = Arc::new(Courier {
-        slots: service.channels().iter().map(|channel| (channel.name(), slots(&service))).collect(),
+        slots: service
+            .channels()
+            .iter()
+            .map(|channel| channel.name())
+            .chain([ChannelName::Batch])
+            .map(|channel| (channel, slots(&service)))
+            .collect(),
         under_way: Mutex::default(),
         breakers: Mutex::default(),
         service,
@@ -57,7 +64,7 @@ struct Courier {
     service: Arc<Service>,
     /// Of each channel its own: one that is away or slow must not stop the other.
     slots: HashMap<ChannelName, Arc<Semaphore>>,
-    under_way: Mutex<HashMap<Ticket, Option<Timestamp>>>,
+    under_way: Mutex<HashMap<(Ticket, ChannelName), Option<Timestamp>>>,
     breakers: Mutex<HashMap<ChannelName, Breaker>>,
 }
 
@@ -101,7 +108,7 @@ impl Courier {
             {
                 return;
             }
-            self.under_way().insert(due.ticket, None);
+            self.under_way().insert((due.ticket, channel), None);
             let courier = self.clone();
             tokio::spawn(async move {
                 let ticket = due.ticket;
@@ -114,8 +121,8 @@ impl Courier {
                 };
                 match again_at {
                     // Our own failure: the record says nothing of it, so the pause is kept here.
-                    Some(at) => courier.under_way().insert(ticket, Some(at)),
-                    None => courier.under_way().remove(&ticket),
+                    Some(at) => courier.under_way().insert((ticket, channel), Some(at)),
+                    None => courier.under_way().remove(&(ticket, channel)),
                 };
                 drop(slot);
                 courier.service.wake_courier();
@@ -126,12 +133,12 @@ impl Courier {
     /// Whether an item is under way, or failed by our own fault a moment ago.
     fn held(&self, due: &Due, now: Timestamp) -> bool {
         let mut under_way = self.under_way();
-        match under_way.get(&due.ticket) {
+        match under_way.get(&(due.ticket, due.channel)) {
             None => false,
             Some(None) => true,
             Some(Some(failed_at)) if now.duration_since(*failed_at).as_secs() < OWN_FAILURE_SECONDS => true,
             Some(Some(_)) => {
-                under_way.remove(&due.ticket);
+                under_way.remove(&(due.ticket, due.channel));
                 false
             }
         }
@@ -142,6 +149,9 @@ impl Courier {
         let item = service.index().item(due.ticket)?;
         let item = item.ok_or_else(|| Failure::store("an item in the queue that is not in the index"))?;
         let submission = service.stored_submission(&item)?;
+        if due.channel == ChannelName::Batch {
+            return self.lay(&due, &item, &submission).await;
+        }
         let consigned = match (due.stage, item.consigned) {
             (Stage::Seal, Some(position)) => position,
             _ => match self.consign(&due, &item, &submission).await? {
@@ -356,7 +366,7 @@ impl Courier {
             .or_insert_with(|| Breaker::new(BREAKER_FAILURES_MAX, BREAKER_OPEN_SECONDS)))
     }
 
-    fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<Ticket, Option<Timestamp>>> {
+    fn under_way(&self) -> std::sync::MutexGuard<'_, HashMap<(Ticket, ChannelName), Option<Timestamp>>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -17,6 +17,7 @@ pub mod courier;
 pub mod dev;
 pub mod door;
 pub mod drill;
+pub mod folder;
 pub mod keys;
 pub mod metrics;
 pub mod ocsp;

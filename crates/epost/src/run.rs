@@ -27,6 +27,7 @@ use crate::config::{Config, Identifiers};
 use crate::consult::{self, Desk, People};
 use crate::door::operator::Watched;
 use crate::door::soap::Contract;
+use crate::folder::partners::{Partners, PartnersError};
 use crate::retention::Retention;
 use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::signing::SigningLimits;
@@ -50,6 +51,9 @@ pub enum StartError {
     /// Who consults the log.
     #[error(transparent)]
     People(#[from] consult::PeopleError),
+    /// Who has a folder.
+    #[error(transparent)]
+    Partners(#[from] PartnersError),
     /// Who signs policies.
     #[error(transparent)]
     Signers(#[from] access::SignersError),
@@ -110,6 +114,8 @@ pub struct Running {
     pub operator_address: Option<SocketAddr>,
     /// Where consultations of the log are asked for, if anywhere.
     pub consult_address: Option<SocketAddr>,
+    /// Where partners' folders are, if anywhere.
+    pub batch_address: Option<SocketAddr>,
     /// What looks at the policy file.
     pub access: Arc<access::Access>,
     /// What the start found.
@@ -140,6 +146,7 @@ pub struct Prepared {
     crl_paths: Vec<PathBuf>,
     publisher: Option<Publisher>,
     consult: Option<(People, Arc<rustls::ServerConfig>)>,
+    batch: Option<(Partners, Arc<rustls::ServerConfig>)>,
     access: access::Access,
 }
 
@@ -152,7 +159,7 @@ pub fn prepare(
     disk: Arc<dyn Disk>,
     on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 ) -> Result<Prepared, StartError> {
-    let settings = settings(config)?;
+    let mut settings = settings(config)?;
     let (listen, body) = (&config.listen, config.limits.body_bytes_max);
     let shares = [
         ("listen.spool_bytes_per_sender_max", listen.spool_bytes_per_sender_max),
@@ -193,6 +200,14 @@ pub fn prepare(
         let tls = door::tls::server_config(&certificate_pem, &key_pem, anchors, named)?;
         Ok::<_, StartError>((people, tls))
     });
+    let batch = config.batch.as_ref().map(|setup| {
+        let partners = Partners::read(setup)?;
+        let (anchors, named) = (partners.anchors().clone(), partners.authorities());
+        let tls = door::tls::server_config(&certificate_pem, &key_pem, anchors, named)?;
+        Ok::<_, StartError>((partners, tls))
+    });
+    let batch = batch.transpose()?;
+    settings.folders = batch.iter().flat_map(|(partners, _)| partners.numbers()).map(str::to_owned).collect();
     let answer_signer = FileSigner::from_pem(&key_pem, &certificate_pem)
         .map_err(|error| value("listen.key", error, "the key of listen.certificate"))?;
     let tsas = Arc::new(TsaClient::read(config, http, Timestamp::now)?);
@@ -237,6 +252,7 @@ pub fn prepare(
         crl_paths,
         publisher,
         consult: consult.transpose()?,
+        batch,
         access: access::Access::new(config.uam.clone(), signers),
     })
 }
@@ -279,6 +295,13 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         }
         None => (None, None),
     };
+    let (batch_door, batch_address) = match config.batch.as_ref() {
+        Some(setup) => {
+            let (door, at) = bind("batch.address", setup.address).await?;
+            (Some(door), Some(at))
+        }
+        None => (None, None),
+    };
     crls.add(trust::read_crls(&crl_paths)?)?;
     let (service, report) = Service::open(prepared.settings, prepared.places, prepared.outside).await?;
     let configuration = erds::record::Hex32(config.sha256());
@@ -305,6 +328,11 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         let desk = Desk::new(service.clone(), people, setup).with_retention(retention.clone());
         tasks.spawn(door::consult::serve(listener, tls, Arc::new(desk), stopped.clone()));
     }
+    if let (Some(listener), Some((partners, tls)), Some(setup)) = (batch_door, prepared.batch, &config.batch)
+    {
+        let folders = door::webdav::Folders::new(service.clone(), partners, setup.connections_max);
+        tasks.spawn(door::webdav::serve(listener, tls, Arc::new(folders), stopped.clone()));
+    }
     if let Some(publisher) = prepared.publisher {
         let every = Duration::from_secs(config.data.checkpoint_seconds.max(1));
         let stamp_every = jiff::SignedDuration::from_hours(i64::from(config.data.stamp_hours));
@@ -322,7 +350,17 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
     tasks.spawn(courier::run(service.clone(), stopped.clone()));
     tasks.spawn(door::serve(listener, tls, config.listen.clone(), service.clone(), stopped.clone()));
     tasks.spawn(reload(service.clone(), tsas, crls, crl_paths, config.clone(), stopped));
-    Ok(Running { service, address, operator_address, consult_address, access, report, stop, tasks })
+    Ok(Running {
+        service,
+        address,
+        operator_address,
+        consult_address,
+        batch_address,
+        access,
+        report,
+        stop,
+        tasks,
+    })
 }
 
 /// The digest of this program's own file, as its act in the journal has it; a backup keeps the file under the same name.
@@ -514,6 +552,7 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         free_bytes_min: config.data.free_bytes_min,
         serve_despite_absent: config.data.serve_despite_absent,
         delivery: config.delivery.clone(),
+        folders: Default::default(),
         public_url: config.listen.public_url.clone(),
         addresses: addresses(&config.listen),
     })

@@ -75,6 +75,8 @@ pub struct Settings {
     pub serve_despite_absent: bool,
     /// Retries.
     pub delivery: crate::config::Delivery,
+    /// Who has a folder of the batch channel: enterprise numbers of 10 digits.
+    pub folders: std::collections::BTreeSet<String>,
     /// Where this instance is reached: for health answers.
     pub public_url: String,
     /// What a message's wsa:To may say.

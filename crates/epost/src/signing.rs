@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erds::{FaultCode, Record};
-use evidence::seal::{SealError, Sealed};
+use evidence::seal::{SealError, Sealed, Unstamped};
 use journal::Recorded;
 use pki::signer::SignError;
 
@@ -108,6 +108,20 @@ fn whose(record: &Record) -> String {
 impl Service {
     /// Seals a proof of what is recorded, with a time-stamp; says which authority gave it.
     pub async fn seal(&self, recorded: &Recorded, xml: &[u8]) -> Result<(Sealed, String), Failure> {
+        self.seal_by(recorded, || evidence::seal::seal(recorded, xml, self.signer(), self.now())).await
+    }
+
+    /// Seals a file that is delivered for an acceptance, by its SHA-256.
+    pub(crate) async fn seal_file(&self, recorded: &Recorded, sha256: [u8; 32]) -> Result<Sealed, Failure> {
+        let sign = || evidence::seal::seal_file(recorded, sha256, self.signer(), self.now());
+        Ok(self.seal_by(recorded, sign).await?.0)
+    }
+
+    async fn seal_by(
+        &self,
+        recorded: &Recorded,
+        sign: impl FnOnce() -> Result<Unstamped, SealError>,
+    ) -> Result<(Sealed, String), Failure> {
         if !self.seal_in_force() {
             return Err(Failure::away(
                 "seal.not-in-force",
@@ -125,7 +139,7 @@ impl Service {
         let whose = whose(recorded.record());
         let signing = self.signing().run(&whose, || {
             let _timed = self.metrics().time(Stage::Seal);
-            evidence::seal::seal(recorded, xml, self.signer(), self.now())
+            sign()
         });
         let busy = |error: SigningBusy| Failure::away(error.code(), &error.to_string());
         let unstamped = signing.await.map_err(busy)?.map_err(sealing)?;

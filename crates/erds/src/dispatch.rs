@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::identifier::Token;
+use crate::identifier::{EnterpriseNumber, QualityCode, Token};
 use crate::party::Recipient;
 
 /// How a part's digest was made, as the contract names it.
@@ -193,6 +193,33 @@ impl EboxCheck {
     }
 }
 
+/// A mandatary whom the sender names beside the recipient: contract B's `RecipientsDelegate`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Delegate {
+    /// The mandatary's own number; no mandate is inferred or judged.
+    pub company: EnterpriseNumber,
+    /// The quality in which it acts.
+    pub quality: QualityCode,
+}
+
+/// What contract B's `submit` asks beside the eBox; contract A asks none of it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// The item also goes into a partner's folder: the delegate's, or the recipient's own.
+    pub batch: bool,
+    /// Whose folder, instead of the recipient's.
+    pub delegate: Option<Delegate>,
+    /// The proofs also go into the sender's folder.
+    pub proof_to_mailbox: bool,
+}
+
+impl Beside {
+    /// Whether nothing is asked.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One registered item as its sender signed it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Submission {
@@ -208,6 +235,9 @@ pub struct Submission {
     pub meta: Vec<Meta>,
     /// What to ask of the eBox first.
     pub check: EboxCheck,
+    /// What is asked beside the eBox.
+    #[serde(default, skip_serializing_if = "Beside::is_nothing")]
+    pub beside: Beside,
 }
 
 impl Submission {
@@ -252,6 +282,15 @@ impl Submission {
             meta.values.iter().for_each(|value| out.text(value));
         }
         out.text(self.check.as_str());
+        if !self.beside.is_nothing() {
+            // Items without it keep the digest that they had before it was known.
+            out.text("beside");
+            out.option(self.beside.batch.then_some("batch"));
+            let delegate = self.beside.delegate.as_ref();
+            out.option(delegate.map(|delegate| delegate.company.as_given()));
+            out.option(delegate.map(|delegate| delegate.quality.as_str()));
+            out.option(self.beside.proof_to_mailbox.then_some("mailbox"));
+        }
         out.0
     }
 }
@@ -281,7 +320,7 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identifier::{EnterpriseNumber, QualityCode, Strictness};
+    use crate::identifier::Strictness;
 
     fn part(title: &str) -> Part {
         Part {
@@ -306,6 +345,14 @@ mod tests {
             annexes: vec![part("annex")],
             meta: vec![Meta { name: "k".to_owned(), values: vec!["v".to_owned()] }],
             check: EboxCheck::default(),
+            beside: Beside::default(),
+        }
+    }
+
+    fn delegate() -> Delegate {
+        Delegate {
+            company: EnterpriseNumber::parse("0000000196", Strictness::Strict).unwrap(),
+            quality: QualityCode::parse("QUAL_SSC").unwrap(),
         }
     }
 
@@ -319,7 +366,7 @@ mod tests {
 
     #[test]
     fn everything_else_counts() {
-        let changes: [fn(&mut Submission); 9] = [
+        let changes: [fn(&mut Submission); 12] = [
             |s| s.token = Token::parse("u").unwrap(),
             |s| s.document.title.push('x'),
             |s| s.document.digest.value[0] ^= 1,
@@ -329,6 +376,9 @@ mod tests {
             |s| s.annexes[0].download_file_name.push('x'),
             |s| s.meta[0].values.push(String::new()),
             |s| s.check = EboxCheck::Bypass,
+            |s| s.beside.batch = true,
+            |s| s.beside.proof_to_mailbox = true,
+            |s| s.beside.delegate = Some(delegate()),
         ];
         for change in changes {
             let mut other = submission();
@@ -341,7 +391,13 @@ mod tests {
     #[test]
     fn is_stored_and_read_again() {
         let json = serde_json::to_string(&submission()).unwrap();
-        assert_eq!(serde_json::from_str::<Submission>(&json).unwrap(), submission());
+        assert!(!json.contains("beside"), "as it was written before that was known");
+        let mut with = submission();
+        with.beside = Beside { batch: true, delegate: Some(delegate()), proof_to_mailbox: true };
+        for item in [submission(), with] {
+            let json = serde_json::to_string(&item).unwrap();
+            assert_eq!(serde_json::from_str::<Submission>(&json).unwrap(), item);
+        }
     }
 
     #[test]

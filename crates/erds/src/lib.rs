@@ -6,6 +6,7 @@
 pub mod consignment;
 pub mod dispatch;
 pub mod environment;
+pub mod folder;
 mod hex;
 pub mod identifier;
 pub mod party;
@@ -13,8 +14,11 @@ pub mod record;
 pub mod refusal;
 
 pub use consignment::{Event, IllegalTransition, State, Status};
-pub use dispatch::{DigestMethod, EboxCheck, Language, Meta, Part, StatedDigest, Submission};
+pub use dispatch::{
+    Beside, Delegate, DigestMethod, EboxCheck, Language, Meta, Part, StatedDigest, Submission,
+};
 pub use environment::{ChannelName, Environment};
+pub use folder::FolderFile;
 pub use identifier::{
     ApplicationId, EnterpriseNumber, IdentifierError, QualityCode, Ssin, Strictness, Ticket, Token,
 };

@@ -11,7 +11,8 @@ pub use crate::hex::Hex32;
 pub(crate) use crate::hex::{hex_bytes, hex32};
 
 use crate::environment::ChannelName;
-use crate::identifier::Ticket;
+use crate::folder::FolderFile;
+use crate::identifier::{EnterpriseNumber, Ticket};
 use crate::party::Sender;
 use crate::refusal::FaultCode;
 
@@ -106,6 +107,12 @@ pub struct Received {
     pub content_digest: Hex32,
     /// The channel it will go by.
     pub channel: ChannelName,
+    /// The partner into whose folder it goes too (`BATCH`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<EnterpriseNumber>,
+    /// Its proofs go into its sender's folder too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proof_to_mailbox: bool,
     /// The checks that ran.
     pub checks: Vec<CheckFacts>,
     /// The parts stored.
@@ -286,6 +293,34 @@ pub struct ExpiredUnread {
     pub channel: ChannelName,
 }
 
+/// The item was taken out of a partner's folder, whole (E.1).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct HandedOver {
+    /// The item.
+    pub ticket: Ticket,
+    /// When we learnt it: the taker closed the connection by which it went out, or removed the file behind it.
+    pub at: Timestamp,
+    /// By which channel.
+    pub channel: ChannelName,
+    /// SHA-256 of the certificate that took it.
+    pub certificate: Hex32,
+    /// SHA-256 of the file that was taken.
+    pub content_sha256: Hex32,
+}
+
+/// A partner removed a file from his folder.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Removed {
+    /// The item.
+    pub ticket: Ticket,
+    /// When.
+    pub at: Timestamp,
+    /// Which file.
+    pub file: FolderFile,
+    /// SHA-256 of the certificate that removed it.
+    pub certificate: Hex32,
+}
+
 /// A request that reads: its answer changes nothing, its record shows who read what (E7).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Consulted {
@@ -362,6 +397,10 @@ pub enum Record {
     Accessed(Accessed),
     /// See [`ExpiredUnread`].
     ExpiredUnread(ExpiredUnread),
+    /// See [`HandedOver`].
+    HandedOver(HandedOver),
+    /// See [`Removed`].
+    Removed(Removed),
     /// See [`Consulted`].
     Consulted(Consulted),
     /// See [`Control`].
@@ -408,6 +447,8 @@ impl Record {
             Self::Dispatched(r) => Some(r.ticket),
             Self::Accessed(r) => Some(r.ticket),
             Self::ExpiredUnread(r) => Some(r.ticket),
+            Self::HandedOver(r) => Some(r.ticket),
+            Self::Removed(r) => Some(r.ticket),
             Self::Consulted(r) => r.ticket,
             Self::Control(r) => r.ticket,
         }
@@ -434,6 +475,8 @@ impl Record {
             Self::Dispatched(r) => r.at,
             Self::Accessed(r) => r.at,
             Self::ExpiredUnread(r) => r.at,
+            Self::HandedOver(r) => r.at,
+            Self::Removed(r) => r.at,
             Self::Consulted(r) => r.request.received_at,
             Self::Control(r) => r.at,
             Self::Erased(r) => r.at,
@@ -453,6 +496,8 @@ impl Record {
             Self::Dispatched(_) => "dispatched",
             Self::Accessed(_) => "accessed",
             Self::ExpiredUnread(_) => "expired_unread",
+            Self::HandedOver(_) => "handed_over",
+            Self::Removed(_) => "removed",
             Self::Consulted(_) => "consulted",
             Self::Control(_) => "control",
             Self::Erased(_) => "erased",

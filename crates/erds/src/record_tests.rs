@@ -58,6 +58,8 @@ fn one_of_each() -> Vec<Record> {
             token_key: Some(Hex32([7; 32])),
             content_digest: digest,
             channel,
+            folder: Some(EnterpriseNumber::parse("0123456749", Strictness::Strict).unwrap()),
+            proof_to_mailbox: true,
             checks: vec![CheckFacts { name: "malware".to_owned(), outcome: "not scanned".to_owned() }],
             parts: vec![part("document"), part("annex-1"), part("soap")],
         }),
@@ -134,6 +136,14 @@ fn one_of_each() -> Vec<Record> {
         }),
         Record::Accessed(Accessed { ticket: ticket(), at: at(8), channel, not_before: Some(at(7)) }),
         Record::ExpiredUnread(ExpiredUnread { ticket: ticket(), at: at(9), channel }),
+        Record::HandedOver(HandedOver {
+            ticket: ticket(),
+            at: at(9),
+            channel: ChannelName::Batch,
+            certificate: digest,
+            content_sha256: digest,
+        }),
+        Record::Removed(Removed { ticket: ticket(), at: at(9), file: FolderFile::Go, certificate: digest }),
         Record::Consulted(Consulted {
             request: request(),
             ticket: Some(ticket()),
@@ -191,9 +201,7 @@ fn tickets_are_found() {
 
 #[test]
 fn what_is_unknown_is_an_error() {
-    for json in
-        ["", "{}", "[]", r#"{"kind":"handed_over","ticket":"0123456789ABC"}"#, r#"{"kind":"control"}"#]
-    {
+    for json in ["", "{}", "[]", r#"{"kind":"returned","ticket":"0123456789ABC"}"#, r#"{"kind":"control"}"#] {
         assert_eq!(Record::from_json(json.as_bytes()).unwrap_err().code(), "record.unknown", "{json}");
     }
     let large = vec![b' '; RECORD_BYTES_MAX + 1];

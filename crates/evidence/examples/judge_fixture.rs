@@ -164,6 +164,8 @@ fn received(at: Timestamp) -> Record {
         token_key: None,
         content_digest: none,
         channel: ChannelName::EboxEnterprise,
+        folder: None,
+        proof_to_mailbox: false,
         checks: vec![CheckFacts { name: "malware".to_owned(), outcome: "not scanned".to_owned() }],
         parts: Vec::new(),
     })

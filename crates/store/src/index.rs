@@ -16,13 +16,15 @@ use self::row::{COLUMNS, find, nanoseconds, number, position, read_entry, save, 
 use crate::StoreError;
 
 mod entry;
+mod folders;
 mod history;
 mod row;
 
 pub use entry::REQUEUED;
+pub use folders::{Lay, Shelved};
 
 /// Raised with every change of [`SCHEMA`]: a database of an older version is cleared and grows anew.
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 
 const SCHEMA: &str = "
 CREATE TABLE progress (
@@ -49,7 +51,9 @@ CREATE TABLE items (
     attempts INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER,
     due_at INTEGER,
-    last_position INTEGER NOT NULL
+    last_position INTEGER NOT NULL,
+    folder TEXT,
+    proof_to_mailbox INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE events (
     ticket TEXT NOT NULL,
@@ -90,6 +94,10 @@ pub struct Item {
     pub status: Status,
     /// The channel it goes by.
     pub channel: ChannelName,
+    /// The partner into whose folder it goes too: 10 digits.
+    pub folder: Option<String>,
+    /// Its proofs lie in its sender's folder too.
+    pub proof_to_mailbox: bool,
 }
 
 /// Which accepted items of an institution are asked for.
@@ -295,14 +303,16 @@ impl Index {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// Items in the queue that are not in their box yet, each with the position of its Received; by ticket.
+    /// Items in the queue that are not in their box yet, or not in a partner's folder that they are for, each with the position of
+    /// its Received; by ticket.
     ///
     /// # Errors
     /// `Database`.
     pub fn undelivered(&self) -> Result<Vec<(Ticket, u64)>, StoreError> {
         let inner = self.inner();
         let sql = format!(
-            "SELECT {COLUMNS} FROM items WHERE due_at IS NOT NULL AND state <> 'consigned' ORDER BY ticket"
+            "SELECT {COLUMNS} FROM items WHERE due_at IS NOT NULL AND state <> 'consigned' \
+             UNION SELECT {COLUMNS} FROM items WHERE erased IS NULL AND ticket IN (SELECT ticket FROM lays WHERE due_at IS NOT NULL) ORDER BY ticket"
         );
         let mut statement = inner.connection.prepare_cached(&sql)?;
         let found = statement.query_map([], |row| {
@@ -324,6 +334,12 @@ impl Index {
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
         let inner = self.inner();
+        if channel == ChannelName::Batch {
+            return match stage {
+                Stage::Consign => folders::due(&inner.connection, now, limit),
+                Stage::Seal => Ok(Vec::new()),
+            };
+        }
         let sql = format!(
             "SELECT {COLUMNS} FROM items WHERE channel = ?1 AND (state = 'consigned') = ?2 AND due_at <= ?3 \
              AND due_at IS NOT NULL ORDER BY due_at, ticket LIMIT ?4"
@@ -407,7 +423,7 @@ impl Index {
         let sql = "SELECT due_at FROM items WHERE channel = ?1 AND (state = 'consigned') = ?2 \
                    AND due_at IS NOT NULL ORDER BY due_at LIMIT 1";
         let mut first = inner.connection.prepare_cached(sql)?;
-        let mut next: Option<Timestamp> = None;
+        let mut next = folders::next_due_at(&inner.connection)?;
         for channel in ChannelName::ALL {
             for stage in [Stage::Consign, Stage::Seal] {
                 let wanted = params![channel.as_str(), stage == Stage::Seal];
@@ -447,7 +463,8 @@ impl Index {
             let Entry { item, state, attempts, queued_at, due_at, last_position } = read_entry(row)?;
             let events = history::positions(&inner.connection, item.ticket, u64::MAX, 0, usize::MAX)?;
             out.push_str(&format!(
-                "{item:?} {state:?} {attempts} {queued_at:?} {due_at:?} {last_position} {events:?}\n"
+                "{item:?} {state:?} {attempts} {queued_at:?} {due_at:?} {last_position} {events:?}{}\n",
+                folders::dump(&inner.connection, item.ticket)?
             ));
         }
         Ok(out)
@@ -469,6 +486,7 @@ impl Inner {
             transaction.execute_batch(&format!("DROP TABLE \"{}\"", table.replace('"', "\"\"")))?;
         }
         transaction.execute_batch(SCHEMA)?;
+        transaction.execute_batch(folders::SCHEMA)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
         self.next = 0;
@@ -536,6 +554,12 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
         }
         return Ok(change);
     }
+    if folders::concerns(record) {
+        if folders::follow(transaction, position, record)? {
+            history::save(transaction, ticket, position)?;
+        }
+        return Ok(change);
+    }
     let known = find(transaction, ticket)?;
     if let Record::Received(received) = record {
         if known.is_none() {
@@ -562,6 +586,7 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
     entry.last_position = position;
     entry.item.status = entry.state.status();
     save(transaction, &entry)?;
+    folders::begin(transaction, position, &entry, record)?;
     if history::is_event(record) {
         history::save(transaction, ticket, position)?;
     }

@@ -217,6 +217,7 @@ pub fn submission(token: &str, files: &[Vec<u8>]) -> Submission {
         annexes: parts.collect(),
         meta: Vec::new(),
         check: EboxCheck::Activated,
+        beside: Default::default(),
     }
 }
 

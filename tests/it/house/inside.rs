@@ -60,6 +60,8 @@ pub struct Plan {
     pub inline_bytes_max: usize,
     /// Start though content of items on their way is gone.
     pub serve_despite_absent: bool,
+    /// Who has a folder of the batch channel.
+    pub folders: Vec<String>,
 }
 
 impl Default for Plan {
@@ -81,6 +83,7 @@ impl Default for Plan {
             remote: None,
             inline_bytes_max: 64 * 1024,
             serve_despite_absent: false,
+            folders: Vec::new(),
         }
     }
 }
@@ -142,6 +145,7 @@ impl House {
             gateway_address_header: plan.gateway_address_header,
             clock: plan.clock_limits,
             serve_despite_absent: plan.serve_despite_absent,
+            folders: plan.folders.into_iter().collect(),
             ..settings(plan.limits, plan.read_poll_seconds)
         };
         let (service, _) = Service::open(settings, places, outside).await?;
@@ -292,6 +296,7 @@ fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
         free_bytes_min: 1,
         serve_despite_absent: false,
         delivery: epost::config::Delivery { retry_first_seconds: 1, read_poll_seconds, ..Default::default() },
+        folders: Default::default(),
         public_url: "https://localhost:8443".to_owned(),
         addresses: vec!["https://localhost:8443/RegisteredMail/v1".to_owned()],
     }

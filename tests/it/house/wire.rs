@@ -56,6 +56,11 @@ impl Sandbox {
         self.inner.service.consult_address
     }
 
+    /// Where partners' folders are.
+    pub fn batch_address(&self) -> Option<std::net::SocketAddr> {
+        self.inner.service.batch_address
+    }
+
     /// What the operators' door answers: status, content type, text.
     pub async fn watch(&self, path: &str) -> (u16, String, String) {
         let address = self.inner.service.operator_address.expect("the sandbox has an operators' door");

@@ -436,6 +436,7 @@ fn submission(recipient: Recipient) -> Submission {
         annexes: vec![part("b.pdf")],
         meta: Vec::new(),
         check: EboxCheck::Bypass,
+        beside: Default::default(),
     }
 }
 

@@ -16,6 +16,7 @@ use pki::digest::{DigestAlgorithm, sha256};
 use soap::message::ProofKind;
 use soap::message::v2::InlineContent;
 
+use super::channel::Chosen;
 use super::duplicates::Fate;
 use super::facts::{SignedMessage, keyed, token_key};
 use super::inline::Inline;
@@ -45,9 +46,9 @@ impl Service {
             let _timed = self.metrics().time(Stage::Digests);
             self.match_digests(arrived, &message, &submission, &inline)
         })?;
-        let channel = self.chosen_channel(&submission.recipient, chosen)?;
         let sizes: Vec<u64> = admitted.parts.iter().map(|part| part.stored.bytes).collect();
-        channel.can_carry(&submission, &sizes)?;
+        let Chosen { ebox: channel, folder } =
+            self.chosen_channels(&message.sender, &submission, chosen, &sizes)?;
         loop {
             let keys = match self.claim_all(&message, &submission, arrived)? {
                 Ok(keys) => keys,
@@ -72,6 +73,8 @@ impl Service {
                 token_key: token_key(message.sender.cbe.digits(), &submission.token).map(Hex32),
                 content_digest: Hex32(submission.content_digest()),
                 channel: channel.name(),
+                folder: folder.clone(),
+                proof_to_mailbox: submission.beside.proof_to_mailbox,
                 checks,
                 parts: admitted.part_facts(),
             };

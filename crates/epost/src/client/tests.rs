@@ -139,6 +139,7 @@ impl Door {
             annexes: Vec::new(),
             meta: Vec::new(),
             check: EboxCheck::Bypass,
+            beside: Default::default(),
         };
         (submission, vec![file])
     }

@@ -254,6 +254,7 @@ fn submission(files: &[ContentFile; 2]) -> Result<Submission, String> {
         annexes: vec![part(&files[1], "Annex", None, "annex-1@epost")],
         meta: Vec::new(),
         check: EboxCheck::Activated,
+        beside: Default::default(),
     })
 }
 

@@ -82,6 +82,7 @@ fn as_json(event: &DeliveryEvent) -> serde_json::Value {
         "not_before": event.not_before.map(|at| at.to_string()),
         "reason": event.reason,
         "proof": event.proof.map(soap::message::ProofKind::as_str),
+        "folder": event.folder,
     })
 }
 
@@ -95,6 +96,7 @@ fn line(event: &DeliveryEvent) -> String {
         event.reason.clone(),
         not_before,
         event.proof.map(|proof| proof.as_str().to_owned()),
+        event.folder.as_ref().map(|folder| format!("folder of {folder}")),
     ];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     let told = format!(
@@ -128,6 +130,7 @@ mod tests {
             not_before: None,
             reason: None,
             proof: None,
+            folder: None,
         };
         assert_eq!(
             line(&event),

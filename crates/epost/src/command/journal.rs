@@ -222,6 +222,8 @@ fn print_record(stored: &Stored, json: bool) {
             None => format!("{} first opened at {}", r.channel.as_str(), r.at),
         },
         Record::ExpiredUnread(r) => format!("{} expired unread", r.channel.as_str()),
+        Record::HandedOver(r) => format!("{} taken by {}", r.channel.as_str(), r.certificate),
+        Record::Removed(r) => format!("{} by {}", r.file.as_str(), r.certificate),
         Record::Control(r) => format!("{} {}", r.action, r.detail),
         Record::Erased(r) => {
             format!("{} of {}, {} days after {}", r.tickets.len(), r.of, r.term_days, r.ended_by)

@@ -261,6 +261,7 @@ fn submission(args: &Args, files: &[ContentFile]) -> Result<Submission, Failure>
             Check::Activated => EboxCheck::Activated,
             Check::Preferred => EboxCheck::Preferred,
         },
+        beside: Default::default(),
     })
 }
 

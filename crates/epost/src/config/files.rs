@@ -90,6 +90,11 @@ impl Config {
             files.all("consult.intermediates", &mut consult.intermediates);
             files.all("consult.crls", &mut consult.crls);
         }
+        if let Some(batch) = &mut self.batch {
+            files.all("batch.anchors", &mut batch.anchors);
+            files.all("batch.intermediates", &mut batch.intermediates);
+            files.all("batch.crls", &mut batch.crls);
+        }
         files.0
     }
 }
@@ -136,6 +141,12 @@ mod tests {
         intermediates = ["f"]
         crls = ["f"]
         person = []
+        [batch]
+        address = "127.0.0.1:1"
+        anchors = ["f"]
+        intermediates = ["f"]
+        crls = ["f"]
+        partner = []
         [uam.signers]
         anchors = ["f"]
         intermediates = ["f"]

@@ -32,7 +32,7 @@ pub async fn serve(
 ) {
     let acceptor = TlsAcceptor::from(tls);
     let failed = |error: &std::io::Error| tracing::error!(event = "consult.accept-failed", %error);
-    super::accept_few(listener, stop, failed, |stream| {
+    super::accept_few(listener, stop, super::FEW_CONNECTIONS_MAX, failed, |stream| {
         let (acceptor, desk) = (acceptor.clone(), desk.clone());
         async move { connection(stream, &acceptor, desk).await }
     })

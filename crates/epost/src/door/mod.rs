@@ -7,6 +7,7 @@ pub mod operator;
 mod shares;
 pub mod soap;
 pub mod tls;
+pub mod webdav;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -44,14 +45,15 @@ pub struct Peer {
     pub certificate: Certificate,
 }
 
-/// The operators' doors: accepts until `stop` turns true; beyond [`FEW_CONNECTIONS_MAX`] at once they are dropped.
+/// The smaller doors: accepts until `stop` turns true; beyond `connections_max` at once they are dropped.
 async fn accept_few<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
+    connections_max: usize,
     failed: impl Fn(&std::io::Error),
     serve: impl Fn(TcpStream) -> F,
 ) {
-    let connections = Arc::new(Semaphore::new(FEW_CONNECTIONS_MAX));
+    let connections = Arc::new(Semaphore::new(connections_max));
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {

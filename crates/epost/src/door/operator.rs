@@ -27,7 +27,7 @@ pub struct Watched {
 /// Serves until `stop` turns true. A slow or idle scraper is cut off; at most a few are served at once.
 pub async fn serve(listener: TcpListener, watched: Arc<Watched>, stop: watch::Receiver<bool>) {
     let failed = |error: &std::io::Error| tracing::error!(event = "operator.accept-failed", %error);
-    super::accept_few(listener, stop, failed, |stream| {
+    super::accept_few(listener, stop, super::FEW_CONNECTIONS_MAX, failed, |stream| {
         let watched = watched.clone();
         async move {
             let _ = tokio::time::timeout(CONNECTION_TIME_MAX, connection(stream, watched)).await;

@@ -298,7 +298,13 @@ impl Reader<'_> {
             Record::Accessed(r) => ends(self, &r.ticket, Some(at)),
             Record::ExpiredUnread(r) => ends(self, &r.ticket, Some(at)),
             Record::ConsignmentFailed(r) => ends(self, &r.ticket, Some(at)),
-            Record::Attempted(_) | Record::Consigned(_) => {}
+            Record::HandedOver(r) => {
+                // Beside its way into the eBox, which alone ends it; but what was taken later was needed later.
+                if let Some(unit) = self.units.get_mut(&r.ticket) {
+                    unit.ended_at = unit.ended_at.map(|ended_at| ended_at.max(at));
+                }
+            }
+            Record::Attempted(_) | Record::Consigned(_) | Record::Removed(_) => {}
             Record::Refused(r) => {
                 let kind = if r.sender.is_some() { Kind::Refused } else { Kind::Unidentified };
                 let sender = r.sender.as_ref().map(|sender| sender.cbe.digits());

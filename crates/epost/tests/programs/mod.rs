@@ -77,6 +77,7 @@ pub(crate) fn submission(token: &str, file: &ContentFile) -> Submission {
         annexes: Vec::new(),
         meta: Vec::new(),
         check: EboxCheck::Activated,
+        beside: Default::default(),
     }
 }
 

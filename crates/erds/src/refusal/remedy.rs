@@ -136,8 +136,8 @@ remedies! {
         "Gebruik een toegelaten type, of vraag het aan het platform.",
         "Verwenden Sie einen erlaubten Typ, oder beantragen Sie ihn bei der Plattform.";
     EpostB09
-        "Fewer or smaller files, the quality under which the box is held, or no Channel at all.",
-        "Moins de fichiers ou des fichiers plus petits, la qualité sous laquelle la boîte est tenue, ou aucun Channel.",
-        "Minder of kleinere bestanden, de hoedanigheid waaronder de box wordt gehouden, of geen Channel.",
-        "Weniger oder kleinere Dateien, die Eigenschaft, unter der die Box geführt wird, oder gar kein Channel.";
+        "Fewer or smaller files, the quality under which the box is held; no Channel, RecipientsDelegate or ProofToSenderMailbox for whom there is no folder.",
+        "Moins de fichiers ou des fichiers plus petits, la qualité sous laquelle la boîte est tenue ; pas de Channel, RecipientsDelegate ni ProofToSenderMailbox pour qui n'a pas de dossier.",
+        "Minder of kleinere bestanden, de hoedanigheid waaronder de box wordt gehouden; geen Channel, RecipientsDelegate of ProofToSenderMailbox voor wie geen map heeft.",
+        "Weniger oder kleinere Dateien, die Eigenschaft, unter der die Box geführt wird; kein Channel, RecipientsDelegate oder ProofToSenderMailbox für jemanden ohne Ordner.";
 }

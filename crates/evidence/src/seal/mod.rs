@@ -51,6 +51,22 @@ pub fn seal(
     if proves(recorded.record(), xml) { sign(xml, signer, at) } else { Err(SealError::OtherItem) }
 }
 
+/// Signs a file that stays where it is, by its SHA-256: what `recorded`, an acceptance, is delivered as. As [`seal`] for the rest.
+///
+/// # Errors
+/// [`SealError`]: ours, never the sender's.
+pub fn seal_file(
+    recorded: &journal::Recorded,
+    file_sha256: [u8; 32],
+    signer: &dyn Signer,
+    at: Timestamp,
+) -> Result<Unstamped, SealError> {
+    match recorded.record() {
+        Record::Accepted(_) => sign_digest(Vec::new(), file_sha256, signer, at),
+        _ => Err(SealError::OtherItem),
+    }
+}
+
 /// A receipt is sealed for a Received, a proof of dispatch for a Consigned, each of the same ticket: no mix-up of
 /// variables brings a proof of another fact into the world.
 fn proves(record: &Record, xml: &[u8]) -> bool {
@@ -66,6 +82,15 @@ fn proves(record: &Record, xml: &[u8]) -> bool {
 
 /// The part of [`seal`] that does not ask for a witness: for the tests of this crate.
 pub(crate) fn sign(xml: &[u8], signer: &dyn Signer, at: Timestamp) -> Result<Unstamped, SealError> {
+    sign_digest(xml.to_vec(), pki::digest::sha256(xml), signer, at)
+}
+
+fn sign_digest(
+    xml: Vec<u8>,
+    message_digest: [u8; 32],
+    signer: &dyn Signer,
+    at: Timestamp,
+) -> Result<Unstamped, SealError> {
     let algorithm = match signer.algorithm() {
         SignatureAlgorithm::RsaSha256 => FormAlgorithm::RsaSha256,
         SignatureAlgorithm::EcdsaSha256 => FormAlgorithm::EcdsaSha256,
@@ -78,7 +103,7 @@ pub(crate) fn sign(xml: &[u8], signer: &dyn Signer, at: Timestamp) -> Result<Uns
     certificates.dedup();
     let mut form = SealForm {
         signing_time: Timestamp::from_second(at.as_second()).map_err(|_| SealError::Time)?,
-        message_digest: pki::digest::sha256(xml),
+        message_digest,
         certificate_sha256: certificate.fingerprint(),
         signer_id: form::signer_id(certificate.der()).map_err(|_| SealError::Certificate)?,
         certificates,
@@ -93,7 +118,7 @@ pub(crate) fn sign(xml: &[u8], signer: &dyn Signer, at: Timestamp) -> Result<Uns
             pki::algorithm::ecdsa_to_der(&signature).map_err(|_| SealError::SignatureValue)?
         }
     };
-    Ok(Unstamped { xml: xml.to_vec(), form })
+    Ok(Unstamped { xml, form })
 }
 
 impl Unstamped {
@@ -127,7 +152,7 @@ impl Unstamped {
 }
 
 impl Sealed {
-    /// The proof's bytes, as they were signed.
+    /// The proof's bytes, as they were signed; none of a file that stayed where it is.
     pub fn xml(&self) -> &[u8] {
         &self.xml
     }
@@ -152,7 +177,7 @@ impl Sealed {
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// The proof is not of the fact and the ticket that the record holds: a receipt needs a Received, a proof of
-    /// dispatch a Consigned.
+    /// dispatch a Consigned, a file that is delivered an Accepted.
     #[error("the proof is not of the recorded item")]
     OtherItem,
     /// The seal's key signs with something other than RSA or P-256 with SHA-256.

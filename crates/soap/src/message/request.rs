@@ -81,8 +81,15 @@ fn send_document(operation: Element<'_>, rules: &ReadRules) -> Result<Submission
         meta.push(one_meta(Cursor::open(element, path, Allowed::Nothing)?)?);
     }
     item.end()?;
-    let submission =
-        Submission { token, recipient, document, annexes, meta, check: check.unwrap_or_default() };
+    let submission = Submission {
+        token,
+        recipient,
+        document,
+        annexes,
+        meta,
+        check: check.unwrap_or_default(),
+        beside: Default::default(),
+    };
     each_attachment_once(&submission)?;
     Ok(submission)
 }
@@ -158,6 +165,14 @@ pub(super) fn citizen(entity: &mut Cursor<'_>, rules: &ReadRules) -> Result<Reci
 }
 
 pub(super) fn enterprise(entity: &mut Cursor<'_>, rules: &ReadRules) -> Result<Recipient, Refusal> {
+    company(entity, rules).map(|(company, quality)| Recipient::Enterprise { company, quality })
+}
+
+/// An enterprise in a quality, recipient or not.
+pub(super) fn company(
+    entity: &mut Cursor<'_>,
+    rules: &ReadRules,
+) -> Result<(EnterpriseNumber, QualityCode), Refusal> {
     let number = entity.text(TYPES, "CompanyID")?;
     let form =
         matches!(number.as_str().len(), 9 | 10) && number.as_str().bytes().all(|byte| byte.is_ascii_digit());
@@ -170,7 +185,7 @@ pub(super) fn enterprise(entity: &mut Cursor<'_>, rules: &ReadRules) -> Result<R
     if quality.is_citizen() {
         return Err(wrong_quality(&path, "an enterprise's quality, e.g. QUAL_EMP_NOSS, for an Enterprise"));
     }
-    Ok(Recipient::Enterprise { company, quality })
+    Ok((company, quality))
 }
 
 fn quality(entity: &mut Cursor<'_>) -> Result<(String, QualityCode), Refusal> {

@@ -54,6 +54,7 @@ pub(crate) fn submission() -> Submission {
         annexes: vec![part("annex 1%é@example.org"), Part { mime: None, ..part("annex-2@example.org") }],
         meta: vec![Meta { name: "case".to_owned(), values: vec!["1".to_owned(), "2".to_owned()] }],
         check: EboxCheck::Preferred,
+        beside: Default::default(),
     }
 }
 
@@ -66,6 +67,7 @@ fn enterprise() -> Submission {
         annexes: Vec::new(),
         meta: Vec::new(),
         check: EboxCheck::Activated,
+        beside: Default::default(),
         ..submission()
     }
 }

@@ -42,6 +42,8 @@ impl Entry {
                 erased: None,
                 status: Status::Pending,
                 channel: received.channel,
+                folder: received.folder.as_ref().map(|folder| folder.digits().to_owned()),
+                proof_to_mailbox: received.proof_to_mailbox,
             },
             state: State::Due,
             attempts: 0,
@@ -98,7 +100,12 @@ impl Entry {
                 self.attempts = 0;
                 (self.queued_at, self.due_at) = (Some(*at), Some(*at));
             }
-            Record::Received(_) | Record::Refused(_) | Record::Consulted(_) | Record::Erased(_) => {}
+            Record::Received(_)
+            | Record::Refused(_)
+            | Record::HandedOver(_)
+            | Record::Removed(_)
+            | Record::Consulted(_)
+            | Record::Erased(_) => {}
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::entry::Entry;
 use crate::StoreError;
 
 pub(super) const COLUMNS: &str = "ticket, institution, token_key, received, received_at, accepted, withdrawn, consigned, dispatched, state, \
-                       channel, attempts, queued_at, due_at, last_position, erased";
+                       channel, attempts, queued_at, due_at, last_position, erased, folder, proof_to_mailbox";
 
 pub(super) fn find(connection: &Connection, ticket: Ticket) -> Result<Option<Entry>, StoreError> {
     let mut statement =
@@ -20,7 +20,7 @@ pub(super) fn find(connection: &Connection, ticket: Ticket) -> Result<Option<Ent
 
 pub(super) fn save(connection: &Connection, entry: &Entry) -> Result<(), StoreError> {
     let sql = format!(
-        "INSERT INTO items ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+        "INSERT INTO items ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
          ON CONFLICT (ticket) DO UPDATE SET accepted = ?6, withdrawn = ?7, consigned = ?8, dispatched = ?9, state = ?10,
              channel = ?11, attempts = ?12, queued_at = ?13, due_at = ?14, last_position = ?15, erased = ?16"
     );
@@ -42,6 +42,8 @@ pub(super) fn save(connection: &Connection, entry: &Entry) -> Result<(), StoreEr
         entry.due_at.map(nanoseconds),
         number(entry.last_position),
         item.erased.map(number),
+        item.folder,
+        item.proof_to_mailbox,
     ])?;
     Ok(())
 }
@@ -50,8 +52,7 @@ pub(super) fn save(connection: &Connection, entry: &Entry) -> Result<(), StoreEr
 pub(super) fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let text = |column: usize| row.get_ref(column)?.as_str().map_err(|_| unreadable(column, Type::Text));
     let optional = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(unsigned));
-    let state = State::ALL.into_iter().find(|state| Ok(state_name(*state)) == text(9));
-    let state = state.ok_or_else(|| unreadable(9, Type::Text))?;
+    let state = state_named(text(9)?).ok_or_else(|| unreadable(9, Type::Text))?;
     let token_key: Option<Vec<u8>> = row.get(2)?;
     let item = Item {
         ticket: Ticket::parse(text(0)?).map_err(|_| unreadable(0, Type::Text))?,
@@ -69,6 +70,8 @@ pub(super) fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         erased: optional(15)?,
         status: state.status(),
         channel: ChannelName::from_name(text(10)?).ok_or_else(|| unreadable(10, Type::Text))?,
+        folder: row.get(16)?,
+        proof_to_mailbox: row.get(17)?,
     };
     Ok(Entry {
         item,
@@ -80,8 +83,12 @@ pub(super) fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-fn unreadable(column: usize, kind: Type) -> rusqlite::Error {
+pub(super) fn unreadable(column: usize, kind: Type) -> rusqlite::Error {
     rusqlite::Error::InvalidColumnType(column, "not written by this program".to_owned(), kind)
+}
+
+pub(super) fn state_named(name: &str) -> Option<State> {
+    State::ALL.into_iter().find(|state| state_name(*state) == name)
 }
 
 pub(super) fn state_name(state: State) -> &'static str {
@@ -119,6 +126,6 @@ pub(super) fn nanoseconds(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond()).unwrap_or(limit)
 }
 
-fn from_nanoseconds(nanoseconds: i64) -> Timestamp {
+pub(super) fn from_nanoseconds(nanoseconds: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -1,8 +1,8 @@
 use erds::record::{
     Accepted, Accessed, Attempted, Consigned, ConsignmentFailed, Consulted, Control, DecisionFacts,
-    Dispatched, ExpiredUnread, Hex32, Received, RequestFacts, Withdrawn,
+    Dispatched, ExpiredUnread, HandedOver, Hex32, Received, Removed, RequestFacts, Withdrawn,
 };
-use erds::{ApplicationId, EnterpriseNumber, Environment, Sender, Strictness};
+use erds::{ApplicationId, EnterpriseNumber, Environment, FolderFile, Sender, Strictness};
 
 use super::entry::REQUEUED;
 use super::*;
@@ -55,6 +55,8 @@ fn received(item: usize) -> Record {
         token_key: Some(Hex32([item as u8; 32])),
         content_digest: HASH,
         channel: CHANNEL,
+        folder: None,
+        proof_to_mailbox: false,
         checks: Vec::new(),
         parts: Vec::new(),
     })
@@ -357,4 +359,96 @@ fn what_contradicts_changes_nothing() {
     assert_eq!(index.item(ticket(1)).unwrap(), before);
     assert_eq!(index.next_position().unwrap(), 7);
     assert_eq!(index.counts().unwrap(), Counts { pending: 1, due: 1, sent: 0, error: 0 });
+}
+
+const PARTNER: &str = "0000000196";
+
+/// As [`received`], for a partner's folder and its sender's too.
+fn received_for_folders(item: usize) -> Record {
+    let Record::Received(received) = received(item) else { panic!("no Received") };
+    let folder = Some(EnterpriseNumber::parse(PARTNER, Strictness::Strict).unwrap());
+    Record::Received(Received { folder, proof_to_mailbox: true, ..received })
+}
+
+fn laid(item: usize) -> Record {
+    let Record::Consigned(consigned) = consigned(item) else { panic!("no Consigned") };
+    Record::Consigned(Consigned { channel: ChannelName::Batch, ..consigned })
+}
+
+fn unlaid(item: usize, next: i64) -> Record {
+    let Record::Attempted(attempted) = attempted(item, 1, next) else { panic!("no Attempted") };
+    Record::Attempted(Attempted { channel: ChannelName::Batch, ..attempted })
+}
+
+fn handed_over(item: usize) -> Record {
+    let (ticket, at, channel) = (ticket(item), at(7), ChannelName::Batch);
+    Record::HandedOver(HandedOver { ticket, at, channel, certificate: HASH, content_sha256: HASH })
+}
+
+fn removed(item: usize, file: FolderFile) -> Record {
+    Record::Removed(Removed { ticket: ticket(item), at: at(8), file, certificate: HASH })
+}
+
+#[test]
+fn a_folder_is_filled_beside_the_ebox_and_emptied_by_its_partner() {
+    use FolderFile::{Data, Dispatch, DispatchSeal, Go, Receipt, ReceiptSeal, Seal};
+    let in_folder = |index: &Index, folder: &str| {
+        let files = index.folder(folder, 99).unwrap();
+        files.iter().map(|shelved| (shelved.file, shelved.position)).collect::<Vec<_>>()
+    };
+    let institution = "0123456749";
+    let mut records = vec![received_for_folders(1), accepted(1), unlaid(1, 60)];
+    let index = grown(&records);
+    let due = |now| index.due(ChannelName::Batch, Stage::Consign, at(now), 9).unwrap();
+    assert_eq!((due(59).len(), due(60).len()), (0, 1));
+    assert_eq!(index.next_due_at().unwrap(), Some(at(1)), "the eBox's");
+    assert_eq!(index.undelivered().unwrap().len(), 1);
+    assert!(in_folder(&index, PARTNER).is_empty(), "not before it is laid");
+    assert_eq!(in_folder(&index, institution), [(Receipt, 1), (ReceiptSeal, 1)]);
+
+    let more = [consigned(1), dispatched(1), laid(1), handed_over(1), removed(1, Data), removed(1, Receipt)];
+    for record in &more[..2] {
+        index.apply(records.len() as u64, record).unwrap();
+        records.push(record.clone());
+    }
+    assert_eq!(index.item(ticket(1)).unwrap().unwrap().status, Status::Sent, "whatever the folder's fate");
+    assert_eq!(index.undelivered().unwrap().len(), 1, "still to be laid");
+    for record in &more[2..3] {
+        index.apply(records.len() as u64, record).unwrap();
+        records.push(record.clone());
+    }
+    assert_eq!((due(999), index.next_due_at().unwrap()), (Vec::new(), None));
+    assert_eq!(in_folder(&index, PARTNER), [(Data, 5), (Seal, 5), (Go, 5)], "GO last");
+    assert_eq!(index.folder(PARTNER, 2).unwrap().len(), 2, "the limit");
+    assert_eq!(index.shelved(institution, ticket(1), Data).unwrap(), None, "another's folder");
+    assert_eq!(index.lay(ticket(1)).unwrap().unwrap().state, State::Dispatched);
+    for record in &more[3..] {
+        index.apply(records.len() as u64, record).unwrap();
+        records.push(record.clone());
+    }
+    let lay = index.lay(ticket(1)).unwrap().unwrap();
+    assert_eq!((lay.folder.as_str(), lay.state), (PARTNER, State::HandedOver));
+    assert_eq!(in_folder(&index, PARTNER), [(Seal, 5), (Go, 5)]);
+    assert_eq!(in_folder(&index, institution), [(ReceiptSeal, 1), (Dispatch, 4), (DispatchSeal, 4)]);
+    assert_eq!(index.history(ticket(1), 0, 99).unwrap(), [0, 1, 2, 3, 4, 5, 6], "removing is no event");
+
+    // Rebuilt, and with everything applied twice, it is the same; a second taking contradicts.
+    let dump = grown(&records).dump().unwrap();
+    assert_eq!(index.dump().unwrap(), dump);
+    let contradicting = records.len() as u64;
+    index.apply(contradicting, &handed_over(1)).unwrap();
+    assert_eq!(index.history(ticket(1), 0, 99).unwrap().len(), 7);
+    let erased = erds::record::Erased {
+        at: at(9),
+        act: 1,
+        by: None,
+        of: "item".to_owned(),
+        class: "content".to_owned(),
+        term_days: 1,
+        ended_by: at(9),
+        tickets: vec![ticket(1)],
+    };
+    index.apply(contradicting + 1, &Record::Erased(erased)).unwrap();
+    assert!(in_folder(&index, PARTNER).is_empty() && in_folder(&index, institution).is_empty());
+    assert_eq!(index.shelved(PARTNER, ticket(1), Seal).unwrap(), None, "erased");
 }

@@ -33,13 +33,15 @@ pub enum EventCode {
     Accessed,
     /// It was kept to its date and never opened.
     ExpiredUnread,
+    /// It was taken out of a partner's folder, whole.
+    HandedOver,
     /// A proof was handed out, again after the first answer.
     ProofHandedOut,
 }
 
 impl EventCode {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Received,
         Self::Accepted,
         Self::AttemptFailed,
@@ -49,6 +51,7 @@ impl EventCode {
         Self::Requeued,
         Self::Accessed,
         Self::ExpiredUnread,
+        Self::HandedOver,
         Self::ProofHandedOut,
     ];
 
@@ -64,6 +67,7 @@ impl EventCode {
             Self::Requeued => "REQUEUED",
             Self::Accessed => "ACCESSED",
             Self::ExpiredUnread => "EXPIRED_UNREAD",
+            Self::HandedOver => "HANDED_OVER",
             Self::ProofHandedOut => "PROOF_HANDED_OUT",
         }
     }
@@ -121,6 +125,8 @@ pub struct DeliveryEvent {
     pub reason: Option<String>,
     /// Which proof was handed out.
     pub proof: Option<ProofKind>,
+    /// Of `BATCH`: whose folder it is, by enterprise number: 10 digits.
+    pub folder: Option<String>,
 }
 
 /// One page of an item's history, oldest event first.
@@ -178,6 +184,7 @@ pub fn write_get_delivery_history_response(history: &DeliveryHistory) -> String 
             ("v2:NotBefore", not_before.as_deref()),
             ("v2:Reason", event.reason.as_deref()),
             ("v2:ProofType", event.proof.map(ProofKind::as_str)),
+            ("v2:Folder", event.folder.as_deref()),
         ];
         for (name, value) in optional {
             if let Some(value) = value {
@@ -224,6 +231,19 @@ fn event(mut event: Cursor<'_>) -> Result<DeliveryEvent, Refusal> {
     let reason = event.optional_text(V2, "Reason")?.map(|text| text.as_str().to_owned());
     let proof = event.optional_text(V2, "ProofType")?;
     let proof = proof.map(|text| text.one_of(ProofKind::from_name, "RECEIPT or DISPATCH")).transpose()?;
+    let folder = event.optional_text(V2, "Folder")?.map(|text| text.as_str().to_owned());
     event.end()?;
-    Ok(DeliveryEvent { number, at, code, source, channel, external_id, attempt, not_before, reason, proof })
+    Ok(DeliveryEvent {
+        number,
+        at,
+        code,
+        source,
+        channel,
+        external_id,
+        attempt,
+        not_before,
+        reason,
+        proof,
+        folder,
+    })
 }

@@ -4,7 +4,8 @@ use erds::dispatch::{
     ANNEXES_MAX, FILE_NAME_CHARACTERS_MAX, META_MAX, TITLE_CHARACTERS_MAX, TYPE_CHARACTERS_MAX,
 };
 use erds::{
-    ChannelName, DigestMethod, EboxCheck, Language, Part, Refusal, StatedDigest, Submission, Ticket, Token,
+    Beside, ChannelName, Delegate, DigestMethod, EboxCheck, Language, Part, Refusal, StatedDigest,
+    Submission, Ticket, Token,
 };
 use xmlsec::Element;
 use xmlsec::base64::Content;
@@ -15,7 +16,9 @@ use super::super::answer::{ProofAnswer, text, upper_hex};
 use super::super::client::{AnswerError, inline_proof, named, names};
 use super::super::namespace::{TYPES, V2};
 use super::super::read::{Allowed, Cursor, Text, violation};
-use super::super::request::{ReadRules, each_attachment_once, mime, normalised_content_id, one_meta, token};
+use super::super::request::{
+    ReadRules, company, each_attachment_once, mime, normalised_content_id, one_meta, token,
+};
 use super::recipient::{recipient, write_recipient};
 use crate::wss::namespace::XOP;
 
@@ -59,11 +62,37 @@ pub(in super::super) fn submit(operation: Element<'_>, rules: &ReadRules) -> Res
         }
         channels.push(channel);
     }
+    let delegate = request.optional(V2, "RecipientsDelegate");
+    let delegate = delegate.map(|(element, path)| one_delegate(element, path, rules)).transpose()?;
+    let to_mailbox = request.optional_text(V2, "ProofToSenderMailbox")?;
+    let to_mailbox = to_mailbox.map(|text| boolean(&text)).transpose()?;
     request.end()?;
-    let submission =
-        Submission { token, recipient, document, annexes, meta, check: check.unwrap_or_default() };
+    let beside = Beside {
+        batch: channels.contains(&ChannelName::Batch),
+        delegate,
+        proof_to_mailbox: to_mailbox.unwrap_or_default(),
+    };
+    let check = check.unwrap_or_default();
+    let submission = Submission { token, recipient, document, annexes, meta, check, beside };
     each_attachment_once(&submission)?;
     Ok(Request::Submit { submission, inline, channels })
+}
+
+/// A mandatary is named as an enterprise is: by number and quality.
+fn one_delegate(element: Element<'_>, path: String, rules: &ReadRules) -> Result<Delegate, Refusal> {
+    let mut entity = Cursor::open(element, path, Allowed::Nothing)?;
+    let (company, quality) = company(&mut entity, rules)?;
+    entity.end()?;
+    Ok(Delegate { company, quality })
+}
+
+/// `xs:boolean`.
+fn boolean(text: &Text<'_>) -> Result<bool, Refusal> {
+    match text.collapsed() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(violation("schema.enumeration", text.path(), &text.seen(), "true or false")),
+    }
 }
 
 /// The document has a type and perhaps a language; an annex has neither.
@@ -154,6 +183,13 @@ pub fn write_submit_request(
     out.element("v2:CheckEboxStatus", submission.check.as_str());
     for channel in channels {
         out.element("v2:Channel", channel.as_str());
+    }
+    if let Some(delegate) = &submission.beside.delegate {
+        out.start("v2:RecipientsDelegate").element("t:CompanyID", delegate.company.as_given());
+        out.element("t:QualityCode", delegate.quality.as_str()).end();
+    }
+    if submission.beside.proof_to_mailbox {
+        out.element("v2:ProofToSenderMailbox", "true");
     }
     text(out)
 }

@@ -1,8 +1,8 @@
 //! What is written is read, and stands in `tests/golden`, where the schema is held against it.
 
 use erds::{
-    ChannelName, EboxCheck, EnterpriseNumber, Environment, FaultCode, QualityCode, Recipient, Sender,
-    Strictness, Ticket, Token,
+    Beside, ChannelName, Delegate, EboxCheck, EnterpriseNumber, Environment, FaultCode, QualityCode,
+    Recipient, Sender, Strictness, Ticket, Token,
 };
 use jiff::Timestamp;
 
@@ -51,6 +51,42 @@ fn an_item_is_written_and_read_with_its_contents_or_without() {
         assert_eq!(refused(&xml.replace(">BATCH<", &format!(">{to}<"))), check, "{to}");
     }
     assert_eq!((read.annexes[0].content_id.as_str(), inline.len()), ("inline:1", 1));
+}
+
+#[test]
+fn what_is_asked_beside_the_ebox_is_written_and_read() {
+    let mut item = submission();
+    let company = EnterpriseNumber::parse("000000196", Strictness::Strict).unwrap();
+    item.recipient = Recipient::Enterprise {
+        company: company.clone(),
+        quality: QualityCode::parse("QUAL_EMP_NOSS").unwrap(),
+    };
+    item.beside = Beside {
+        batch: true,
+        delegate: Some(Delegate { company, quality: QualityCode::parse("QUAL_SSC").unwrap() }),
+        proof_to_mailbox: true,
+    };
+    let contents = [Some(b"letter".as_slice()), Some(b""), Some(b"annex 2")];
+    let channels = [ChannelName::EboxEnterprise, ChannelName::Batch];
+    let xml = write_submit_request(&item, &contents, &channels);
+    golden("submit-request-beside.xml", xml.as_bytes());
+    let beside = |xml: &str| match parse(xml) {
+        Request::Submit { submission, .. } => submission.beside,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(beside(&xml), item.beside);
+    for (text, asked) in [("1", true), (" false ", false), ("0", false)] {
+        let said = xml.replace(">true</v2:Proof", &format!(">{text}</v2:Proof"));
+        assert_eq!(beside(&said).proof_to_mailbox, asked, "{text}");
+    }
+    for (from, to, check) in [
+        (">true</v2:Proof", ">yes</v2:Proof", "schema.enumeration"),
+        ("QUAL_SSC", "CITIZEN", "identifier.quality"),
+        ("<v2:RecipientsDelegate>", "<v2:RecipientsDelegate/><v2:RecipientsDelegate>", "schema.order"),
+    ] {
+        let spoilt = xml.replacen(from, to, 1);
+        assert_eq!(refused(&spoilt), check, "{to}");
+    }
 }
 
 #[test]
@@ -133,6 +169,7 @@ fn a_history_is_written_and_read() {
         not_before: None,
         reason: None,
         proof: None,
+        folder: None,
     };
     let full = DeliveryEvent {
         source: EventSource::Channel,
@@ -142,7 +179,8 @@ fn a_history_is_written_and_read() {
         not_before: Some(at(1_600_000_000)),
         reason: Some("delivery.retry.deadline".to_owned()),
         proof: Some(super::super::ProofKind::Receipt),
-        ..event(11, EventCode::Consigned)
+        folder: Some("0000000196".to_owned()),
+        ..event(12, EventCode::Consigned)
     };
     let events = (1..).zip(EventCode::ALL).map(|(number, code)| event(number, code)).chain([full]).collect();
     let history = DeliveryHistory { ticket, status: erds::Status::Pending, events, more: true };
