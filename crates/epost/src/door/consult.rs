@@ -1,6 +1,5 @@
 //! The operators' door for consultations of the log: mutual TLS with personal certificates, JSON, one request a connection.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +51,8 @@ async fn connection(stream: TcpStream, acceptor: &TlsAcceptor, desk: Arc<Desk>) 
     let Some(certificate) = leaf.and_then(|der| Certificate::from_der(der).ok()) else { return };
     let respond = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (desk, certificate) = (desk.clone(), certificate.clone());
-        async move { Ok::<_, Infallible>(answer(request, address, &certificate, &desk).await) }
+        // In a task of its own: who hangs up leaves no step that is recorded and not indexed.
+        tokio::spawn(async move { answer(request, address, &certificate, &desk).await })
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
