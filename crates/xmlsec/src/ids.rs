@@ -13,6 +13,7 @@ use crate::{Document, Element, namespace};
 /// Every attribute whose local name is `Id`, `ID`, `id` or `AssertionID`, in whatever namespace, counts for
 /// uniqueness; only `wsu:Id` and the bare `Id` are resolved.
 pub struct Ids<'d> {
+    document: &'d Document,
     by_value: HashMap<Cow<'d, str>, (Element<'d>, Option<IdAttribute>)>,
 }
 
@@ -49,7 +50,12 @@ impl<'d> Ids<'d> {
                 };
             }
         }
-        Ok(Self { by_value })
+        Ok(Self { document, by_value })
+    }
+
+    /// The document.
+    pub(crate) fn document(&self) -> &'d Document {
+        self.document
     }
 
     /// The element of that identifier, compared byte for byte.

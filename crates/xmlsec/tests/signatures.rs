@@ -12,6 +12,7 @@ use pki::digest::DigestAlgorithm;
 use pki::signer::{FileSigner, Signer};
 use records::Records;
 use xmlsec::c14n::{Algorithm, Method};
+use xmlsec::ids::Ids;
 use xmlsec::signature::{
     Coverage, Enveloped, Profile, Signature, SignatureError, SigningReference, StrTarget, sign_within,
     verify, verify_with,
@@ -201,9 +202,13 @@ fn a_token_is_signed_by_str_transform() {
     let document = parse(made);
     let token = document.root().child(wsse, "BinarySecurityToken").unwrap();
     let key = signer.certificate().public_key();
-    let held = verify_with(&document, &signature_in(&document), key, &Profile::service(), &|_| {
-        Some(StrTarget::Element(token))
-    })
+    let held = verify_with(
+        &Ids::collect(&document).unwrap(),
+        &signature_in(&document),
+        key,
+        &Profile::service(),
+        &|_| Some(StrTarget::Element(token)),
+    )
     .unwrap();
     assert_eq!(held.references()[0].coverage, Coverage::Token(StrTarget::Element(token)));
     assert!(held.covers(token));

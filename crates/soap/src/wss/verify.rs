@@ -27,7 +27,7 @@ pub(super) fn prove(
     let signature = Signature::parse(header.signature).map_err(|error| refused_signature(&error))?;
     check_profile(&signature, &policy.profile)
         .map_err(|error| refused_signature(&digests_first(error, &signature)))?;
-    unique_ids(tree)?;
+    let ids = unique_ids(tree)?;
     let validity = timestamp::read(header.timestamp)?;
     timestamp::judge(validity, window(policy))?;
     let assertion = header.assertion.map(Assertion::read).transpose()?;
@@ -43,7 +43,7 @@ pub(super) fn prove(
         )
         .map_err(|error| refused_path(&error))?;
     let key = path.leaf().public_key();
-    let verified = verified(tree, &signature, &header, &token, key, &policy.profile)
+    let verified = verified(&ids, &signature, &header, &token, key, &policy.profile)
         .map_err(|error| told(&error, envelope, key, &policy.profile, &token.certificate))?;
     let token_signed = cover(tree, &header, &verified, policy)?;
     addressing::check(tree, envelope, &verified, policy.addresses)?;
@@ -60,7 +60,7 @@ pub(super) fn prove(
         signed_info_sha256: signed_info_sha256(&verified),
         signature_value: signature.value().to_vec(),
         algorithm,
-        canonicalization: signature.canonicalization().uri.clone(),
+        canonicalization: signature.canonicalization().uri.to_string(),
         created: validity.created,
         expires: validity.expires,
         timestamp_id: id(header.timestamp).unwrap_or_default(),
@@ -77,7 +77,9 @@ fn digests_first(error: SignatureError, signature: &Signature<'_>) -> SignatureE
     let digest =
         signature.references().iter().map(|reference| &reference.method.uri).find(|uri| is_sha1(uri));
     match digest {
-        Some(uri) if by_sha1 => SignatureError::Algorithm { role: AlgorithmRole::Digest, uri: uri.clone() },
+        Some(uri) if by_sha1 => {
+            SignatureError::Algorithm { role: AlgorithmRole::Digest, uri: uri.to_string() }
+        }
         _ => error,
     }
 }
@@ -99,9 +101,9 @@ fn window(policy: &Policy<'_>) -> Window {
     }
 }
 
-/// Verifies in one tree. An STR-Transform may be on KeyInfo's own SecurityTokenReference only.
+/// Verifies in the tree of these Ids. An STR-Transform may be on KeyInfo's own SecurityTokenReference only.
 fn verified<'d>(
-    tree: &'d Tree,
+    ids: &Ids<'d>,
     signature: &Signature<'d>,
     header: &Header<'d>,
     token: &Token<'d>,
@@ -114,7 +116,7 @@ fn verified<'d>(
             None => StrTarget::Certificate(token.certificate.der().to_vec()),
         })
     };
-    verify_with(tree.document(), signature, key, profile, &resolver)
+    verify_with(ids, signature, key, profile, &resolver)
 }
 
 /// The Body that is dispatched and the Timestamp that was judged must be the very elements signed; says whether the token
@@ -169,17 +171,15 @@ fn told(
         let reference = signature.key_info()?.children().next()?;
         let token =
             Token { certificate: certificate.clone(), authorities: Vec::new(), assertion: None, reference };
-        verified(tree, &signature, &header, &token, key, profile).ok()
+        let ids = Ids::collect(tree.document()).ok()?;
+        verified(&ids, &signature, &header, &token, key, profile).ok()
     };
     if mismatch && holds_as_sent().is_some() { not_expanded() } else { refused_signature(error) }
 }
 
 /// Row 5: before anything is resolved or judged by an Id.
-fn unique_ids(tree: &Tree) -> Result<(), Refusal> {
-    match Ids::collect(tree.document()) {
-        Ok(_) => Ok(()),
-        Err(twice) => Err(refused_signature(&SignatureError::DuplicateId(twice))),
-    }
+fn unique_ids(tree: &Tree) -> Result<Ids<'_>, Refusal> {
+    Ids::collect(tree.document()).map_err(|twice| refused_signature(&SignatureError::DuplicateId(twice)))
 }
 
 fn id(element: Element<'_>) -> Option<String> {

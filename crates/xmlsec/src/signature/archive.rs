@@ -13,9 +13,9 @@ use crate::{Document, Limits, ReadError};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ArchivedSignedInfo {
     /// How it was canonicalised.
-    pub canonicalization: Algorithm<Method>,
+    pub canonicalization: Algorithm<'static, Method>,
     /// The signature method.
-    pub method: Algorithm<SignatureAlgorithm>,
+    pub method: Algorithm<'static, SignatureAlgorithm>,
     /// The references in order.
     pub references: Vec<ArchivedReference>,
 }
@@ -26,7 +26,7 @@ pub struct ArchivedReference {
     /// The URI; empty if there was none.
     pub uri: String,
     /// The digest method.
-    pub method: Algorithm<DigestAlgorithm>,
+    pub method: Algorithm<'static, DigestAlgorithm>,
     /// The digest.
     pub value: Vec<u8>,
 }
@@ -49,11 +49,12 @@ impl ArchivedSignedInfo {
         let references = references
             .into_iter()
             .map(|reference| ArchivedReference {
-                uri: reference.uri.unwrap_or_default(),
-                method: reference.method,
+                uri: reference.uri.unwrap_or_default().into_owned(),
+                method: reference.method.into_owned(),
                 value: reference.value,
             })
             .collect();
+        let (canonicalization, method) = (canonicalization.into_owned(), method.into_owned());
         Ok(Self { canonicalization, method, references })
     }
 }
@@ -70,7 +71,7 @@ pub fn verify_archived(
     let signed_info = ArchivedSignedInfo::parse(canonical_signed_info)?;
     let method = signed_info.method.known.ok_or_else(|| SignatureError::Algorithm {
         role: AlgorithmRole::Signature,
-        uri: signed_info.method.uri.clone(),
+        uri: signed_info.method.uri.to_string(),
     })?;
     key.verify(method, canonical_signed_info, value).map_err(|error| SignatureError::Value(error.code()))?;
     Ok(signed_info)

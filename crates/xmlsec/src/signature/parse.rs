@@ -4,6 +4,8 @@
 
 mod pss;
 
+use std::borrow::Cow;
+
 use pki::algorithm::SignatureAlgorithm;
 use pki::digest::DigestAlgorithm;
 
@@ -16,9 +18,9 @@ use crate::{Element, base64, c14n};
 pub struct Signature<'d> {
     element: Element<'d>,
     signed_info: Element<'d>,
-    canonicalization: Algorithm<c14n::Method>,
-    method: Algorithm<SignatureAlgorithm>,
-    references: Vec<Reference>,
+    canonicalization: Algorithm<'d, c14n::Method>,
+    method: Algorithm<'d, SignatureAlgorithm>,
+    references: Vec<Reference<'d>>,
     value: Vec<u8>,
     key_info: Option<Element<'d>>,
     objects: Vec<Element<'d>>,
@@ -26,39 +28,46 @@ pub struct Signature<'d> {
 
 /// An algorithm identifier as seen, and what it stands for if this library knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Algorithm<T> {
+pub struct Algorithm<'d, T> {
     /// The identifier as seen.
-    pub uri: String,
+    pub uri: Cow<'d, str>,
     /// `None`: not known here.
     pub known: Option<T>,
 }
 
+impl<T> Algorithm<'_, T> {
+    /// For who outlives the document.
+    pub(super) fn into_owned(self) -> Algorithm<'static, T> {
+        Algorithm { uri: Cow::Owned(self.uri.into_owned()), known: self.known }
+    }
+}
+
 /// One `ds:Reference`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reference {
+pub struct Reference<'d> {
     /// `URI` as seen; `None` if there is none.
-    pub uri: Option<String>,
+    pub uri: Option<Cow<'d, str>>,
     /// `Type` as seen.
-    pub kind: Option<String>,
+    pub kind: Option<Cow<'d, str>>,
     /// In order.
-    pub transforms: Vec<Transform>,
+    pub transforms: Vec<Transform<'d>>,
     /// `ds:DigestMethod`.
-    pub method: Algorithm<DigestAlgorithm>,
+    pub method: Algorithm<'d, DigestAlgorithm>,
     /// `ds:DigestValue`, decoded, of whatever length.
     pub value: Vec<u8>,
 }
 
 /// One `ds:Transform`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Transform {
+pub enum Transform<'d> {
     /// Canonicalisation.
     C14n(c14n::Method),
     /// Enveloped signature.
     Enveloped,
     /// STR-Transform, with the canonicalisation in its TransformationParameters.
-    Str(Algorithm<c14n::Method>),
+    Str(Algorithm<'d, c14n::Method>),
     /// Anything else, by its identifier.
-    Unknown(String),
+    Unknown(Cow<'d, str>),
 }
 
 pub(super) const ENVELOPED_URI: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
@@ -105,17 +114,17 @@ impl<'d> Signature<'d> {
     }
 
     /// How SignedInfo is canonicalised.
-    pub fn canonicalization(&self) -> &Algorithm<c14n::Method> {
+    pub fn canonicalization(&self) -> &Algorithm<'d, c14n::Method> {
         &self.canonicalization
     }
 
     /// The signature method.
-    pub fn method(&self) -> &Algorithm<SignatureAlgorithm> {
+    pub fn method(&self) -> &Algorithm<'d, SignatureAlgorithm> {
         &self.method
     }
 
     /// The references, at least one.
-    pub fn references(&self) -> &[Reference] {
+    pub fn references(&self) -> &[Reference<'d>] {
         &self.references
     }
 
@@ -141,7 +150,7 @@ impl<'d> Signature<'d> {
     pub fn canonical_signed_info(&self) -> Parsed<Vec<u8>> {
         let method = self.canonicalization.known.as_ref().ok_or_else(|| SignatureError::Algorithm {
             role: super::AlgorithmRole::Canonicalization,
-            uri: self.canonicalization.uri.clone(),
+            uri: self.canonicalization.uri.to_string(),
         })?;
         let mut bytes = Vec::with_capacity(self.signed_info.source_range().len() + 256);
         c14n::canonicalize(self.signed_info, method, &mut bytes)?;
@@ -149,10 +158,11 @@ impl<'d> Signature<'d> {
     }
 }
 
-pub(super) type SignedInfoParts = (Algorithm<c14n::Method>, Algorithm<SignatureAlgorithm>, Vec<Reference>);
+pub(super) type SignedInfoParts<'d> =
+    (Algorithm<'d, c14n::Method>, Algorithm<'d, SignatureAlgorithm>, Vec<Reference<'d>>);
 
 /// Reads a `ds:SignedInfo`.
-pub(super) fn signed_info_parts(signed_info: Element<'_>) -> Parsed<SignedInfoParts> {
+pub(super) fn signed_info_parts<'d>(signed_info: Element<'d>) -> Parsed<SignedInfoParts<'d>> {
     expect(signed_info, "SignedInfo")?;
     only_attributes(signed_info, &["Id"])?;
     let mut children = children(signed_info)?;
@@ -174,7 +184,7 @@ pub(super) fn signed_info_parts(signed_info: Element<'_>) -> Parsed<SignedInfoPa
 }
 
 /// HMACOutputLength would stand in it; of the methods that are known, RSA-PSS alone may say more than its name.
-fn signature_method(method: Element<'_>) -> Parsed<Algorithm<SignatureAlgorithm>> {
+fn signature_method<'d>(method: Element<'d>) -> Parsed<Algorithm<'d, SignatureAlgorithm>> {
     let uri = algorithm_uri(method)?;
     if uri == pss::URI {
         let known = pss::parameters(method)?;
@@ -188,7 +198,7 @@ fn signature_method(method: Element<'_>) -> Parsed<Algorithm<SignatureAlgorithm>
     Ok(Algorithm { uri, known })
 }
 
-fn parse_reference(reference: Element<'_>) -> Parsed<Reference> {
+fn parse_reference<'d>(reference: Element<'d>) -> Parsed<Reference<'d>> {
     only_attributes(reference, &["Id", "URI", "Type"])?;
     let mut children = children(reference)?;
     let mut transforms = Vec::new();
@@ -216,15 +226,15 @@ fn parse_reference(reference: Element<'_>) -> Parsed<Reference> {
     only_attributes(value, &[])?;
     nothing_more(&mut children)?;
     Ok(Reference {
-        uri: reference.attribute(None, "URI").map(|uri| uri.into_owned()),
-        kind: reference.attribute(None, "Type").map(|kind| kind.into_owned()),
+        uri: reference.attribute(None, "URI"),
+        kind: reference.attribute(None, "Type"),
         transforms,
         method: Algorithm { uri, known },
         value: bytes_of(value, "DigestValue")?,
     })
 }
 
-fn parse_transform(transform: Element<'_>) -> Parsed<Transform> {
+fn parse_transform<'d>(transform: Element<'d>) -> Parsed<Transform<'d>> {
     let uri = algorithm_uri(transform)?;
     if uri == ENVELOPED_URI {
         empty(transform)?;
@@ -252,7 +262,7 @@ fn parse_transform(transform: Element<'_>) -> Parsed<Transform> {
 }
 
 /// A `ds:CanonicalizationMethod`, or a `ds:Transform` that may be one.
-fn canonicalization(element: Element<'_>) -> Parsed<Algorithm<c14n::Method>> {
+fn canonicalization<'d>(element: Element<'d>) -> Parsed<Algorithm<'d, c14n::Method>> {
     let uri = algorithm_uri(element)?;
     let Some(mut method) = c14n::Method::from_uri(&uri) else {
         // What an unknown algorithm holds is nobody's to judge: it is refused by name.
@@ -277,19 +287,16 @@ fn canonicalization(element: Element<'_>) -> Parsed<Algorithm<c14n::Method>> {
     Ok(Algorithm { uri, known: Some(method) })
 }
 
-fn algorithm_uri(element: Element<'_>) -> Parsed<String> {
+fn algorithm_uri<'d>(element: Element<'d>) -> Parsed<Cow<'d, str>> {
     only_attributes(element, &["Algorithm"])?;
-    element
-        .attribute(None, "Algorithm")
-        .map(|uri| uri.into_owned())
-        .ok_or_else(|| schema("Algorithm", "no such attribute", element))
+    element.attribute(None, "Algorithm").ok_or_else(|| schema("Algorithm", "no such attribute", element))
 }
 
 fn bytes_of(element: Element<'_>, name: &'static str) -> Parsed<Vec<u8>> {
     base64::decode_text(&text_of(element)?).map_err(|_| SignatureError::Base64 { element: name })
 }
 
-fn text_of<'d>(element: Element<'d>) -> Parsed<std::borrow::Cow<'d, str>> {
+fn text_of<'d>(element: Element<'d>) -> Parsed<Cow<'d, str>> {
     element.text().map_err(|error| SignatureError::Schema {
         expected: "text alone",
         found: "an element".to_owned(),

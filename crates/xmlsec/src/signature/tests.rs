@@ -337,7 +337,13 @@ fn str_verdict(digested: &str, find: impl Fn(&Document, Element<'_>) -> Option<c
         verify(&document, &signature, key, &Profile::service()).unwrap_err().code(),
         "xmlsec.reference.str-unresolved"
     );
-    match verify_with(&document, &signature, key, &Profile::service(), &resolver) {
+    match verify_with(
+        &crate::ids::Ids::collect(&document).unwrap(),
+        &signature,
+        key,
+        &Profile::service(),
+        &resolver,
+    ) {
         Ok(verified) => {
             assert_eq!(verified.references()[0].element.local_name(), "SecurityTokenReference");
             assert!(!verified.covers(verified.references()[0].element));

@@ -96,10 +96,11 @@ pub fn verify<'d>(
     key: &PublicKey,
     profile: &Profile,
 ) -> Result<Verified<'d>, SignatureError> {
-    verify_with(document, signature, key, profile, &|_| None)
+    check_profile(signature, profile)?;
+    verify_checked(&Ids::collect(document)?, signature, key, profile, &|_| None)
 }
 
-/// Verifies a signature: the profile takes it, every Id is unique, the value is the key's over the canonical SignedInfo,
+/// Verifies a signature in the document of these Ids: the profile takes it, the value is the key's over the canonical SignedInfo,
 /// every reference's digest matches, and no element is referenced twice.
 ///
 /// Whose key it is, and whether the right elements are covered, is the caller's to judge.
@@ -107,19 +108,29 @@ pub fn verify<'d>(
 /// # Errors
 /// The first thing that does not hold: [`SignatureError`].
 pub fn verify_with<'d>(
-    document: &'d Document,
+    ids: &Ids<'d>,
     signature: &Signature<'d>,
     key: &PublicKey,
     profile: &Profile,
     resolver: StrResolver<'_, 'd>,
 ) -> Result<Verified<'d>, SignatureError> {
     check_profile(signature, profile)?;
+    verify_checked(ids, signature, key, profile, resolver)
+}
+
+fn verify_checked<'d>(
+    ids: &Ids<'d>,
+    signature: &Signature<'d>,
+    key: &PublicKey,
+    profile: &Profile,
+    resolver: StrResolver<'_, 'd>,
+) -> Result<Verified<'d>, SignatureError> {
     let signed_info = signature.canonical_signed_info()?;
     let method = signature.method().known.ok_or_else(|| refused_method(signature))?;
     let signed_info_digest = Digest::of(method.digest(), &signed_info);
     key.verify_digest(method, &signed_info_digest, signature.value())
         .map_err(|error| SignatureError::Value(error.code()))?;
-    let covered = digest_references(document, signature, profile, resolver)?;
+    let covered = cover(ids, signature, profile, resolver)?;
     let elements = covered
         .iter()
         .filter_map(|covered| match &covered.coverage {
@@ -174,7 +185,7 @@ pub fn verify_enveloped<'d>(
 pub fn check_profile(signature: &Signature<'_>, profile: &Profile) -> Result<(), SignatureError> {
     let canonicalization = signature.canonicalization();
     if !canonicalization.known.as_ref().is_some_and(|method| profile.takes(method)) {
-        let uri = canonicalization.uri.clone();
+        let uri = canonicalization.uri.to_string();
         return Err(SignatureError::Algorithm { role: AlgorithmRole::Canonicalization, uri });
     }
     if !signature.method().known.is_some_and(|method| profile.signatures.contains(&method)) {
@@ -207,12 +218,20 @@ pub fn digest_references<'d>(
     profile: &Profile,
     resolver: StrResolver<'_, 'd>,
 ) -> Result<Vec<Covered<'d>>, SignatureError> {
-    let ids = Ids::collect(document)?;
+    cover(&Ids::collect(document)?, signature, profile, resolver)
+}
+
+fn cover<'d>(
+    ids: &Ids<'d>,
+    signature: &Signature<'d>,
+    profile: &Profile,
+    resolver: StrResolver<'_, 'd>,
+) -> Result<Vec<Covered<'d>>, SignatureError> {
     let mut covered: Vec<Covered<'d>> = Vec::with_capacity(signature.references().len());
     for reference in signature.references() {
         let plan = Plan::of(reference, profile)?;
         let (element, id_attribute) = if plan.whole {
-            (document.root(), None)
+            (ids.document().root(), None)
         } else {
             ids.resolve(reference_id(reference)?)
                 .map(|(element, attribute)| (element, Some(attribute)))
@@ -237,7 +256,7 @@ struct Plan<'r> {
 }
 
 impl<'r> Plan<'r> {
-    fn of(reference: &'r Reference, profile: &Profile) -> Result<Self, SignatureError> {
+    fn of(reference: &'r Reference<'_>, profile: &Profile) -> Result<Self, SignatureError> {
         let refused = |role, uri: &str| SignatureError::Algorithm { role, uri: uri.to_owned() };
         let mut enveloped = false;
         let mut last: Option<(&Method, bool)> = None;
@@ -284,7 +303,7 @@ impl<'r> Plan<'r> {
         &self,
         element: Element<'d>,
         signature: Element<'d>,
-        reference: &Reference,
+        reference: &Reference<'_>,
         profile: &Profile,
         resolver: StrResolver<'_, 'd>,
     ) -> Result<Coverage<'d>, SignatureError> {
@@ -386,7 +405,7 @@ fn wrapped(text: &str, line_end: &str) -> String {
 }
 
 /// The identifier in `#id`; no other form of URI is taken.
-fn reference_id(reference: &Reference) -> Result<&str, SignatureError> {
+fn reference_id<'r>(reference: &'r Reference<'_>) -> Result<&'r str, SignatureError> {
     reference
         .uri
         .as_deref()
@@ -395,10 +414,10 @@ fn reference_id(reference: &Reference) -> Result<&str, SignatureError> {
         .ok_or_else(|| SignatureError::ReferenceUri { uri: uri_of(reference) })
 }
 
-fn uri_of(reference: &Reference) -> String {
-    reference.uri.clone().unwrap_or_default()
+fn uri_of(reference: &Reference<'_>) -> String {
+    reference.uri.as_deref().unwrap_or_default().to_owned()
 }
 
 fn refused_method(signature: &Signature<'_>) -> SignatureError {
-    SignatureError::Algorithm { role: AlgorithmRole::Signature, uri: signature.method().uri.clone() }
+    SignatureError::Algorithm { role: AlgorithmRole::Signature, uri: signature.method().uri.to_string() }
 }
