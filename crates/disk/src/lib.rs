@@ -4,12 +4,14 @@
 //! created or removed file) is durable only after [`Disk::sync_dir`], data only after [`DiskFile::sync_data`].
 
 mod forgetful;
+mod read_only;
 mod real;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use forgetful::{Fault, ForgetfulDisk, Operation};
+pub use read_only::{ReadOnly, read_only};
 pub use real::RealDisk;
 
 /// How a file is opened.

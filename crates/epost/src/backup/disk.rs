@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use disk::{Disk, DiskFile, OpenMode};
+use disk::{Disk, DiskFile, OpenMode, ReadOnly};
 
 use super::{Folder, Manifest};
 
@@ -20,48 +20,13 @@ impl<'a> BackupDisk<'a> {
     }
 }
 
-fn read_only<T>() -> io::Result<T> {
-    Err(io::ErrorKind::ReadOnlyFilesystem.into())
-}
-
-impl Disk for BackupDisk<'_> {
-    fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        match (mode, self.files.get(path)) {
-            (OpenMode::Read, Some(kept)) => self.disk.open(kept, OpenMode::Read),
-            (OpenMode::Read, None) => Err(io::ErrorKind::NotFound.into()),
-            (OpenMode::Write | OpenMode::CreateNew | OpenMode::Publish, _) => read_only(),
-        }
-    }
-
-    fn remove(&self, _path: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn remove_dir(&self, _dir: &Path) -> io::Result<()> {
-        read_only()
+impl ReadOnly for BackupDisk<'_> {
+    fn read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let kept = self.files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        self.disk.open(kept, OpenMode::Read)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
         Ok(self.files.keys().filter(|path| path.parent() == Some(dir)).cloned().collect())
-    }
-
-    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
-        Ok(0)
-    }
-
-    fn lock(&self, _dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        read_only()
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use disk::{Disk, DiskFile, OpenMode};
+use disk::{Disk, DiskFile, OpenMode, ReadOnly, read_only};
 
 /// Bytes of a file up to `end`, from where those of the source before it end; each stands where it stands in its own file.
 #[derive(Clone)]
@@ -31,34 +31,13 @@ pub(super) fn splice(sources: &[Source<'_>]) -> io::Result<Box<dyn DiskFile>> {
     Ok(Box::new(Spliced(sources.iter().map(open).collect::<io::Result<_>>()?)))
 }
 
-fn read_only<T>() -> io::Result<T> {
-    Err(io::ErrorKind::ReadOnlyFilesystem.into())
-}
-
-impl Disk for View<'_> {
-    fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        match (mode, self.others.get(path)) {
-            (OpenMode::Read, None) => self.live.open(path, mode),
-            (OpenMode::Read, Some(sources)) if sources.is_empty() => Err(io::ErrorKind::NotFound.into()),
-            (OpenMode::Read, Some(sources)) => splice(sources),
-            (OpenMode::Write | OpenMode::CreateNew | OpenMode::Publish, _) => read_only(),
+impl ReadOnly for View<'_> {
+    fn read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        match self.others.get(path) {
+            None => self.live.open(path, OpenMode::Read),
+            Some(sources) if sources.is_empty() => Err(io::ErrorKind::NotFound.into()),
+            Some(sources) => splice(sources),
         }
-    }
-
-    fn remove(&self, _path: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn remove_dir(&self, _dir: &Path) -> io::Result<()> {
-        read_only()
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -69,18 +48,6 @@ impl Disk for View<'_> {
         paths.extend(others.map(|(path, _)| path.clone()));
         paths.sort();
         Ok(paths)
-    }
-
-    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
-        Ok(0)
-    }
-
-    fn lock(&self, _dir: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        read_only()
     }
 }
 
