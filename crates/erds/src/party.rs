@@ -135,6 +135,20 @@ impl Sender {
     /// # Errors
     /// [`IdentityError`]: the certificate does not name exactly one institution, application and environment.
     /// Source: contract.md, "Who the sender is".
+    ///
+    /// A certificate whose path nobody judged names nobody (`security.md` rule 4):
+    /// ```
+    /// use erds::Sender;
+    /// fn sender(path: &pki::path::ValidPath) -> bool {
+    ///     Sender::from_path(path).is_ok()
+    /// }
+    /// ```
+    /// ```compile_fail,E0308
+    /// use erds::Sender;
+    /// fn sender(path: &pki::certificate::Certificate) -> bool {
+    ///     Sender::from_path(path).is_ok()
+    /// }
+    /// ```
     pub fn from_path(path: &pki::path::ValidPath) -> Result<Self, IdentityError> {
         use pki::certificate::NameAttribute::{CommonName, OrganizationalUnit};
         let subject = path.leaf().subject();

@@ -75,6 +75,20 @@ pub struct Entry {
 }
 
 /// A durable record: the fsync that covers it has returned. Only this crate makes one.
+///
+/// Nobody else puts one together (`security.md` rule 8):
+/// ```
+/// use journal::Recorded;
+/// fn made(of: Recorded) -> Recorded {
+///     of
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// use journal::Recorded;
+/// fn made(of: Recorded) -> Recorded {
+///     Recorded { ..of }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Recorded {
     position: Position,

@@ -8,6 +8,16 @@ use openssl::ecdsa::EcdsaSig;
 use crate::digest::DigestAlgorithm;
 
 /// A signature algorithm of the allow-list (security rule 2).
+///
+/// What is off the list has no name here:
+/// ```
+/// use pki::algorithm::SignatureAlgorithm;
+/// let method = SignatureAlgorithm::RsaSha256;
+/// ```
+/// ```compile_fail,E0599
+/// use pki::algorithm::SignatureAlgorithm;
+/// let method = SignatureAlgorithm::HmacSha256;
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SignatureAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.

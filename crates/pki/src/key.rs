@@ -108,6 +108,20 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`VerifyError`]; a weak key verifies nothing.
+    ///
+    /// Never by an identifier that a message states (`security.md` rule 2):
+    /// ```
+    /// use pki::{algorithm::SignatureAlgorithm, certificate::PublicKey};
+    /// fn judge(key: &PublicKey, method: SignatureAlgorithm) -> bool {
+    ///     key.verify(method, b"data", b"value").is_ok()
+    /// }
+    /// ```
+    /// ```compile_fail,E0308
+    /// use pki::{algorithm::SignatureAlgorithm, certificate::PublicKey};
+    /// fn judge(key: &PublicKey, method: &str) -> bool {
+    ///     key.verify(method, b"data", b"value").is_ok()
+    /// }
+    /// ```
     pub fn verify(
         &self,
         algorithm: SignatureAlgorithm,

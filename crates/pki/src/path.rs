@@ -32,6 +32,20 @@ pub enum Purpose {
 }
 
 /// How revocation is judged.
+///
+/// By what is at hand, never by an address that a certificate names (`security.md` rule 6):
+/// ```
+/// use pki::path::{Purpose, Revocation, TrustAnchors};
+/// fn judge(anchors: &TrustAnchors, leaf: &pki::certificate::Certificate, held: &pki::crl::CrlSet, now: jiff::Timestamp) {
+///     let _ = anchors.validate(leaf, &[], Revocation::HardFail(held), Purpose::TlsClient, now);
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// use pki::path::{Purpose, Revocation, TrustAnchors};
+/// fn judge(anchors: &TrustAnchors, leaf: &pki::certificate::Certificate, held: &str, now: jiff::Timestamp) {
+///     let _ = anchors.validate(leaf, &[], Revocation::HardFail(held), Purpose::TlsClient, now);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Revocation<'a> {
     /// A current CRL or OCSP response for every certificate below the anchor, or the path is refused.
@@ -51,6 +65,20 @@ pub struct TrustAnchors {
 }
 
 /// A path that held: leaf first, anchor last. Only [`TrustAnchors::validate`] makes one.
+///
+/// Nobody else puts one together (`security.md` rule 4):
+/// ```
+/// use pki::path::ValidPath;
+/// fn made(of: ValidPath) -> ValidPath {
+///     of
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// use pki::path::ValidPath;
+/// fn made(of: ValidPath) -> ValidPath {
+///     ValidPath { ..of }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ValidPath {
     chain: Arc<[Certificate]>,

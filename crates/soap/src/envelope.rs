@@ -96,6 +96,20 @@ impl Default for Rules {
 }
 
 /// A SOAP message: Header? and Body, no processing instructions, and one operation that is no Fault.
+///
+/// What could not be read has no Body, not an empty one (`security.md` rule 7):
+/// ```
+/// use soap::envelope::{Envelope, Rules};
+/// fn body(root: Vec<u8>) -> Result<usize, erds::Refusal> {
+///     Ok(Envelope::parse(root, &|_| None, &Rules::default())?.body().children().count())
+/// }
+/// ```
+/// ```compile_fail,E0599
+/// use soap::envelope::{Envelope, Rules};
+/// fn body(root: Vec<u8>) -> Result<usize, erds::Refusal> {
+///     Ok(Envelope::parse(root, &|_| None, &Rules::default()).body().children().count())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Envelope {
     tree: Tree,

@@ -195,6 +195,20 @@ pub struct Explained {
 
 /// Holding it proves that a grant or a remote decision permits this request: only [`PolicyFile::permit`] and
 /// [`authzen::Verdict::permit`] make one.
+///
+/// Nobody else puts one together (`security.md` rule 4):
+/// ```
+/// use uam::Permitted;
+/// fn made(of: Permitted<()>) -> Permitted<()> {
+///     of
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// use uam::Permitted;
+/// fn made(of: Permitted<()>) -> Permitted<()> {
+///     Permitted { ..of }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Permitted<T> {
     request: T,

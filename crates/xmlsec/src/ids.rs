@@ -12,6 +12,20 @@ use crate::{Document, Element, namespace};
 ///
 /// Every attribute whose local name is `Id`, `ID`, `id` or `AssertionID`, in whatever namespace, counts for
 /// uniqueness; only `wsu:Id` and the bare `Id` are resolved.
+///
+/// Nothing is resolved in a document whose identifiers were not all seen to differ (`security.md` rule 3):
+/// ```
+/// use xmlsec::ids::Ids;
+/// fn made(of: Ids<'_>) -> Ids<'_> {
+///     of
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// use xmlsec::ids::Ids;
+/// fn made(of: Ids<'_>) -> Ids<'_> {
+///     Ids { ..of }
+/// }
+/// ```
 pub struct Ids<'d> {
     document: &'d Document,
     by_value: HashMap<Cow<'d, str>, (Element<'d>, Option<IdAttribute>)>,

@@ -278,6 +278,16 @@ impl Document {
     ///
     /// # Errors
     /// [`ReadError`]: what is wrong, with its byte offset: the sender's fault.
+    ///
+    /// There is no reading without limits (`security.md` rule 5):
+    /// ```
+    /// use xmlsec::{Document, Limits};
+    /// let document = Document::parse("<a/>", &Limits::default());
+    /// ```
+    /// ```compile_fail,E0061
+    /// use xmlsec::{Document, Limits};
+    /// let document = Document::parse("<a/>");
+    /// ```
     pub fn parse(source: impl Into<Vec<u8>>, limits: &Limits) -> Result<Self, ReadError> {
         crate::read::read(source.into(), limits, None)
     }

@@ -42,6 +42,20 @@ pub struct Sealed {
 ///
 /// # Errors
 /// [`SealError`]: ours, never the sender's.
+///
+/// Nothing is proved that is not durable in the journal (`security.md` rule 8):
+/// ```
+/// use evidence::seal::seal;
+/// fn prove(fact: &journal::Recorded, signer: &dyn pki::signer::Signer, now: jiff::Timestamp) {
+///     let _ = seal(fact, b"<ReceiptContent/>", signer, now);
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// use evidence::seal::seal;
+/// fn prove(fact: &erds::Record, signer: &dyn pki::signer::Signer, now: jiff::Timestamp) {
+///     let _ = seal(fact, b"<ReceiptContent/>", signer, now);
+/// }
+/// ```
 pub fn seal(
     recorded: &journal::Recorded,
     xml: &[u8],

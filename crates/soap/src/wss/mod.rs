@@ -126,6 +126,36 @@ pub struct Proof {
 /// and its certificate has a path to an anchor.
 ///
 /// Only [`authenticate`] and [`authenticate_with`] make one.
+///
+/// A handler that takes it takes nothing that was only read (`security.md` rule 1):
+/// ```
+/// use soap::{message::Request, wss::Authenticated};
+/// fn handler(_: Authenticated<Request>) {}
+/// fn read(request: Authenticated<Request>) {
+///     handler(request);
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// use soap::{message::Request, wss::Authenticated};
+/// fn handler(_: Authenticated<Request>) {}
+/// fn read(request: Request) {
+///     handler(request);
+/// }
+/// ```
+///
+/// Nor is one put together of what another proved:
+/// ```
+/// use soap::wss::Authenticated;
+/// fn made(of: Authenticated<()>) -> Authenticated<()> {
+///     of
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// use soap::wss::Authenticated;
+/// fn made(of: Authenticated<()>) -> Authenticated<()> {
+///     Authenticated { ..of }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Authenticated<T> {
     request: T,

@@ -6,6 +6,18 @@ use pki::digest::DigestAlgorithm;
 use crate::c14n;
 
 /// The algorithms and shapes that a verification accepts; everything else is refused before any cryptography runs.
+///
+/// No profile takes what does not exist here (`security.md` rule 2):
+/// ```
+/// use pki::digest::DigestAlgorithm;
+/// use xmlsec::signature::Profile;
+/// let profile = Profile { digests: vec![DigestAlgorithm::Sha256], ..Profile::service() };
+/// ```
+/// ```compile_fail,E0599
+/// use pki::digest::DigestAlgorithm;
+/// use xmlsec::signature::Profile;
+/// let profile = Profile { digests: vec![DigestAlgorithm::Sha1], ..Profile::service() };
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Profile {
     /// Canonical XML 1.0 and 1.1 besides the exclusive one.

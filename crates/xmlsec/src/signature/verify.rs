@@ -16,6 +16,20 @@ use crate::ids::{IdAttribute, Ids};
 use crate::{Document, Element, base64, chars, namespace};
 
 /// A signature whose value and every digest hold: its elements are what the key's owner signed.
+///
+/// Nobody else puts one together (`security.md` rule 1):
+/// ```
+/// use xmlsec::signature::Verified;
+/// fn made(of: Verified<'_>) -> Verified<'_> {
+///     of
+/// }
+/// ```
+/// ```compile_fail,E0451
+/// use xmlsec::signature::Verified;
+/// fn made(of: Verified<'_>) -> Verified<'_> {
+///     Verified { ..of }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Verified<'d> {
     covered: Vec<Covered<'d>>,
@@ -75,6 +89,16 @@ pub enum Coverage<'d> {
 }
 
 /// The token that a SecurityTokenReference stands for.
+///
+/// It is here or it was given; it is never somewhere (`security.md` rule 6):
+/// ```
+/// use xmlsec::signature::StrTarget;
+/// let target = StrTarget::Certificate(Vec::new());
+/// ```
+/// ```compile_fail,E0599
+/// use xmlsec::signature::StrTarget;
+/// let target = StrTarget::Location(Vec::new());
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum StrTarget<'d> {
     /// A token within the message.
@@ -107,6 +131,20 @@ pub fn verify<'d>(
 ///
 /// # Errors
 /// The first thing that does not hold: [`SignatureError`].
+///
+/// Of a document alone nothing is verified: its identifiers come first (`security.md` rule 3):
+/// ```
+/// use xmlsec::{ids::Ids, signature::{Profile, Signature, verify_with}};
+/// fn judge(of: &Ids<'_>, signature: &Signature<'_>, key: &pki::certificate::PublicKey) {
+///     let _ = verify_with(of, signature, key, &Profile::service(), &|_| None);
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// use xmlsec::{ids::Ids, signature::{Profile, Signature, verify_with}};
+/// fn judge(of: &xmlsec::Document, signature: &Signature<'_>, key: &pki::certificate::PublicKey) {
+///     let _ = verify_with(of, signature, key, &Profile::service(), &|_| None);
+/// }
+/// ```
 pub fn verify_with<'d>(
     ids: &Ids<'d>,
     signature: &Signature<'d>,
