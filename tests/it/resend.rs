@@ -26,6 +26,7 @@ async fn row_52_the_same_bytes_and_the_same_content_get_the_same_receipt() {
     }
     assert_eq!(sandbox.ask(&other_ids).await.receipt(), receipt, "with new Content-IDs, as CXF draws them");
     let received = sandbox.ebox_received().await;
+    println!("verdict: accepted; items in boxes after three resends: {}", received["items"]);
     assert_eq!((received["items"].as_u64(), sandbox.tsa_issued().await), (Some(1), 2), "{received}");
     sandbox.stop().await;
 }

@@ -228,6 +228,68 @@ fn row_tests(source: &str) -> Vec<String> {
     named.collect()
 }
 
+/// Rules of the specification of attacks that types show.
+const RULES: usize = 8;
+
+#[test]
+fn every_rule_is_shown_by_what_does_not_compile() {
+    let table = std::fs::read_to_string(root().join("tests/attacks/table.md")).unwrap();
+    let mut listed = BTreeSet::new();
+    let mut rules = BTreeSet::new();
+    for line in table.lines().filter(|line| line.starts_with('|') && line.contains("| E0")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, rule, _, place, error, file, _] = cells[..] else { panic!("six bars: {line}") };
+        let place = place.trim_matches('`');
+        assert!(listed.insert((file.to_owned(), place.to_owned(), error.to_owned())), "twice: {line}");
+        rules.insert(rule.parse::<usize>().unwrap());
+    }
+    assert_eq!(rules, (1..=RULES).collect());
+    let found: BTreeSet<_> = rust_files(&root().join("crates"))
+        .iter()
+        .flat_map(|file| {
+            let name = file.strip_prefix(root()).unwrap().display().to_string();
+            let pairs = pairs(&std::fs::read_to_string(file).unwrap());
+            pairs.into_iter().map(move |(place, error)| (name.clone(), place, error))
+        })
+        .collect();
+    let differing: Vec<_> = found.symmetric_difference(&listed).collect();
+    assert!(differing.is_empty(), "in the table or in the files, not in both: {differing:#?}");
+}
+
+/// Whose documentation has a program that does not compile, and with which error; right before it stands the one that does, and all
+/// but one line of both is the same.
+fn pairs(source: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let (mut open, mut programs) = (None, Vec::<(String, Vec<&str>)>::new());
+    for line in source.lines().map(str::trim).filter(|line| !line.starts_with("#[")) {
+        let Some(text) = line.strip_prefix("///").map(str::trim) else {
+            let item = line.strip_prefix("pub ").map(|item| item.split(['<', '(', ' ']).take(2));
+            for pair in programs.windows(2).filter(|pair| pair[1].0.starts_with("compile_fail")) {
+                let [(plain, right), (fails, wrong)] = pair else { unreachable!() };
+                let differing = right.iter().zip(wrong).filter(|(one, other)| one != other).count();
+                assert_eq!((plain.as_str(), right.len(), differing), ("", wrong.len(), 1), "{wrong:#?}");
+                let place = item.clone().map(|words| words.collect::<Vec<_>>().join(" "));
+                found.push((
+                    place.expect("documentation of something public"),
+                    fails["compile_fail,".len()..].to_owned(),
+                ));
+            }
+            programs.clear();
+            continue;
+        };
+        match (text.strip_prefix("```"), &open) {
+            (Some(kind), None) => {
+                open = Some(());
+                programs.push((kind.to_owned(), Vec::new()));
+            }
+            (Some(_), Some(())) => open = None,
+            (None, Some(())) => programs.last_mut().unwrap().1.push(text),
+            (None, None) => {}
+        }
+    }
+    found
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }

@@ -4,6 +4,7 @@
 mod content;
 mod flood;
 mod http;
+mod replay;
 mod saml;
 mod sender;
 mod service;

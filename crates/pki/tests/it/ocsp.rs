@@ -260,7 +260,11 @@ fn row_47_nobody_else_answers() {
 #[test]
 fn row_47_what_is_no_answer_is_not_held() {
     let world = World::new();
-    let code = |der: &[u8]| OcspResponse::from_der(der).map(drop).map_err(|error| error.code());
+    let code = |der: &[u8]| {
+        let read = OcspResponse::from_der(der).map(drop).map_err(|error| error.code());
+        println!("verdict: {}", read.err().unwrap_or("read"));
+        read
+    };
     for status in [1, 2, 3, 5, 6] {
         assert_eq!(code(&seq(&[&[0x0a, 1, status]])), Err("ocsp.not-successful"), "{status}");
     }
@@ -314,7 +318,9 @@ fn row_47_the_question_is_one_that_openssl_reads_and_the_nonce_binds_the_answer(
         let said = Said { nonce: nonce.map(<[u8]>::to_vec), ..Said::new(good()) };
         let response = OcspResponse::from_der(&world.own(said)).unwrap();
         let (leaf, ca) = (world.leaf.certificate(), world.ca.certificate());
-        response.check(&leaf, &ca, &[7; 32], at(NOW)).map_err(|error| error.code())
+        let told = response.check(&leaf, &ca, &[7; 32], at(NOW)).map_err(|error| error.code());
+        println!("verdict: {}", told.err().unwrap_or("good"));
+        told
     };
     assert_eq!(answer(Some(&nonce)), Ok(()));
     assert_eq!(answer(Some(&[8; 32])), Err("ocsp.nonce"));

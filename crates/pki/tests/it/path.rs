@@ -285,7 +285,9 @@ fn row_46_a_revoked_authority_revokes_what_is_below() {
         let crls = CrlSet::new(crls);
         let revocation = Revocation::HardFail(&crls);
         let path = anchors.validate(&leaf, &[], revocation, Purpose::MessageSigning, at(NOW));
-        path.map(drop).map_err(|error| error.code())
+        let judged = path.map(drop).map_err(|error| error.code());
+        println!("verdict: {}", judged.err().unwrap_or("good"));
+        judged
     };
     let revoked = List::revoking(&world.ca).by(&world.root);
     assert_eq!(judge(vec![List::default().by(&world.ca), revoked.clone()]), Err("path.revoked"));

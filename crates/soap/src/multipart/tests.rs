@@ -58,7 +58,9 @@ fn told(outcome: Result<Parts, MultipartError>) -> String {
 #[track_caller]
 fn check_limited(kind: &str, limits: &Limits, body: &str, expected: &str) {
     let body = body.as_bytes();
-    assert_eq!(told(read(kind, limits, [body])), expected, "whole");
+    let whole = told(read(kind, limits, [body]));
+    println!("verdict: {whole}"); // what tests/attacks/run prints
+    assert_eq!(whole, expected, "whole");
     assert_eq!(told(read(kind, limits, body.chunks(1))), expected, "byte by byte");
     for at in 0..body.len() {
         let (before, after) = body.split_at(at);
