@@ -49,7 +49,7 @@ async fn row_54_a_clock_that_is_moved() {
         draft.signed_at = clock();
         let answer = house.ask(&draft).await;
         let fault = answer.fault().expect("nothing is accepted");
-        assert_eq!(house.verdict(&answer), "SOA-02002 clock.skew");
+        assert_eq!(house.verdict(&answer), "SOA-02002 tsa.none-answered");
         assert_eq!(fault.retry, Some(true), "{answer}");
         assert!(house.accepted_and_withdrawn().0.is_empty());
     }
