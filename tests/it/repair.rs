@@ -70,7 +70,7 @@ async fn content_comes_back_if_it_is_the_very_one_that_its_record_names() {
     };
     let (first, second) = (part(ticket), part(other));
     let whole = [std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap()];
-    let all = Asked { from: Some(place.backup()), apply: true, content: true };
+    let all = Asked { from: Some(place.backup()), apply: true, content: true, checkpoints: &[] };
     assert!(stopped.ask(all).await.unwrap().content.unwrap().is_empty(), "what was erased is not missed");
 
     std::fs::remove_dir_all(first.parent().unwrap()).unwrap();
@@ -107,6 +107,89 @@ async fn content_comes_back_if_it_is_the_very_one_that_its_record_names() {
     assert_eq!(stopped.acts(&again, "content.repaired").len(), 2);
     again.stop().await;
     place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_is_damaged_or_gone_comes_back_and_a_forked_one_never() {
+    let place = Place::new().await;
+    place.send("A", 900).await;
+    let stopped = Stopped::new(&place).await;
+    let tlog = stopped.config.data.directory.join("tlog");
+    let checkpoint = tlog.join("checkpoint");
+    let note = std::fs::read(&checkpoint).unwrap();
+    std::fs::write(&checkpoint, &note[..note.len() / 2]).unwrap();
+    let config = &stopped.config;
+    let refused = epost::run::start(config, None).await.map(|_| ()).unwrap_err().to_string();
+    assert!(
+        refused.contains("tlog/checkpoint: journal.checkpoint.") && refused.contains("epost journal repair")
+    );
+
+    let before = stopped.files();
+    let asked = Asked { apply: true, ..Asked::default() };
+    let found = stopped.ask(asked).await.unwrap();
+    assert_eq!(found.records.unwrap_err().code(), "journal.repair.no-checkpoint");
+    let from = Asked { from: Some(place.backup()), ..asked };
+    let forked = forked(config, place.folder.path());
+    for (given, code) in [(&forked, "journal.repair.forked"), (&checkpoint, "journal.repair.given")] {
+        let refused = stopped.ask(Asked { checkpoints: std::slice::from_ref(given), ..from }).await;
+        let seen = refused.map_or_else(|error| error.code(), |found| found.records.unwrap_err().code());
+        assert_eq!(seen, code);
+    }
+    let found = stopped.ask(Asked { apply: false, ..from }).await.unwrap();
+    assert!(found.is_curable() && !found.is_whole());
+    assert_eq!(stopped.files(), before, "nothing was changed by any of these");
+    let backup = place.folder.path().join("another");
+    let program = place.folder.path().join("epost");
+    let taking = || {
+        let path = &place.sandbox.layout().config;
+        epost::backup::take(path, config, Some(&program), &backup, Timestamp::now()).map(|_| ())
+    };
+    assert!(taking().unwrap_err().code().starts_with("journal.checkpoint."), "no backup takes it over");
+
+    for gone in [false, true] {
+        if gone {
+            std::fs::remove_file(&checkpoint).unwrap();
+            assert_eq!(taking().unwrap_err().code(), "journal.checkpoint.missing");
+            let refused = epost::run::start(config, None).await.map(|_| ()).unwrap_err().to_string();
+            assert!(refused.starts_with("journal.checkpoint.missing"), "{refused}");
+        }
+        let lost = stopped.ask(from).await.unwrap().lost.unwrap();
+        let kept = lost.kept_as.map(|kept| std::fs::read(tlog.join(kept)).unwrap());
+        assert_eq!(kept.is_none(), gone);
+        assert!(lost.newest.unwrap().source.starts_with("of the backup: data/tlog/"));
+        assert_eq!(std::fs::read(&checkpoint).unwrap(), note);
+        assert!(stopped.ask(asked).await.unwrap().is_whole());
+    }
+    let again = stopped.start().await;
+    assert_eq!(stopped.acts(&again, "checkpoint.repaired").len(), 2);
+    again.stop().await;
+    taking().unwrap();
+    place.sandbox.stop().await;
+}
+
+/// A checkpoint by the log's own key over records that the log does not have.
+fn forked(config: &Config, folder: &Path) -> PathBuf {
+    let pem = std::fs::read(config.data.log_key.as_ref().unwrap()).unwrap();
+    let key = journal::checkpoint::LogKey::from_pem(&config.data.origin, &pem).unwrap();
+    let disk: std::sync::Arc<dyn disk::Disk> = std::sync::Arc::new(disk::ForgetfulDisk::new());
+    let options = journal::Options {
+        origin: config.data.origin.clone(),
+        segment_bytes_max: 1 << 20,
+        on_fatal: std::sync::Arc::new(|_| ()),
+    };
+    let (journal, _) = journal::Journal::open(disk.clone(), Path::new("j"), options).unwrap();
+    let record = Record::Control(erds::record::Control {
+        at: Timestamp::now(),
+        action: "another".to_owned(),
+        ticket: None,
+        detail: String::new(),
+    });
+    let entry = journal::Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
+    journal.append_blocking(entry).unwrap();
+    let mut publisher = journal::tiles::Publisher::open(disk, Path::new("t"), key).unwrap();
+    let path = folder.join("forked-checkpoint");
+    std::fs::write(&path, publisher.publish(&journal).unwrap().unwrap().note()).unwrap();
+    path
 }
 
 /// What a service left that was stopped, and a backup of it.

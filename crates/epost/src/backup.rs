@@ -139,6 +139,9 @@ pub enum BackupError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] VerifyError),
+    /// The newest checkpoint of the log.
+    #[error(transparent)]
+    Published(#[from] journal::tiles::TilesError),
     /// A private key would have come into the backup.
     #[error("backup.secret: {path}: {what}")]
     Secret {
@@ -165,6 +168,7 @@ impl BackupError {
             Self::Manifest { .. } => "backup.manifest",
             Self::Damaged { .. } => "backup.damaged",
             Self::Journal(error) => error.code(),
+            Self::Published(error) => error.code(),
             Self::Secret { .. } => "backup.secret",
             Self::Busy(_) => "backup.busy",
             Self::Open(_) => "backup.restored-unusable",

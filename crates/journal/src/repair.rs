@@ -6,8 +6,11 @@
 //!
 //! [`Survey::apply`] does it: each segment is written beside its place, the whole is judged again with what was written, the damaged file
 //! is kept under a name of its own, and only then the new one takes its place.
+//!
+//! Where the newest checkpoint itself is damaged or gone, [`Survey::leads_to`] judges by those that are at hand, and [`put_back`] puts one there.
 
 mod apply;
+mod checkpoint;
 mod derived;
 mod scan;
 mod view;
@@ -18,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use disk::{Disk, DiskFile, OpenMode, read_exactly};
 
-pub use apply::{Replaced, kept_aside};
+pub use apply::{Replaced, kept_aside, put_back};
 
 use crate::log::{segment_path, segments};
 use crate::merkle::{Hash, Tree};
@@ -77,6 +80,21 @@ pub enum Incurable {
         /// How many records what is left of the log proves.
         proven: u64,
     },
+    /// The newest checkpoint is damaged or gone, and there is no other.
+    #[error(
+        "journal.repair.no-checkpoint: no checkpoint of this log is at hand; give a backup (--from), or what a witness or an auditor kept (--checkpoint)"
+    )]
+    NoCheckpoint,
+    /// More was published than the checkpoints at hand sign, and the journal does not have it.
+    #[error(
+        "journal.repair.published: {path}: the records up to {position} were published, and are not those of the journal; give a newer backup, or a checkpoint that covers them (--checkpoint)"
+    )]
+    Published {
+        /// The tile.
+        path: PathBuf,
+        /// The position behind its last record.
+        position: Position,
+    },
 }
 
 impl Incurable {
@@ -88,6 +106,8 @@ impl Incurable {
             Self::StillDamaged(_) => "journal.repair.still-damaged",
             Self::Forked { .. } => "journal.repair.forked",
             Self::Unproven { .. } => "journal.repair.unproven",
+            Self::NoCheckpoint => "journal.repair.no-checkpoint",
+            Self::Published { .. } => "journal.repair.published",
         }
     }
 }

@@ -37,13 +37,20 @@ pub const HELD_BYTES_MAX: usize = 96 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum TilesError {
     /// The checkpoint.
-    #[error("{path}: {cause}")]
+    #[error(
+        "{path}: {cause}; `epost journal repair --from BACKUP` tells which checkpoint can be put back, and puts it there; nothing is guessed"
+    )]
     Checkpoint {
         /// Its file.
         path: PathBuf,
         /// What is wrong with it.
         cause: CheckpointError,
     },
+    /// The checkpoint is gone, and what it signed is still there.
+    #[error(
+        "journal.checkpoint.missing: {0}; tiles are published beside it, so there was one: `epost journal repair --from BACKUP` tells which can be put back, and puts it there; nothing is guessed"
+    )]
+    Missing(PathBuf),
     /// A file that its checkpoint needs.
     #[error("journal.tile: {path}: {what}")]
     Tile {
@@ -75,6 +82,7 @@ impl TilesError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Checkpoint { cause, .. } => cause.code(),
+            Self::Missing(_) => "journal.checkpoint.missing",
             Self::Tile { .. } => "journal.tile",
             Self::NotYet { .. } => "journal.not-published",
             Self::Disk { .. } => "journal.disk",
@@ -94,7 +102,7 @@ impl Published {
     /// Reads the newest checkpoint in `dir`; none where nothing was published yet.
     ///
     /// # Errors
-    /// A checkpoint that is not this log's; the disk.
+    /// A checkpoint that is not this log's, or that is gone from beside its tiles; the disk.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, verifier: &Verifier) -> Result<Option<Self>, TilesError> {
         let path = dir.join("checkpoint");
         let read = disk.open(&path, OpenMode::Read).and_then(|file| {
@@ -102,7 +110,15 @@ impl Published {
             read_exactly(file.as_ref(), 0, length as usize)
         });
         let bytes = match read {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // The first checkpoint, of no records, stands before the first tile.
+                let tiles = dir.join("tile");
+                return match disk.list(&tiles) {
+                    Ok(found) if found.is_empty() => Ok(None),
+                    Ok(_) => Err(TilesError::Missing(path)),
+                    Err(cause) => Err(TilesError::Disk { path: tiles, cause }),
+                };
+            }
             Err(cause) => return Err(TilesError::Disk { path, cause }),
             Ok(bytes) => bytes,
         };
@@ -110,7 +126,12 @@ impl Published {
         let checkpoint = note
             .and_then(|note| verifier.open(&note))
             .map_err(|cause| TilesError::Checkpoint { path, cause })?;
-        Ok(Some(Self { disk, dir: dir.to_owned(), checkpoint, tiles: TileCache::new(HELD_BYTES_MAX) }))
+        Ok(Some(Self::under(disk, dir, checkpoint)))
+    }
+
+    /// As if this checkpoint of the log were the newest one in `dir`.
+    pub fn under(disk: Arc<dyn Disk>, dir: &Path, checkpoint: Checkpoint) -> Self {
+        Self { disk, dir: dir.to_owned(), checkpoint, tiles: TileCache::new(HELD_BYTES_MAX) }
     }
 
     /// The same, with another bound on what it keeps in memory for the proofs to come; it takes that only as they are asked for.
@@ -362,6 +383,12 @@ impl Publisher {
         if size < signed {
             return Err(forked);
         }
+        if self.published.is_none() && size > 0 {
+            // Tiles without a checkpoint are then a checkpoint that was lost, and no first publication that a crash cut short.
+            let first = self.key.sign(0, Tree::default().root())?;
+            self.replace_checkpoint(&first)?;
+            self.published = Some(first);
+        }
         let mut edge = self.edge.clone();
         let mut folders = BTreeSet::new();
         let mut whole = Vec::new();
@@ -397,10 +424,8 @@ impl Publisher {
     }
 
     fn replace_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), PublishError> {
-        let (new, path) = (self.dir.join("checkpoint.new"), self.dir.join("checkpoint"));
-        write(self.disk.as_ref(), &new, checkpoint.note.as_bytes(), &mut BTreeSet::new())?;
-        self.disk.rename(&new, &path).map_err(on(&path))?;
-        self.disk.sync_dir(&self.dir).map_err(on(&self.dir))
+        replace_checkpoint(self.disk.as_ref(), &self.dir, checkpoint)
+            .map_err(on(&self.dir.join("checkpoint")))
     }
 
     /// The partial forms of a tile that is whole now; what cannot be removed does no harm.
@@ -418,25 +443,60 @@ fn on(path: &Path) -> impl FnOnce(io::Error) -> PublishError {
     move |cause| PublishError::Disk { path, cause }
 }
 
+/// Gives the checkpoint's file this note, durably. *A crash leaves the former one or this one, whole.*
+pub(crate) fn replace_checkpoint(disk: &dyn Disk, dir: &Path, checkpoint: &Checkpoint) -> io::Result<()> {
+    let (new, path) = (dir.join("checkpoint.new"), dir.join("checkpoint"));
+    write_file(disk, &new, checkpoint.note.as_bytes(), &mut BTreeSet::new())?;
+    disk.rename(&new, &path)?;
+    disk.sync_dir(dir)
+}
+
 fn write(
     disk: &dyn Disk,
     path: &Path,
     bytes: &[u8],
     folders: &mut BTreeSet<PathBuf>,
 ) -> Result<(), PublishError> {
-    let mut write = || {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        if folders.insert(folder.to_owned()) {
-            disk.create_dir_all(folder)?;
+    write_file(disk, path, bytes, folders).map_err(on(path))
+}
+
+fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8], folders: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if folders.insert(folder.to_owned()) {
+        disk.create_dir_all(folder)?;
+    }
+    let mut file = disk.open(path, OpenMode::Publish)?;
+    if file.length()? > bytes.len() as u64 {
+        file.truncate(bytes.len() as u64)?;
+    }
+    file.write_at(0, bytes)?;
+    file.sync_data()
+}
+
+/// The tiles of leaves that lie in `dir`: of each its number, its width and its file.
+pub(crate) fn leaf_tiles(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, usize, PathBuf)>> {
+    let mut found = Vec::new();
+    let mut folders = vec![(0, dir.join("tile/0"))];
+    while let Some((above, folder)) = folders.pop() {
+        for path in disk.list(&folder)? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let (digits, partial) = name.strip_suffix(".p").map_or((name, false), |digits| (digits, true));
+            let number = |digits: &str| Some(above * 1000 + digits.parse::<u64>().ok()?);
+            match (digits.strip_prefix('x').and_then(number), number(digits), partial) {
+                (Some(number), _, _) => folders.push((number, path)),
+                (None, Some(number), false) => found.push((number, TILE_WIDTH, path)),
+                (None, Some(number), true) => {
+                    let widths = disk.list(&path)?.into_iter().filter_map(|path| {
+                        let width = path.file_name()?.to_str()?.parse().ok()?;
+                        Some((number, width, path))
+                    });
+                    found.extend(widths);
+                }
+                (None, None, _) => {}
+            }
         }
-        let mut file = disk.open(path, OpenMode::Publish)?;
-        if file.length()? > bytes.len() as u64 {
-            file.truncate(bytes.len() as u64)?;
-        }
-        file.write_at(0, bytes)?;
-        file.sync_data()
-    };
-    write().map_err(on(path))
+    }
+    Ok(found)
 }
 
 /// The right edge of the tree: the last tile of each level, if it is partial, and the last entries.

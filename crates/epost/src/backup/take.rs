@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use disk::{Disk, OpenMode, RealDisk};
 use erds::{Record, Ticket};
 use jiff::Timestamp;
+use journal::tiles::Published;
 
 use super::disk::BackupDisk;
 use super::{BackupError, FILES, Folder, HeldBy, JOURNAL, Kept, MANIFEST, Manifest, VERSION, pour};
@@ -53,7 +55,12 @@ pub fn take<'a>(
     }
     let master_key = crate::keys::master_key(config)?;
     let mut taking = Taking::begin(folder.into())?;
-    taking.published(&data.join("tlog"))?;
+    let tlog = data.join("tlog");
+    if let Some(key) = crate::run::log_key(config)? {
+        // One that is damaged must not take the place of the backup's, which mends it.
+        Published::open(Arc::new(RealDisk), &tlog, key.verifier())?;
+    }
+    taking.published(&tlog)?;
     for span in journal::snapshot(&RealDisk, &data.join("journal"), &config.data.origin)? {
         let name = format!("{JOURNAL}/{}", file_name(&span.path));
         taking.keep(name, &span.path, span.bytes)?;

@@ -67,6 +67,9 @@ pub enum Command {
         /// Read the content too, every file to its end.
         #[arg(long)]
         content: bool,
+        /// A checkpoint that a witness or an auditor kept, where the newest one is damaged or gone. As often as there are such.
+        #[arg(long)]
+        checkpoint: Vec<PathBuf>,
     },
     /// Print the log's public key, by which auditors verify checkpoints and proofs.
     Key {
@@ -160,8 +163,9 @@ pub async fn run(command: &Command) -> ExitCode {
     match command {
         Command::Show { which, from, count, ticket } => show(which, *from, *count, ticket.as_deref()),
         Command::Verify { which, signatures } => verify(which, *signatures),
-        Command::Repair { which, from, apply, content } => {
-            let asked = Asked { from: from.as_deref(), apply: *apply, content: *content };
+        Command::Repair { which, from, apply, content, checkpoint } => {
+            let asked =
+                Asked { from: from.as_deref(), apply: *apply, content: *content, checkpoints: checkpoint };
             repair::run(which, asked).await
         }
         Command::Key { which } => proofs::key(which),

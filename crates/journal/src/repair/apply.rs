@@ -12,6 +12,8 @@ use pki::digest::{DigestAlgorithm, Hasher};
 
 use super::view::{Source, View, splice};
 use super::{RepairError, Survey, judge, name};
+use crate::checkpoint::Checkpoint;
+use crate::tiles;
 
 /// A segment that has other bytes now.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +24,7 @@ pub struct Replaced {
     pub kept_as: String,
 }
 
+const BESIDE: &str = "new";
 const ASIDE: &str = ".damaged-";
 const ID_DIGITS: usize = 16;
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -55,26 +58,18 @@ impl Survey<'_> {
             return Ok(Vec::new());
         }
         let (disk, dir) = (self.subject.disk, self.subject.dir);
-        let mut view = View { live: disk, others: self.sources.clone() };
-        for damage in &self.damages {
-            let beside = damage.path.with_added_extension("new");
-            let sources = self.sources.get(&damage.path).map(Vec::as_slice).unwrap_or_default();
-            let end = write_beside(disk, sources, &beside).map_err(RepairError::disk(&beside))?;
-            view.others.insert(damage.path.clone(), vec![Source { disk, path: beside, end }]);
-        }
-        let judged = judge(&self.subject, &view, &self.damages).map_err(RepairError::disk(dir))?;
-        if let Err(incurable) = judged {
+        if let Err(error) = self.write_and_judge() {
+            // A full disk is to have its room back.
             for damage in &self.damages {
-                let beside = damage.path.with_added_extension("new");
-                disk.remove(&beside).map_err(RepairError::disk(&beside))?;
+                let _ = disk.remove(&damage.path.with_added_extension(BESIDE));
             }
-            return Err(RepairError::Changed(incurable));
+            return Err(error);
         }
         let mut replaced = Vec::new();
         for damage in &self.damages {
             let path = &damage.path;
             let aside = keep_aside(disk, path).map_err(RepairError::disk(path))?;
-            let named = disk.rename(&path.with_added_extension("new"), path);
+            let named = disk.rename(&path.with_added_extension(BESIDE), path);
             named.and_then(|()| disk.sync_dir(dir)).map_err(RepairError::disk(path))?;
             replaced.push(Replaced { segment: name(path), kept_as: name(&aside) });
         }
@@ -83,6 +78,34 @@ impl Survey<'_> {
         }
         Ok(replaced)
     }
+
+    /// Each segment beside its place, and the whole judged again with these.
+    fn write_and_judge(&self) -> Result<(), RepairError> {
+        let (disk, dir) = (self.subject.disk, self.subject.dir);
+        let mut view = View { live: disk, others: self.sources.clone() };
+        for damage in &self.damages {
+            let beside = damage.path.with_added_extension(BESIDE);
+            let sources = self.sources.get(&damage.path).map(Vec::as_slice).unwrap_or_default();
+            let end = write_beside(disk, sources, &beside).map_err(RepairError::disk(&beside))?;
+            view.others.insert(damage.path.clone(), vec![Source { disk, path: beside, end }]);
+        }
+        let judged = judge(&self.subject, &view, &self.damages).map_err(RepairError::disk(dir))?;
+        judged.map(drop).map_err(RepairError::Changed)
+    }
+}
+
+/// Makes this checkpoint the published one in `dir`; what was in its place is kept, under the name that is returned.
+///
+/// # Errors
+/// The disk's: the former one is there, or this one.
+pub fn put_back(disk: &dyn Disk, dir: &Path, checkpoint: &Checkpoint) -> io::Result<Option<String>> {
+    let path = dir.join("checkpoint");
+    let kept_as = match disk.open(&path, OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        _ => Some(name(&keep_aside(disk, &path)?)),
+    };
+    tiles::replace_checkpoint(disk, dir, checkpoint)?;
+    Ok(kept_as)
 }
 
 /// Writes what the sources make, durably but for its name; its length.
@@ -97,12 +120,16 @@ fn write_beside(disk: &dyn Disk, sources: &[Source<'_>], beside: &Path) -> io::R
 
 /// Keeps what lies at `path` under a name of its own, durably.
 fn keep_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+    let copy = path.with_added_extension("aside");
+    copy_aside(disk, path, &copy).inspect_err(|_| drop(disk.remove(&copy)))
+}
+
+fn copy_aside(disk: &dyn Disk, path: &Path, copy: &Path) -> io::Result<PathBuf> {
     let file = match disk.open(path, OpenMode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         file => Some(file?),
     };
-    let copy = path.with_added_extension("aside");
-    let mut kept = disk.open(&copy, OpenMode::Write)?;
+    let mut kept = disk.open(copy, OpenMode::Write)?;
     kept.truncate(0)?;
     let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
     if let Some(file) = file {
@@ -118,7 +145,7 @@ fn keep_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(format!("{ASIDE}{id}"));
     let aside = PathBuf::from(aside);
-    disk.rename(&copy, &aside)?;
+    disk.rename(copy, &aside)?;
     disk.sync_dir(path.parent().unwrap_or(Path::new("")))?;
     Ok(aside)
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Which;
 use crate::command::could_not_run;
 use crate::config::Config;
-use crate::repair::{Absent, Asked, Cure, Found, repair};
+use crate::repair::{Absent, Asked, Cure, Found, Lost, repair};
 
 /// Runs it: 0 all is whole, or was made so; 1 something cannot be mended; 2 it can, and --apply would; 3 could not run.
 pub(super) async fn run(which: &Which, asked: Asked<'_>) -> ExitCode {
@@ -33,6 +33,15 @@ pub(super) async fn run(which: &Which, asked: Asked<'_>) -> ExitCode {
 }
 
 fn tell(found: &Found, asked: Asked<'_>) {
+    if let Some(Lost { what, newest, kept_as }) = &found.lost {
+        println!("the newest checkpoint cannot be read: {what}");
+        if let Some(newest) = newest {
+            println!("the newest one at hand signs {} records: {}", newest.checkpoint.size(), newest.source);
+        }
+        if let Some(kept_as) = kept_as {
+            println!("what was there is kept as {kept_as}");
+        }
+    }
     for Damage { path, offset, position, what } in &found.damages {
         println!("damaged: {}, offset {offset}, record {position}: {what}", path.display());
     }
@@ -47,6 +56,14 @@ fn tell(found: &Found, asked: Asked<'_>) {
         println!("replaced: {}; what was there is kept as {}", replaced.segment, replaced.kept_as);
     }
     let (segments, derived) = (found.damages.len(), found.derived.len());
+    if let (Some(lost), Ok(records)) = (&found.lost, &found.records) {
+        let done = if asked.apply { "was put back" } else { "is what --apply puts back" };
+        let covered = lost.newest.as_ref().map_or(0, |newest| newest.checkpoint.size());
+        println!(
+            "it {done}; the {records} records lead to it. Those from {covered} on are under no checkpoint at hand, and are signed as they \
+             are by the next start: let whoever kept a newer one compare (`epost journal compare`)"
+        );
+    }
     let curable = content.iter().filter(|absent| absent.cure == Cure::FromBackup).count();
     match &found.records {
         Err(incurable) => println!("nothing was changed: {incurable}"),
@@ -72,6 +89,12 @@ fn tell(found: &Found, asked: Asked<'_>) {
 
 fn lines(found: &Found, applied: bool) -> Vec<Value> {
     let mut lines = Vec::new();
+    if let Some(Lost { what, newest, kept_as }) = &found.lost {
+        lines.push(json!({
+            "checkpoint": what, "newest_records": newest.as_ref().map(|newest| newest.checkpoint.size()),
+            "newest_source": newest.as_ref().map(|newest| &newest.source), "kept_as": kept_as,
+        }));
+    }
     for damage in &found.damages {
         let segment = damage.path.file_name().unwrap_or_default().to_string_lossy();
         let kept_as = found.replaced.iter().find(|replaced| replaced.segment == segment);
