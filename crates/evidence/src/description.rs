@@ -154,10 +154,7 @@ impl ItemDescription {
             ticket: ticket.as_str().to_owned(),
             token: submission.token.as_str().to_owned(),
             recipient: RecipientDescription::of(&submission.recipient),
-            sender: SenderDescription {
-                company_id: sender.cbe.digits().to_owned(),
-                application_id: sender.application.as_str().to_owned(),
-            },
+            sender: SenderDescription::of(sender),
             document: FileDescription::of(&submission.document, None)?,
             annexes: annexes?,
         })
@@ -209,8 +206,17 @@ impl ItemDescription {
 
 const ANNEXES_MAX: usize = 5;
 
+impl SenderDescription {
+    pub(crate) fn of(sender: &Sender) -> Self {
+        Self {
+            company_id: sender.cbe.digits().to_owned(),
+            application_id: sender.application.as_str().to_owned(),
+        }
+    }
+}
+
 impl RecipientDescription {
-    fn of(recipient: &Recipient) -> Self {
+    pub(crate) fn of(recipient: &Recipient) -> Self {
         match recipient {
             Recipient::Citizen { inss, quality } => {
                 Self::Citizen { inss: inss.as_given().to_owned(), quality_code: quality.as_str().to_owned() }
@@ -276,7 +282,7 @@ impl std::fmt::Display for RecipientDescription {
 
 impl FileDescription {
     /// `document_type` stands in where the part has none of its own.
-    fn of(part: &Part, document_type: Option<&str>) -> Result<Self, DigestNotProvable> {
+    pub(crate) fn of(part: &Part, document_type: Option<&str>) -> Result<Self, DigestNotProvable> {
         let digest_method = match part.digest.method {
             DigestMethod::Sha256 => FileDigestMethod::Sha256,
             DigestMethod::Sha512 => FileDigestMethod::Sha512,

@@ -112,7 +112,7 @@ pub(crate) fn to_the_second(at: Timestamp) -> String {
 }
 
 /// Only the form that [`to_the_second`] writes.
-fn parse_second(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_second(text: &str) -> Option<Timestamp> {
     text.parse().ok().filter(|at| to_the_second(*at) == text)
 }
 

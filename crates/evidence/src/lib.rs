@@ -8,6 +8,7 @@
 
 pub mod description;
 pub mod dispatch;
+pub mod event;
 pub mod receipt;
 pub mod schema;
 pub mod seal;

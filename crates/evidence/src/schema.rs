@@ -31,6 +31,9 @@ pub enum ProofReadError {
     /// Comments or processing instructions where a proof has none, or a NOT PRODUCTION mark that is not ours.
     #[error("unexpected comment or processing instruction")]
     Markup,
+    /// An evidence that is not written, byte for byte, as ePost writes one.
+    #[error("not written as ePost writes it")]
+    Form,
 }
 
 impl ProofReadError {
@@ -41,6 +44,7 @@ impl ProofReadError {
             Self::Structure { .. } => "proof.structure",
             Self::Value { .. } => "proof.value",
             Self::Markup => "proof.markup",
+            Self::Form => "proof.form",
         }
     }
 }

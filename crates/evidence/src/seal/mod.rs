@@ -15,6 +15,7 @@ use pki::digest::{Digest, DigestAlgorithm};
 use pki::signer::{SignError, Signer};
 use pki::tsp::CheckedToken;
 
+use crate::schema::ProofReadError;
 use form::{FormAlgorithm, SealForm};
 
 /// A proof that is signed but has no trusted time yet: not a proof. It can only be stamped or dropped.
@@ -152,16 +153,49 @@ impl Unstamped {
     /// [`SealError::Imprint`]: the token is over something else: the caller's mistake. [`SealError::Token`]: the
     /// authority makes tokens that our own verifier would refuse: take another authority.
     pub fn stamp(mut self, checked: CheckedToken) -> Result<Sealed, SealError> {
-        let token = checked.token();
-        if !token::is_tight(token.der()) || !token::carries_path_alone(checked.path(), token.certificates()) {
-            return Err(SealError::Token);
-        }
-        if !token.tst_info().imprint.matches(&self.signature_digest()) {
-            return Err(SealError::Imprint);
-        }
-        let gen_time = token.tst_info().gen_time;
-        self.form.token = Some(token.der().to_vec());
+        let (token, gen_time) = checked_token(&checked, &self.signature_digest())?;
+        self.form.token = Some(token);
         Ok(Sealed { xml: self.xml, p7s: self.form.encode(), gen_time })
+    }
+}
+
+/// The token's bytes and its time, if it is one that our own verifier takes over that imprint.
+pub(crate) fn checked_token(
+    checked: &CheckedToken,
+    imprint: &Digest,
+) -> Result<(Vec<u8>, Timestamp), SealError> {
+    let token = checked.token();
+    if !token::is_tight(token.der()) || !token::carries_path_alone(checked.path(), token.certificates()) {
+        return Err(SealError::Token);
+    }
+    if !token.tst_info().imprint.matches(imprint) {
+        return Err(SealError::Imprint);
+    }
+    Ok((token.der().to_vec(), token.tst_info().gen_time))
+}
+
+/// What is signed and wants a time-stamp: a detached seal, or an evidence ([`crate::event`]).
+pub trait Stampable: Sized {
+    /// What it is once it is stamped.
+    type Sealed;
+    /// The imprint that the time-stamp must have.
+    fn signature_digest(&self) -> Digest;
+    /// Adds the time-stamp and ends the work.
+    ///
+    /// # Errors
+    /// As [`Unstamped::stamp`].
+    fn stamp(self, checked: CheckedToken) -> Result<Self::Sealed, SealError>;
+}
+
+impl Stampable for Unstamped {
+    type Sealed = Sealed;
+
+    fn signature_digest(&self) -> Digest {
+        Self::signature_digest(self)
+    }
+
+    fn stamp(self, checked: CheckedToken) -> Result<Sealed, SealError> {
+        Self::stamp(self, checked)
     }
 }
 
@@ -209,6 +243,9 @@ pub enum SealError {
     /// The signer did not sign.
     #[error("the signer did not sign: {0}")]
     Sign(#[from] SignError),
+    /// The evidence says something that its reader would refuse: a text too long, a character that XML cannot carry.
+    #[error("the evidence could not be read back: {0}")]
+    Evidence(#[from] ProofReadError),
     /// The time-stamp token has bytes that nothing accounts for: certificates beside its path, wrong versions.
     #[error("the time-stamp token carries more than its path, or versions that RFC 5652 does not allow")]
     Token,
@@ -227,6 +264,7 @@ impl SealError {
             Self::SignatureValue => "seal.signature_value",
             Self::Time => "seal.time",
             Self::Sign(_) => "seal.sign",
+            Self::Evidence(_) => "seal.evidence",
             Self::Token => "seal.token",
             Self::Imprint => "seal.imprint",
         }

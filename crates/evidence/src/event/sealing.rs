@@ -1,0 +1,166 @@
+//! Sealing an evidence: signed for a record that is durable, then time-stamped.
+
+use erds::Record;
+use jiff::Timestamp;
+use pki::digest::Digest;
+use pki::signer::Signer;
+use pki::tsp::CheckedToken;
+
+use super::write::{self, Unsigned};
+use super::xades::{ALGORITHMS, Form, Signed};
+use super::{Event, Evidence, LogEntry};
+use crate::schema::ProofReadError;
+use crate::seal::{SealError, Stampable, checked_token};
+
+/// An evidence that is signed but has no trusted time yet: it proves nothing. It can only be stamped or dropped.
+#[derive(Debug)]
+#[must_use = "an unstamped evidence proves nothing: stamp it"]
+pub struct Unstamped {
+    unsigned: Unsigned,
+    form: Form,
+}
+
+/// A sealed evidence: one file, with its signature and a time-stamp that was checked in full.
+///
+/// Only [`Unstamped::stamp`] makes one, and only for something that the journal holds durably.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    xml: Vec<u8>,
+    gen_time: Timestamp,
+}
+
+/// Signs `evidence` of the event that `recorded` holds; `at` is the claimed signing-time, cut to the second.
+///
+/// One signature, no I/O of its own (a signer may do some). In it are the signer's certificate and its intermediates, never the root.
+///
+/// # Errors
+/// [`SealError`]: ours, never the sender's. `OtherItem`: event, item, time or entry are not those of the record. `Evidence`: a text that
+/// could not be read back.
+pub fn seal(
+    recorded: &journal::Recorded,
+    evidence: &Evidence,
+    signer: &dyn Signer,
+    at: Timestamp,
+) -> Result<Unstamped, SealError> {
+    if evidence.event_entry != LogEntry::of(recorded) || !attests(recorded.record(), evidence) {
+        return Err(SealError::OtherItem);
+    }
+    sign(evidence, signer, at)
+}
+
+/// Whether the evidence is of the record's event, item and time: no mix-up of variables brings a proof of another fact into the world.
+fn attests(record: &Record, evidence: &Evidence) -> bool {
+    let is_own = evidence.event_entry == evidence.request_entry;
+    let (name, at, fits) = match (record, &evidence.event) {
+        (Record::Received(r), Event::SubmissionAcceptance(_)) => {
+            (r.ticket.as_str(), r.request.received_at, is_own)
+        }
+        (Record::Accepted(a), Event::SubmissionAcceptance(_)) => (a.ticket.as_str(), a.received_at, !is_own),
+        (Record::Refused(r), Event::SubmissionRejection(_)) => (r.request_id.as_str(), r.received_at, is_own),
+        (Record::Consigned(c), Event::ContentConsignment(said)) => (
+            c.ticket.as_str(),
+            c.consigned_at,
+            c.channel == said.channel && c.answer_digest.0 == said.answer_sha256,
+        ),
+        (Record::ConsignmentFailed(f), Event::ContentConsignmentFailure(said)) => {
+            (f.ticket.as_str(), f.at, f.channel == said.channel && f.reason == said.reason)
+        }
+        (Record::Accessed(a), Event::ContentAccessTracking(said)) => {
+            (a.ticket.as_str(), a.at, a.channel == said.channel)
+        }
+        (Record::HandedOver(h), Event::ContentHandover(said)) => {
+            (h.ticket.as_str(), h.at, h.channel == said.channel && h.content_sha256.0 == said.content_sha256)
+        }
+        (Record::ExpiredUnread(e), Event::ContentHandoverFailure(said)) => {
+            (e.ticket.as_str(), e.at, e.channel == said.channel)
+        }
+        _ => return false,
+    };
+    fits && name == evidence.request.message_identifier && at.as_second() == evidence.event_time.as_second()
+}
+
+/// The part of [`seal`] that does not ask for a witness: for the tests of this crate.
+pub(crate) fn sign(evidence: &Evidence, signer: &dyn Signer, at: Timestamp) -> Result<Unstamped, SealError> {
+    let algorithm = signer.algorithm();
+    if !ALGORITHMS.contains(&algorithm) {
+        return Err(SealError::Algorithm);
+    }
+    let certificate = signer.certificate();
+    let unsigned = write::write(evidence, certificate);
+    let mut certificates = vec![certificate.der().to_vec()];
+    for intermediate in signer.chain() {
+        if !certificates.iter().any(|known| known == intermediate.der()) {
+            certificates.push(intermediate.der().to_vec());
+        }
+    }
+    let mut form = Form {
+        signing_time: Timestamp::from_second(at.as_second()).map_err(|_| SealError::Time)?,
+        content_sha256: pki::digest::sha256(&unsigned.canonical()),
+        certificate_sha256: certificate.fingerprint(),
+        algorithm,
+        value: Vec::new(),
+        certificates,
+        token: Some(Vec::new()),
+    };
+    // What the verifier would refuse is never signed: texts beyond their lengths, characters that XML cannot carry.
+    Signed::parse(&form.place(&unsigned))?;
+    form.value = signer.sign(&form.signed_info())?;
+    Ok(Unstamped { unsigned, form })
+}
+
+impl Unstamped {
+    /// The imprint that the time-stamp must have: SHA-256 over the canonical signature value.
+    pub fn signature_digest(&self) -> Digest {
+        self.form.imprint()
+    }
+
+    /// Adds the time-stamp and ends the work.
+    ///
+    /// # Errors
+    /// As [`crate::seal::Unstamped::stamp`].
+    pub fn stamp(mut self, checked: CheckedToken) -> Result<Sealed, SealError> {
+        let (token, gen_time) = checked_token(&checked, &self.signature_digest())?;
+        self.form.token = Some(token);
+        Ok(Sealed { xml: self.form.place(&self.unsigned), gen_time })
+    }
+}
+
+impl Stampable for Unstamped {
+    type Sealed = Sealed;
+
+    fn signature_digest(&self) -> Digest {
+        Self::signature_digest(self)
+    }
+
+    fn stamp(self, checked: CheckedToken) -> Result<Sealed, SealError> {
+        Self::stamp(self, checked)
+    }
+}
+
+impl Sealed {
+    /// The file.
+    pub fn xml(&self) -> &[u8] {
+        &self.xml
+    }
+
+    /// The file.
+    pub fn into_xml(self) -> Vec<u8> {
+        self.xml
+    }
+
+    /// The trusted time.
+    pub fn gen_time(&self) -> Timestamp {
+        self.gen_time
+    }
+}
+
+impl Evidence {
+    /// Reads a sealed evidence back, in the one way in which it is written; nothing of its signature is judged
+    /// ([`crate::verify`] does).
+    ///
+    /// # Errors
+    /// [`ProofReadError`]: the file is not one of our evidences.
+    pub fn parse(xml: &[u8]) -> Result<Self, ProofReadError> {
+        Ok(Signed::parse(xml)?.evidence)
+    }
+}
