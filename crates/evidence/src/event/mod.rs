@@ -30,6 +30,12 @@ pub const PARTICULARS_NAMESPACE: &str = "urn:epost:registeredmail:evidence:v1";
 /// reasons has none as narrow, and a wider one would say less than is known.
 pub const REASON_URN: &str = "urn:epost:registeredmail:reason:v1:";
 
+/// Whether the bytes are an evidence or a damaged one: told by two marks, which no one flipped byte takes away.
+pub(crate) fn looks_like_evidence(xml: &[u8]) -> bool {
+    let holds = |wanted: &str| xml.windows(wanted.len()).any(|window| window == wanted.as_bytes());
+    holds(ERDS_NAMESPACE) || holds("<erds:Evidence ")
+}
+
 /// What one evidence says. Times are UTC and to the second: what is finer is cut off in writing.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Evidence {
@@ -281,6 +287,20 @@ impl Evidence {
     pub fn identifier(&self) -> String {
         format!("{}-{}-{}", self.request.message_identifier, self.event.number(), self.event_entry.index)
     }
+
+    /// What of the core is absent: nothing, in an evidence that may be issued. A refused request need not have been readable.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        if matches!(self.event, Event::SubmissionRejection(_)) {
+            return Vec::new();
+        }
+        let request = &self.request;
+        let core = [
+            (request.recipient.is_some(), "recipient"),
+            (request.token.is_some(), "token"),
+            (!request.parts.is_empty(), "digests"),
+        ];
+        core.into_iter().filter(|(there, _)| !there).map(|(_, name)| name).collect()
+    }
 }
 
 impl RequestDescription {
@@ -363,3 +383,6 @@ impl AuthenticationMethod {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

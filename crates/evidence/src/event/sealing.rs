@@ -34,8 +34,8 @@ pub struct Sealed {
 /// One signature, no I/O of its own (a signer may do some). In it are the signer's certificate and its intermediates, never the root.
 ///
 /// # Errors
-/// [`SealError`]: ours, never the sender's. `OtherItem`: event, item, time or entry are not those of the record. `Evidence`: a text that
-/// could not be read back.
+/// [`SealError`]: ours, never the sender's. `OtherItem`: event, item, time or entry are not those of the record. `Evidence`: a text beyond its
+/// length, which the verifier would refuse.
 pub fn seal(
     recorded: &journal::Recorded,
     evidence: &Evidence,
@@ -76,7 +76,10 @@ fn attests(record: &Record, evidence: &Evidence) -> bool {
         }
         _ => return false,
     };
-    fits && name == evidence.request.message_identifier && at.as_second() == evidence.event_time.as_second()
+    evidence.missing().is_empty()
+        && fits
+        && name == evidence.request.message_identifier
+        && at.as_second() == evidence.event_time.as_second()
 }
 
 /// The part of [`seal`] that does not ask for a witness: for the tests of this crate.
@@ -102,7 +105,7 @@ pub(crate) fn sign(evidence: &Evidence, signer: &dyn Signer, at: Timestamp) -> R
         certificates,
         token: Some(Vec::new()),
     };
-    // What the verifier would refuse is never signed: texts beyond their lengths, characters that XML cannot carry.
+    // What the verifier would refuse is never signed: texts and lists beyond their lengths.
     Signed::parse(&form.place(&unsigned))?;
     form.value = signer.sign(&form.signed_info())?;
     Ok(Unstamped { unsigned, form })
@@ -122,6 +125,15 @@ impl Unstamped {
         let (token, gen_time) = checked_token(&checked, &self.signature_digest())?;
         self.form.token = Some(token);
         Ok(Sealed { xml: self.form.place(&self.unsigned), gen_time })
+    }
+}
+
+#[cfg(test)]
+impl Unstamped {
+    /// The file with any token, checked or not.
+    pub(super) fn into_xml_with(mut self, token: Vec<u8>) -> Vec<u8> {
+        self.form.token = Some(token);
+        self.form.place(&self.unsigned)
     }
 }
 

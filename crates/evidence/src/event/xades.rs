@@ -3,7 +3,7 @@
 //! Two references: the root without the signature, and the signed properties; both and SignedInfo by exclusive canonicalisation, which
 //! what is written here already is. The time-stamp is over the canonical `ds:SignatureValue`.
 //!
-//! Sources: ETSI EN 319 132-1 V1.3.1 §5.2 (qualifying properties), §5.3 (signature time-stamp), §6.3 (baseline levels); XML Signature 1.1.
+//! Sources: ETSI EN 319 132-1 §5.2 (qualifying properties), §5.3 (signature time-stamp), §6.3 (baseline levels); XML Signature 1.1.
 
 use jiff::Timestamp;
 use pki::algorithm::SignatureAlgorithm;
@@ -210,7 +210,7 @@ fn read_form(signature: Element<'_>) -> Result<Form, ProofReadError> {
 }
 
 /// What an evidence is signed with.
-pub(super) const ALGORITHMS: [SignatureAlgorithm; 2] =
+pub(crate) const ALGORITHMS: [SignatureAlgorithm; 2] =
     [SignatureAlgorithm::RsaSha256, SignatureAlgorithm::EcdsaSha256];
 
 fn child<'d>(parent: Element<'d>, namespace: &str, name: &str) -> Result<Element<'d>, ProofReadError> {

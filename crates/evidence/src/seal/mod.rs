@@ -243,7 +243,7 @@ pub enum SealError {
     /// The signer did not sign.
     #[error("the signer did not sign: {0}")]
     Sign(#[from] SignError),
-    /// The evidence says something that its reader would refuse: a text too long, a character that XML cannot carry.
+    /// The evidence says something that its reader would refuse: a text or a list beyond its length.
     #[error("the evidence could not be read back: {0}")]
     Evidence(#[from] ProofReadError),
     /// The time-stamp token has bytes that nothing accounts for: certificates beside its path, wrong versions.

@@ -16,7 +16,7 @@ use super::{GivenFile, Inputs, Report, verify};
 #[derive(Debug, Parser)]
 #[command(name = "epost-verify", version, after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Proofs: each an XML file, followed by its signature, or alone if the signature lies beside it as NAME.p7s
+    /// Proofs: each an XML file, followed by its signature, or alone if the signature lies beside it as NAME.p7s, or inside it
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// A file that was sent: must have a digest that every proof given names (repeatable)
@@ -43,6 +43,7 @@ const EXAMPLES: &str = "\
 Examples:
   epost-verify Receipt.xml Receipt.p7s --seal-anchors seal-root.pem --tsa-anchors tsa-root.pem --crl crls/
   epost-verify Receipt.xml --document letter.pdf --document annex.pdf --seal-anchors s.pem --tsa-anchors t.pem --crl crls/
+  epost-verify Evidence.xml --seal-anchors s.pem --tsa-anchors t.pem --crl crls/
   epost-verify Receipt.xml ProofOfDispatch.xml --seal-anchors s.pem --tsa-anchors t.pem --crl crls/ --json
 
 Exit code:
@@ -123,7 +124,12 @@ fn run_all(arguments: &Arguments, now: Timestamp) -> Result<Answer, CommandError
         arguments.documents.iter().map(|path| read_document(path)).collect::<Result<Vec<_>, _>>()?;
     let mut reports = Vec::new();
     for (xml_path, p7s_path) in pairs(&arguments.files)? {
-        let (xml, p7s) = (read_file(&xml_path)?, read_file(&p7s_path)?);
+        let xml = read_file(&xml_path)?;
+        let p7s = match p7s_path {
+            Some(given) => read_file(&given)?,
+            None if crate::event::looks_like_evidence(&xml) => Vec::new(),
+            None => read_file(&xml_path.with_extension("p7s"))?,
+        };
         let inputs = Inputs {
             xml: &xml,
             p7s: &p7s,
@@ -162,8 +168,8 @@ fn render_json(reports: &[(PathBuf, Report)]) -> Result<String, CommandError> {
     Ok(serde_json::to_string_pretty(&named)? + "\n")
 }
 
-/// Which signature belongs to which file.
-fn pairs(files: &[PathBuf]) -> Result<Vec<(PathBuf, PathBuf)>, CommandError> {
+/// Which signature was given for which file.
+fn pairs(files: &[PathBuf]) -> Result<Vec<(PathBuf, Option<PathBuf>)>, CommandError> {
     let is_signature = |path: &Path| path.extension().is_some_and(|extension| extension == "p7s");
     let mut pairs = Vec::new();
     let mut files = files.iter().peekable();
@@ -171,9 +177,7 @@ fn pairs(files: &[PathBuf]) -> Result<Vec<(PathBuf, PathBuf)>, CommandError> {
         if is_signature(xml) {
             return Err(CommandError::Pair(xml.clone()));
         }
-        let beside = || xml.with_extension("p7s");
-        let p7s = files.next_if(|next| is_signature(next)).cloned().unwrap_or_else(beside);
-        pairs.push((xml.clone(), p7s));
+        pairs.push((xml.clone(), files.next_if(|next| is_signature(next)).cloned()));
     }
     Ok(pairs)
 }

@@ -70,11 +70,12 @@ pub(super) fn judge(
         }
     };
     checks.passed(name, clause, expected, proof.kind());
-    judge_environment(&proof, seal, checks);
+    judge_environment(proof.environment, seal, checks);
     if let (Some(dispatch), Some(proven)) = (&proof.dispatch, proven) {
         judge_times(dispatch, proven, checks);
     }
-    judge_files(inputs.documents, &proof.item, checks);
+    let clause = "EN 319 102-1 5.2.7; contract: Receipt.xml";
+    judge_files(inputs.documents, files_of(&proof.item), clause, checks);
     Some(proof.facts(inputs.documents, seal, proven))
 }
 
@@ -103,15 +104,15 @@ fn read(xml: &[u8]) -> Result<Proof, ProofReadError> {
 }
 
 /// The mark in the file and the environment in the seal's certificate must say the same.
-fn judge_environment(proof: &Proof, seal: Option<&ReadSeal>, checks: &mut Checks) {
+pub(super) fn judge_environment(environment: Environment, seal: Option<&ReadSeal>, checks: &mut Checks) {
     let name = "environment";
     let clause = "contract: Time and limits";
     let Some(seal) = seal else { return };
     let certified =
         seal.signer.subject().values(NameAttribute::OrganizationalUnit).find_map(Environment::from_name);
-    let stated = proof.environment.as_str();
+    let stated = environment.as_str();
     match certified {
-        Some(certified) if certified == proof.environment => {
+        Some(certified) if certified == environment => {
             let suffix = if certified == Environment::Prd { "" } else { " (NOT PRODUCTION)" };
             let expected = "the same in the proof and in the seal's certificate";
             checks.passed(name, clause, expected, format!("{stated}{suffix}"));
@@ -139,10 +140,14 @@ fn judge_times(dispatch: &DispatchDescription, proven: &Proven, checks: &mut Che
 }
 
 /// Every file given must be one that the proof names; one that is not given is said to be absent, never passed.
-fn judge_files(given: &[GivenFile], item: &ItemDescription, checks: &mut Checks) {
-    let clause = "EN 319 102-1 5.2.7; contract: Receipt.xml";
+pub(super) fn judge_files<'p>(
+    given: &[GivenFile],
+    files: impl Iterator<Item = &'p FileDescription> + Clone,
+    clause: &'static str,
+    checks: &mut Checks,
+) {
     for file in given {
-        let named = files_of(item).find(|described| file.is(described));
+        let named = files.clone().find(|described| file.is(described));
         let expected = "a file with a digest that the proof names";
         match named {
             Some(described) => {
@@ -155,13 +160,13 @@ fn judge_files(given: &[GivenFile], item: &ItemDescription, checks: &mut Checks)
             }
         }
     }
-    for described in files_of(item).filter(|described| !given.iter().any(|file| file.is(described))) {
+    for described in files.filter(|described| !given.iter().any(|file| file.is(described))) {
         let found = format!("content absent: {:?} was not given, so nothing is said of it", described.title);
         checks.noted("document", clause, found);
     }
 }
 
-fn files_of(item: &ItemDescription) -> impl Iterator<Item = &FileDescription> {
+fn files_of(item: &ItemDescription) -> impl Iterator<Item = &FileDescription> + Clone {
     std::iter::once(&item.document).chain(&item.annexes)
 }
 
@@ -190,18 +195,12 @@ impl Proof {
     }
 
     fn facts(&self, given: &[GivenFile], seal: Option<&ReadSeal>, proven: Option<&Proven>) -> Facts {
-        let file = |described: &FileDescription| FileFact {
-            title: described.title.clone(),
-            name: described.download_file_name.clone(),
-            digest_method: described.digest_method.as_str(),
-            digest: hex(&described.digest_value),
-            given: (!given.is_empty()).then(|| given.iter().any(|file| file.is(described))),
-        };
         let sealed_by = seal.map_or_else(|| "nobody".to_owned(), |seal| seal.signer.subject().to_string());
         Facts {
             kind: self.kind(),
             statement: self.statement(),
             sealed_by,
+            event_time: None,
             time: proven.map(|proven| second(proven.at)),
             time_stamped_by: proven.map(|proven| proven.authority.clone()),
             environment: self.environment.as_str().to_owned(),
@@ -212,7 +211,17 @@ impl Proof {
                 self.item.sender.company_id, self.item.sender.application_id
             ),
             recipient: self.item.recipient.to_string(),
-            files: files_of(&self.item).map(file).collect(),
+            files: files_of(&self.item).map(|described| file_fact(described, given)).collect(),
         }
+    }
+}
+
+pub(super) fn file_fact(described: &FileDescription, given: &[GivenFile]) -> FileFact {
+    FileFact {
+        title: described.title.clone(),
+        name: described.download_file_name.clone(),
+        digest_method: described.digest_method.as_str(),
+        digest: hex(&described.digest_value),
+        given: (!given.is_empty()).then(|| given.iter().any(|file| file.is(described))),
     }
 }

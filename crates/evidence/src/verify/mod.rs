@@ -2,12 +2,14 @@
 //!
 //! Every check is one line of the [`Report`], named by its clause. A proof passes only if every byte of both files is
 //! accounted for: the XML by the digest, the seal by its one form, the time-stamp token by its own signature and by
-//! the path that its certificates must make up exactly.
+//! the path that its certificates must make up exactly. An ERDS evidence is one file, read only in the one way in which it is
+//! written, under a signature inside it (`enveloped.rs`).
 //!
 //! Source: ETSI EN 319 102-1 §5.2 (building blocks), §5.4 (time-stamps), §5.5 (signatures with time).
 
 pub mod command;
 mod content;
+mod enveloped;
 mod indication;
 mod paths;
 mod report;
@@ -17,6 +19,7 @@ use jiff::Timestamp;
 use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
 use pki::crl::Crl;
+use pki::digest::{Digest, DigestAlgorithm};
 use pki::path::{Purpose, TrustAnchors};
 
 pub use content::GivenFile;
@@ -30,9 +33,9 @@ use pki::der::DerError;
 
 /// What one proof is judged by. Trust anchors are the user's, and nothing is fetched.
 pub struct Inputs<'a> {
-    /// The proof: `Receipt.xml` or `ProofOfDispatch.xml`, exactly as received.
+    /// The proof: `Receipt.xml`, `ProofOfDispatch.xml` or an ERDS evidence, exactly as received.
     pub xml: &'a [u8],
-    /// Its detached signature, DER.
+    /// Its detached signature, DER; empty for an ERDS evidence, which has its own inside.
     pub p7s: &'a [u8],
     /// The files that were sent, as far as the user has them.
     pub documents: &'a [GivenFile],
@@ -54,17 +57,25 @@ pub(crate) const FILE_BYTES_MAX: usize = 1 << 20;
 /// Judges one proof. Pure: no socket, no file, no clock; the same inputs give the same report.
 pub fn verify(inputs: &Inputs<'_>) -> Report {
     let mut checks = Checks::default();
-    let seal = read_seal(inputs, &mut checks);
-    let proven = seal.as_ref().and_then(|seal| judge_seal(inputs, seal, &mut checks));
-    let facts = content::judge(inputs, seal.as_ref(), proven.as_ref(), &mut checks);
+    if inputs.p7s.is_empty() && crate::event::looks_like_evidence(inputs.xml) {
+        let facts = enveloped::judge(inputs, &mut checks);
+        return Report::of(checks.0, facts);
+    }
+    let form = read_seal(inputs, &mut checks);
+    let proven = form.as_ref().and_then(|(form, seal)| judge_seal(inputs, form, seal, &mut checks));
+    let seal = form.as_ref().map(|(_, seal)| seal);
+    let facts = content::judge(inputs, seal, proven.as_ref(), &mut checks);
     Report::of(checks.0, facts)
 }
 
-/// A seal in its form, with its certificates read.
+/// What a detached seal and an evidence's signature have in common.
 pub(crate) struct ReadSeal {
-    form: SealForm,
     signer: Certificate,
     certificates: Vec<Certificate>,
+    signing_time: Timestamp,
+    /// What the time-stamp must be over.
+    imprint: Digest,
+    token: Vec<u8>,
 }
 
 /// When the seal existed, and who says so.
@@ -117,7 +128,7 @@ impl Checks {
 }
 
 /// Format checking and identification of the signing certificate: without these two nothing else can be asked.
-fn read_seal(inputs: &Inputs<'_>, checks: &mut Checks) -> Option<ReadSeal> {
+fn read_seal(inputs: &Inputs<'_>, checks: &mut Checks) -> Option<(SealForm, ReadSeal)> {
     const FORM: &str = "one detached CMS SignedData in DER, in ePost's one form of CAdES-BASELINE-T";
     let name = "format of the seal";
     let clause = "EN 319 102-1 5.2.2; EN 319 122-1 6.3";
@@ -149,14 +160,26 @@ fn read_seal(inputs: &Inputs<'_>, checks: &mut Checks) -> Option<ReadSeal> {
         return None;
     };
     checks.passed(name, clause, expected, signer.subject().to_string());
-    Some(ReadSeal { form, signer, certificates })
+    let seal = ReadSeal {
+        signer,
+        certificates,
+        signing_time: form.signing_time,
+        imprint: Digest::of(DigestAlgorithm::Sha256, &form.signature),
+        token: form.token.clone().unwrap_or_default(),
+    };
+    Some((form, seal))
 }
 
 /// Cryptographic verification, the time-stamp by itself, then the seal's path at the time that the stamp proves.
-fn judge_seal(inputs: &Inputs<'_>, seal: &ReadSeal, checks: &mut Checks) -> Option<Proven> {
+fn judge_seal(inputs: &Inputs<'_>, form: &SealForm, seal: &ReadSeal, checks: &mut Checks) -> Option<Proven> {
     initialise(inputs, checks);
-    verify_cryptographically(inputs, seal, checks);
-    let proven = stamp::judge(inputs, &seal.form, checks)?;
+    verify_cryptographically(inputs, form, seal, checks);
+    judge_times_and_paths(inputs, seal, checks)
+}
+
+/// The time-stamp by itself, then the signer's path at the time that it proves; `None` if it proves no time.
+fn judge_times_and_paths(inputs: &Inputs<'_>, seal: &ReadSeal, checks: &mut Checks) -> Option<Proven> {
+    let proven = stamp::judge(inputs, seal, checks)?;
     let judge =
         Judge { inputs, anchors: inputs.seal_anchors, purpose: Purpose::Sealing, proven_at: proven.at };
     let judged = judge.with_proof_of_existence(&seal.signer, &seal.certificates);
@@ -185,17 +208,30 @@ fn initialise(inputs: &Inputs<'_>, checks: &mut Checks) {
     checks.passed("validation context", "EN 319 102-1 5.2.4", "", found);
 }
 
-fn verify_cryptographically(inputs: &Inputs<'_>, seal: &ReadSeal, checks: &mut Checks) {
+fn verify_cryptographically(inputs: &Inputs<'_>, form: &SealForm, seal: &ReadSeal, checks: &mut Checks) {
     let name = "digest of the proof";
     let clause = "EN 319 102-1 5.2.7";
     let actual = pki::digest::sha256(inputs.xml);
-    if actual == seal.form.message_digest {
+    if actual == form.message_digest {
         checks.passed(name, clause, "", format!("SHA-256 {}", hex(&actual)));
     } else {
-        let expected = format!("SHA-256 {}", hex(&seal.form.message_digest));
+        let expected = format!("SHA-256 {}", hex(&form.message_digest));
         checks.failed(name, clause, &expected, hex(&actual), SubIndication::HashFailure);
     }
 
+    judge_key(seal, checks);
+    let name = "signature value";
+    let clause = "EN 319 102-1 5.2.7; RFC 5652 5.6";
+    let expected = "made over the signed attributes with the certificate's key";
+    if signature_verifies(form, seal) {
+        checks.passed(name, clause, expected, "verifies with the certificate's key");
+    } else {
+        checks.failed(name, clause, expected, "does not verify", SubIndication::SigCryptoFailure);
+    }
+}
+
+/// Whether the signer's key is one that TS 119 312 still lets count.
+fn judge_key(seal: &ReadSeal, checks: &mut Checks) {
     let name = "strength of the key";
     let clause = "EN 319 102-1 5.2.8; TS 119 312";
     let key = seal.signer.public_key();
@@ -206,32 +242,23 @@ fn verify_cryptographically(inputs: &Inputs<'_>, seal: &ReadSeal, checks: &mut C
             checks.failed(name, clause, expected, error.to_string(), SubIndication::CryptoConstraintsFailure);
         }
     }
-
-    let name = "signature value";
-    let clause = "EN 319 102-1 5.2.7; RFC 5652 5.6";
-    let expected = "made over the signed attributes with the certificate's key";
-    if signature_verifies(seal) {
-        checks.passed(name, clause, expected, "verifies with the certificate's key");
-    } else {
-        checks.failed(name, clause, expected, "does not verify", SubIndication::SigCryptoFailure);
-    }
 }
 
-fn signature_verifies(seal: &ReadSeal) -> bool {
-    let (algorithm, signature) = match seal.form.algorithm {
-        FormAlgorithm::RsaSha256 => (SignatureAlgorithm::RsaSha256, Some(seal.form.signature.clone())),
+fn signature_verifies(form: &SealForm, seal: &ReadSeal) -> bool {
+    let (algorithm, signature) = match form.algorithm {
+        FormAlgorithm::RsaSha256 => (SignatureAlgorithm::RsaSha256, Some(form.signature.clone())),
         FormAlgorithm::EcdsaSha256 => {
-            (SignatureAlgorithm::EcdsaSha256, pki::algorithm::ecdsa_from_der(&seal.form.signature, 32).ok())
+            (SignatureAlgorithm::EcdsaSha256, pki::algorithm::ecdsa_from_der(&form.signature, 32).ok())
         }
     };
     signature.is_some_and(|signature| {
-        seal.signer.public_key().verify(algorithm, &seal.form.signed_attributes(), &signature).is_ok()
+        seal.signer.public_key().verify(algorithm, &form.signed_attributes(), &signature).is_ok()
     })
 }
 
 /// Signature acceptance: do the attributes fit each other.
 fn accept_signature(seal: &ReadSeal, proven: &Proven, checks: &mut Checks) {
-    let claimed = seal.form.signing_time;
+    let claimed = seal.signing_time;
     let name = "signing time";
     let clause = "EN 319 102-1 5.2.8, 5.5.4";
     let expected = format!("not after the time-stamp, {}", second(proven.at));
@@ -256,4 +283,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -62,19 +62,21 @@ impl Outcome {
 /// What a proof says, in words and in fields.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Facts {
-    /// `RECEIPT` (handed to ePost) or `PROOF_OF_DISPATCH` (placed in the recipient's box).
+    /// `RECEIPT` (handed to ePost), `PROOF_OF_DISPATCH` (placed in the recipient's box), or the name of an evidence's event.
     pub kind: &'static str,
     /// The fact as a sentence.
     pub statement: String,
     /// The subject of the seal's certificate.
     pub sealed_by: String,
+    /// When the act took place, as an evidence says it; never the trusted time.
+    pub event_time: Option<String>,
     /// The trusted time, UTC to the second; absent while no time-stamp could be read.
     pub time: Option<String>,
     /// The subject of the time-stamping authority's certificate, or its own name for itself.
     pub time_stamped_by: Option<String>,
     /// The environment; anything but `PRD` is NOT PRODUCTION.
     pub environment: String,
-    /// ePost's name of the item.
+    /// ePost's name of the item; of a refused request, its id.
     pub ticket: String,
     /// The sender's name of the item.
     pub token: String,
@@ -153,6 +155,9 @@ impl Report {
         let mut field = |name: &str, value: &str| {
             let _ = writeln!(out, "  {name:<12} {}", line(value));
         };
+        if let Some(event_time) = &facts.event_time {
+            field("event", event_time);
+        }
         field("when", facts.time.as_deref().unwrap_or("no trusted time"));
         field("sealed by", &facts.sealed_by);
         if let Some(authority) = &facts.time_stamped_by {

@@ -2,28 +2,25 @@
 //!
 //! Sources: ETSI EN 319 102-1 §5.4 (time-stamp validation), RFC 3161 §2.4.2, security.md row 79.
 
-use pki::digest::{Digest, DigestAlgorithm};
 use pki::path::{Purpose, Revocation};
 use pki::tsp::{self, TimeStampToken, TokenChecks};
 
 use super::paths::Judge;
-use super::{CLOCK_SKEW_SECONDS_MAX, Checks, Inputs, Proven, SubIndication, second};
-use crate::seal::form::SealForm;
+use super::{CLOCK_SKEW_SECONDS_MAX, Checks, Inputs, Proven, ReadSeal, SubIndication, second};
 use crate::seal::token;
 
 /// Judges the token; `None` if it proves no time at all.
-pub(super) fn judge(inputs: &Inputs<'_>, form: &SealForm, checks: &mut Checks) -> Option<Proven> {
+pub(super) fn judge(inputs: &Inputs<'_>, seal: &ReadSeal, checks: &mut Checks) -> Option<Proven> {
     let name = "time-stamp token";
     let clause = "EN 319 102-1 5.4; RFC 3161 2.4.2";
     let expected =
         "a token over this signature, signed by a time-stamping certificate, in every field as RFC 3161 says";
-    let bytes = form.token.as_deref().unwrap_or_default();
-    if !token::is_tight(bytes) {
+    if !token::is_tight(&seal.token) {
         let found = "versions or digest algorithms that RFC 5652 does not allow here";
         checks.failed(name, clause, expected, found, SubIndication::FormatFailure);
         return None;
     }
-    let token = match TimeStampToken::from_der(bytes) {
+    let token = match TimeStampToken::from_der(&seal.token) {
         Ok(token) => token,
         Err(error) => {
             checks.failed(name, clause, expected, error.to_string(), SubIndication::FormatFailure);
@@ -31,10 +28,9 @@ pub(super) fn judge(inputs: &Inputs<'_>, form: &SealForm, checks: &mut Checks) -
         }
     };
     let gen_time = token.tst_info().gen_time;
-    let imprint = Digest::of(DigestAlgorithm::Sha256, &form.signature);
     // Revocation is judged below: here with it left out, so that each line says one thing.
     let token_checks = TokenChecks {
-        imprint: &imprint,
+        imprint: &seal.imprint,
         nonce: None,
         policies: &[],
         anchors: inputs.tsa_anchors,

@@ -1,9 +1,10 @@
 //! One honest proof, changed in one place each time. A test names the lie and the verdict that it must get.
 
 #[path = "../../tests/support/mod.rs"]
-mod support;
+pub(crate) mod support;
 
 mod command;
+mod enveloped;
 
 use erds::Environment;
 use jiff::Timestamp;
