@@ -59,9 +59,6 @@ const NAME_BYTE: [bool; 256] = {
     table
 };
 
-/// What a canonical value may have as part of an escape alone.
-pub(crate) const VALUE_SPECIAL: [bool; 256] = with([false; 256], b"&<\"\t\n\r");
-
 /// A table of bytes, and these too.
 pub(crate) const fn with(mut table: [bool; 256], bytes: &[u8]) -> [bool; 256] {
     let mut index = 0;
@@ -71,45 +68,3 @@ pub(crate) const fn with(mut table: [bool; 256], bytes: &[u8]) -> [bool; 256] {
     }
     table
 }
-
-/// The length of the qualified name that `bytes` begins with, and where its colon is; none if it is not that simple.
-#[inline]
-pub(crate) fn ascii_name(bytes: &[u8]) -> Option<(usize, Option<usize>)> {
-    let (mut colon, mut part_start) = (None, 0);
-    for (index, &byte) in bytes.iter().enumerate() {
-        match NAME_CLASS[usize::from(byte)] {
-            NAME_START => {}
-            NAME_MORE if index > part_start => {}
-            COLON if colon.is_none() && index > 0 => (colon, part_start) = (Some(index), index + 1),
-            NAME_END if index > part_start => return Some((index, colon)),
-            _ => return None,
-        }
-    }
-    None
-}
-
-const NAME_END: u8 = 0;
-const NAME_START: u8 = 1;
-const NAME_MORE: u8 = 2;
-const COLON: u8 = 3;
-const NOT_ASCII: u8 = 4;
-
-/// What each byte is to a name.
-const NAME_CLASS: [u8; 256] = {
-    let mut table = [NOT_ASCII; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let b = byte as u8;
-        table[byte] = if b.is_ascii_alphabetic() || b == b'_' {
-            NAME_START
-        } else if b.is_ascii_digit() || b == b'-' || b == b'.' {
-            NAME_MORE
-        } else if b == b':' {
-            COLON
-        } else {
-            NAME_END
-        };
-        byte += 1;
-    }
-    table
-};

@@ -70,7 +70,7 @@ impl<'d> Element<'d> {
             declarations_count: 0,
             prefix: 0,
             uri: 0,
-            plain: Plain { tag: false, content: false, prefixes: 0 },
+            plain: Plain::NOTHING,
         };
         self.document.element_data(self.node).copied().unwrap_or(NONE)
     }

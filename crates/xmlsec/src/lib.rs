@@ -13,6 +13,7 @@ mod chars;
 mod element;
 pub mod ids;
 mod limits;
+mod near;
 mod read;
 mod scan;
 pub mod signature;

@@ -80,26 +80,30 @@ pub(crate) fn decode(
 /// Whether a piece that decodes is its own canonical form (Canonical XML 1.0 §2.3): every escape in it is the one that would be
 /// written, and nothing in it would be escaped.
 pub(crate) fn is_canonical(source: &str, place: Place) -> bool {
-    match place {
-        Place::Content => is_escaped_as(source, &["&amp;", "&lt;", "&gt;", "&#xD;"], &IN_CONTENT),
-        Place::Attribute => {
-            is_escaped_as(source, &["&amp;", "&lt;", "&quot;", "&#x9;", "&#xA;", "&#xD;"], &IN_ATTRIBUTE)
-        }
-        Place::Raw => !source.contains('\r'),
-    }
-}
-
-/// Whether each of the `special` bytes is the `&` of one of the `escapes`.
-fn is_escaped_as(source: &str, escapes: &[&str], special: &[bool; 256]) -> bool {
+    let special = match place {
+        Place::Content => &IN_CONTENT,
+        Place::Attribute => &IN_ATTRIBUTE,
+        Place::Raw => return !source.contains('\r'),
+    };
     let mut rest = source.as_bytes();
     while let Some(index) = rest.iter().position(|&byte| special[usize::from(byte)]) {
         let found = rest.get(index..).unwrap_or_default();
-        match escapes.iter().find(|escape| found.starts_with(escape.as_bytes())) {
-            Some(escape) => rest = found.get(escape.len()..).unwrap_or_default(),
+        match canonical_escape_bytes(found, place) {
+            Some(length) => rest = found.get(length..).unwrap_or_default(),
             None => return false,
         }
     }
     true
+}
+
+/// The length of the escape that `from` begins with, if it is one that the canonical form has in such a place.
+pub(crate) fn canonical_escape_bytes(from: &[u8], place: Place) -> Option<usize> {
+    let escapes: &[&[u8]] = match place {
+        Place::Content => &[b"&amp;", b"&lt;", b"&gt;", b"&#xD;"],
+        Place::Attribute => &[b"&amp;", b"&lt;", b"&quot;", b"&#x9;", b"&#xA;", b"&#xD;"],
+        Place::Raw => &[],
+    };
+    escapes.iter().find(|escape| from.starts_with(escape)).map(|escape| escape.len())
 }
 
 const IN_CONTENT: [bool; 256] = table(b"&<>\r");

@@ -50,13 +50,13 @@ thread_local! {
 const SPARE_BYTES_MAX: usize = 16 << 20;
 
 impl Arena {
-    /// Empty, with room for a document of so many tags, and so many of them that begin elements.
-    pub(crate) fn with_room(tags: usize, starts: usize) -> Self {
+    /// Empty, with room for a document of so many tags.
+    pub(crate) fn with_room(tags: usize) -> Self {
         let mut parts = SPARE.take().unwrap_or_default();
-        // Half the tags have text before them, mostly; what has more grows, once.
-        parts.nodes.reserve_exact(starts + tags / 2 + 1);
-        parts.elements.reserve_exact(starts + 1);
-        parts.attributes.reserve_exact(starts);
+        // Half the tags begin elements and half have text before them, mostly; what has more grows, once.
+        parts.nodes.reserve_exact(tags + 1);
+        parts.elements.reserve_exact(tags / 2 + 1);
+        parts.attributes.reserve_exact(tags / 2);
         Self(parts)
     }
 }
@@ -136,21 +136,59 @@ pub(crate) struct ElementData {
 }
 
 /// Of an element: what of it is canonical as written, whichever the canonical form, but for the document's [`Edit`]s and for the
-/// namespaces that come to be rendered. Seen once, while reading.
+/// namespaces that come to be rendered. Seen once, while reading. One number, so that what is noted last is soon read.
 #[derive(Clone, Copy)]
-pub(crate) struct Plain {
-    /// The start tag: it declares nothing, its attributes stand in order.
-    pub(crate) tag: bool,
-    /// What stands between the tags: elements that are plain, tag and content, and text.
-    pub(crate) content: bool,
-    /// If `content`: the prefixes that the names in it have, its own too, each a bit.
-    pub(crate) prefixes: u32,
-}
+pub(crate) struct Plain(u32);
 
 impl Plain {
+    pub(crate) const NOTHING: Self = Self(0);
+    const TAG: u32 = 1 << 31;
+    const CONTENT: u32 = 1 << 30;
+
+    /// A start tag, nothing in the element yet; `prefixes` are those of the names in it, if each has a bit.
+    #[inline(always)]
+    pub(crate) fn begun(tag: bool, prefixes: Option<u32>) -> Self {
+        match prefixes {
+            Some(prefixes) if tag => Self(Self::TAG | Self::CONTENT | prefixes),
+            Some(prefixes) => Self(Self::CONTENT | prefixes),
+            None => Self::NOTHING,
+        }
+    }
+
+    /// The same with a child element.
+    #[inline(always)]
+    pub(crate) fn around(self, child: Self) -> Self {
+        if child.tag() && child.content() { Self(self.0 | child.prefixes()) } else { self.around_other() }
+    }
+
+    /// The same with something in it that is not plain.
+    #[inline(always)]
+    pub(crate) fn around_other(self) -> Self {
+        Self(self.0 & !Self::CONTENT)
+    }
+
+    /// The start tag: it declares nothing, its attributes stand in order.
+    #[inline(always)]
+    pub(crate) fn tag(self) -> bool {
+        self.0 & Self::TAG != 0
+    }
+
+    /// What stands between the tags: elements that are plain, tag and content, and text.
+    #[inline(always)]
+    pub(crate) fn content(self) -> bool {
+        self.0 & Self::CONTENT != 0
+    }
+
+    /// If `content`: the prefixes that the names in it have, its own too, each a bit.
+    #[inline(always)]
+    pub(crate) fn prefixes(self) -> u32 {
+        self.0 & !(Self::TAG | Self::CONTENT)
+    }
+
     /// The bit of a prefix; none for one beyond those that there are bits for.
+    #[inline(always)]
     pub(crate) fn bit(prefix: u16) -> Option<u32> {
-        1u32.checked_shl(u32::from(prefix))
+        (prefix < 30).then(|| 1 << prefix)
     }
 }
 
@@ -167,12 +205,13 @@ pub(crate) struct Edit {
 pub(crate) enum Canonical {
     Nothing,
     Space,
-    Quote,
+    /// Quotation marks instead of the first and the last byte.
+    Quotes,
     /// Instead of `/>`: `>` and the end tag of the name that stands from here to there.
     EndTag(u32, u32),
     /// The text that is written, decoded, with the escapes that are canonical.
     Content,
-    /// The same of an attribute's value.
+    /// The same of an attribute's value, in quotation marks; what is written stands in quotes, too.
     Value,
 }
 
@@ -232,20 +271,23 @@ impl Interned {
     }
 
     /// The one that is the first `length` bytes of `from`.
-    #[inline]
     pub(crate) fn find_first(&self, from: &[u8], length: usize) -> Option<u16> {
-        if length <= KEY_BYTES {
-            // A key holds all of a short string.
-            let key = match from.first_chunk() {
-                Some(&first) => (u64::from_le_bytes(first) & ((1 << (8 * length)) - 1)) << 8 | length as u64,
-                None => key(from.get(..length)?),
-            };
+        if let Some(key) = Self::short_key(from, length) {
             return self.keys.iter().position(|&known| known == key).map(|id| id as u16);
         }
         let wanted = from.get(..length)?;
         let key = key(wanted);
         let mut alike = self.keys.iter().zip(0u16..).filter(|(known, _)| **known == key).map(|(_, id)| id);
         alike.find(|&id| self.at(id).as_bytes() == wanted)
+    }
+
+    /// The key of the first `length` bytes of `from`, if it is all of them: no other string has it, and none has 0 but the empty one.
+    #[inline(always)]
+    pub(crate) fn short_key(from: &[u8], length: usize) -> Option<u64> {
+        let &first = from.first_chunk()?;
+        let shift = KEY_BYTES.checked_sub(length)? * 8;
+        // Up to the seventh, shifted so that no other is left.
+        Some((((u64::from_le_bytes(first) << 8) << shift) >> shift) | length as u64)
     }
 
     /// The caller has seen that `len()` is below its cap, which is below `u16::MAX`.

@@ -47,6 +47,8 @@ pub(super) struct Blocks<'d, 's, S> {
 const BLOCK_BYTES: usize = 4096;
 /// Up to here a run is copied whole, in one step.
 const SHORT_BYTES: usize = 32;
+/// For a short one and the few bytes around it.
+const ROOM_BYTES: usize = SHORT_BYTES + 8;
 
 impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
     pub(super) fn new(sink: &'s mut S, source: &'d [u8]) -> Self {
@@ -79,26 +81,58 @@ impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
         self.gather(bytes);
     }
 
+    /// Puts a piece of the source between a few other bytes.
+    #[inline]
+    pub(super) fn put_around<const B: usize, const A: usize>(
+        &mut self,
+        before: &[u8; B],
+        (start, end): (u32, u32),
+        after: &[u8; A],
+    ) {
+        self.end_run();
+        let piece_bytes = (end - start) as usize;
+        if let Some(room) = self.with_short(B, start, end)
+            && let Some((to, rest)) = room.split_first_chunk_mut()
+            && let Some((to_after, _)) =
+                rest.get_mut(piece_bytes..).and_then(|rest| rest.split_first_chunk_mut())
+        {
+            (*to, *to_after) = (*before, *after);
+            self.filled += B + piece_bytes + A;
+            return;
+        }
+        self.gather(before);
+        self.copy(start, end);
+        self.put(after);
+    }
+
     #[inline]
     fn end_run(&mut self) {
-        let (start, end) = (self.run.0 as usize, self.run.1 as usize);
-        self.run = (u32::MAX, u32::MAX);
+        let (start, end) = std::mem::replace(&mut self.run, (u32::MAX, u32::MAX));
         if start >= end {
             return;
         }
-        let source = self.source;
-        let from = source.get(start..).unwrap_or_default();
-        // A few bytes too many, which the next piece overwrites, are copied quicker than exactly so many.
-        if end - start <= SHORT_BYTES
-            && let Some(from) = from.first_chunk::<SHORT_BYTES>()
-            && let Some(room) = self.block.get_mut(self.filled..)
-            && let Some(room) = room.first_chunk_mut::<SHORT_BYTES>()
-        {
-            *room = *from;
-            self.filled += end - start;
-            return;
+        if self.with_short(0, start, end).is_some() {
+            self.filled += (end - start) as usize;
+        } else {
+            self.end_long_run(start as usize, end as usize);
         }
-        let run = from.get(..end - start).unwrap_or_default();
+    }
+
+    /// The room behind what is gathered, with a piece of the source in it from `offset` on, if it is short: a few bytes too many, which
+    /// what comes next overwrites, are copied quicker than exactly so many.
+    #[inline(always)]
+    fn with_short(&mut self, offset: usize, start: u32, end: u32) -> Option<&mut [u8; ROOM_BYTES]> {
+        if (end - start) as usize > SHORT_BYTES {
+            return None;
+        }
+        let from: &[u8; SHORT_BYTES] = self.source.get(start as usize..)?.first_chunk()?;
+        let room: &mut [u8; ROOM_BYTES] = self.block.get_mut(self.filled..)?.first_chunk_mut()?;
+        *room.get_mut(offset..)?.first_chunk_mut()? = *from;
+        Some(room)
+    }
+
+    fn end_long_run(&mut self, start: usize, end: usize) {
+        let run = self.source.get(start..end).unwrap_or_default();
         if run.len() < BLOCK_BYTES {
             self.gather(run);
         } else {

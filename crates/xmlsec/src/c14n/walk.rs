@@ -83,6 +83,9 @@ struct Walk<'d, 's, S> {
     /// Reused by each element: prefixes to render, attributes to sort.
     to_render: Vec<u16>,
     sorted: Vec<AttributeData>,
+    /// The declaration that was written last, as siblings often have one and the same; and of which prefix and namespace it is.
+    declaration: Vec<u8>,
+    declared: Option<(u16, u16)>,
 }
 
 struct Frame {
@@ -127,6 +130,8 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             open: Vec::new(),
             to_render: Vec::new(),
             sorted: Vec::new(),
+            declaration: Vec::new(),
+            declared: None,
         }
     }
 
@@ -161,7 +166,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             match data.kind {
                 Kind::Element(element) => {
                     let Some(element) = self.document.arena.elements.get(element as usize) else { break };
-                    if node != first && element.plain.tag && self.is_plain_within(node, data, element) {
+                    if node != first && element.plain.tag() && self.is_plain_within(node, data, element) {
                         self.copy_edited(data.start, data.end);
                         node = data.after.max(node + 1);
                         continue;
@@ -198,9 +203,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             if end - start == frame.name.1 - frame.name.0 + 3 {
                 self.out.copy(start, end);
             } else {
-                self.out.put(b"</");
-                self.out.copy(frame.name.0, frame.name.1);
-                self.out.put(b">");
+                self.out.put_around(b"</", frame.name, b">");
             }
             undo(&mut self.scope, &mut self.scope_undo, frame.scope_undo);
             undo(&mut self.rendered, &mut self.rendered_undo, frame.rendered_undo);
@@ -222,12 +225,10 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         }
         // With its `<`.
         self.out.copy(data.start, element.name_end);
-        if !self.nothing_to_render(element, apex) {
-            self.namespaces(element, apex);
-        }
+        self.namespaces(element, apex);
         let inherits =
             apex && self.algorithm != Algorithm::Exclusive && document.node(node).parent != NO_NODE;
-        if element.plain.tag && !empty_tag && !inherits {
+        if element.plain.tag() && !empty_tag && !inherits {
             return self.copy_edited(element.name_end, element.content_start);
         }
         self.attributes(node, element, inherits);
@@ -236,13 +237,13 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
 
     /// Whether what stands between the element's tags is canonical here but for edits.
     fn is_plain_within(&self, node: u32, data: NodeData, element: &ElementData) -> bool {
-        if !element.plain.content
+        if !element.plain.content()
             || self.excluded.is_some_and(|excluded| (node..data.after).contains(&excluded))
         {
             return false;
         }
         // Nothing in it declares a namespace, so what is rendered here is rendered all through it.
-        let mut prefixes = element.plain.prefixes;
+        let mut prefixes = element.plain.prefixes();
         while prefixes != 0 && self.algorithm == Algorithm::Exclusive {
             if !self.is_rendered(prefixes.trailing_zeros() as u16) {
                 return false;
@@ -266,17 +267,15 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             match edit.canonical {
                 Canonical::Nothing => {}
                 Canonical::Space => self.out.put(b" "),
-                Canonical::Quote => self.out.put(b"\""),
-                Canonical::EndTag(name_start, name_end) => {
-                    self.out.put(b"></");
-                    self.out.copy(name_start, name_end);
-                    self.out.put(b">");
-                }
+                Canonical::Quotes => self.out.put_around(b"\"", (edit.start + 1, edit.end - 1), b"\""),
+                Canonical::EndTag(start, end) => self.out.put_around(b"></", (start, end), b">"),
                 Canonical::Content => {
                     self.decoded(edit.start, edit.end, Place::Content, text_escape);
                 }
                 Canonical::Value => {
-                    self.decoded(edit.start, edit.end, Place::Attribute, attribute_escape);
+                    self.out.put(b"\"");
+                    self.decoded(edit.start + 1, edit.end - 1, Place::Attribute, attribute_escape);
+                    self.out.put(b"\"");
                 }
             }
         }
@@ -284,35 +283,30 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     }
 
     fn is_rendered(&self, prefix: u16) -> bool {
-        prefix == XML_PREFIX || at(&self.scope, prefix) == at(&self.rendered, prefix)
-    }
-
-    /// What most elements are: within the apex, in namespaces that the output has.
-    fn nothing_to_render(&self, element: &ElementData, apex: bool) -> bool {
-        let rendered = |prefix| self.is_rendered(prefix);
-        let attributes = self.document.attributes_of(element);
-        self.algorithm == Algorithm::Exclusive
-            && !apex
-            && rendered(element.prefix)
-            && attributes
-                .iter()
-                .all(|attribute| attribute.prefix == DEFAULT_PREFIX || rendered(attribute.prefix))
-            && self.listed.iter().all(|&prefix| rendered(prefix))
+        is_rendered(&self.scope, &self.rendered, prefix)
     }
 
     fn namespaces(&mut self, element: &ElementData, apex: bool) {
         let document = self.document;
-        self.to_render.clear();
+        let (scope, rendered) = (&self.scope, &self.rendered);
+        let mut to_render = std::mem::take(&mut self.to_render);
+        to_render.clear();
+        // Most names have the prefix of the one before.
+        let mut used = |prefix: u16| {
+            if !is_rendered(scope, rendered, prefix) && to_render.last() != Some(&prefix) {
+                to_render.push(prefix);
+            }
+        };
         match self.algorithm {
             Algorithm::Exclusive => {
-                self.to_render.push(element.prefix);
+                used(element.prefix);
                 let prefixed = document.attributes_of(element).iter().map(|attribute| attribute.prefix);
                 // An attribute without prefix is in no namespace: it uses none.
-                self.to_render.extend(prefixed.filter(|&prefix| prefix != DEFAULT_PREFIX));
-                self.to_render.extend_from_slice(&self.listed);
+                prefixed.filter(|&prefix| prefix != DEFAULT_PREFIX).for_each(&mut used);
+                self.listed.iter().for_each(|&prefix| used(prefix));
             }
-            _ if apex => self.to_render.extend(0..self.scope.len() as u16),
-            _ => self.to_render.extend(document.declarations_of(element).iter().map(|own| own.prefix)),
+            _ if apex => (0..scope.len() as u16).for_each(used),
+            _ => document.declarations_of(element).iter().for_each(|own| used(own.prefix)),
         }
         let default = at(&self.scope, DEFAULT_PREFIX);
         let default_forced = apex
@@ -321,34 +315,39 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 DefaultAtApex::WriteIfNone => default == NO_URI,
                 DefaultAtApex::Write => true,
             };
-        let (scope, rendered) = (&self.scope, &self.rendered);
-        self.to_render.retain(|&prefix| prefix != XML_PREFIX && at(scope, prefix) != at(rendered, prefix));
         if default_forced {
-            self.to_render.push(DEFAULT_PREFIX);
+            to_render.push(DEFAULT_PREFIX);
         }
-        if self.to_render.len() > 1 {
-            self.to_render.sort_unstable_by(|&a, &b| document.prefixes.at(a).cmp(document.prefixes.at(b)));
-            self.to_render.dedup();
+        if to_render.len() > 1 {
+            to_render.sort_unstable_by(|&a, &b| document.prefixes.at(a).cmp(document.prefixes.at(b)));
+            to_render.dedup();
         }
-        for &prefix in &self.to_render {
-            let uri = at(&self.scope, prefix);
-            set(&mut self.rendered, &mut self.rendered_undo, prefix, uri);
-            if prefix == DEFAULT_PREFIX {
-                self.out.put(b" xmlns=\"");
-            } else {
-                self.out.put(b" xmlns:");
-                self.out.put(document.prefixes.at(prefix).as_bytes());
-                self.out.put(b"=\"");
+        to_render.iter().for_each(|&prefix| self.render(prefix));
+        self.to_render = to_render;
+    }
+
+    /// Writes the declaration of a prefix.
+    fn render(&mut self, prefix: u16) {
+        let uri = at(&self.scope, prefix);
+        set(&mut self.rendered, &mut self.rendered_undo, prefix, uri);
+        if self.declared != Some((prefix, uri)) {
+            self.declared = Some((prefix, uri));
+            self.declaration.clear();
+            self.declaration.extend_from_slice(b" xmlns");
+            if prefix != DEFAULT_PREFIX {
+                self.declaration.push(b':');
+                self.declaration.extend_from_slice(self.document.prefixes.at(prefix).as_bytes());
             }
-            let uri = document.uris.at(uri);
-            // The reader takes no other character into a namespace name that has an escape.
-            if uri.contains('&') {
-                self.out.put_escaped(uri, attribute_escape);
-            } else {
-                self.out.put(uri.as_bytes());
+            self.declaration.extend_from_slice(b"=\"");
+            for &byte in self.document.uris.at(uri).as_bytes() {
+                match attribute_escape(byte) {
+                    Some(escaped) => self.declaration.extend_from_slice(escaped),
+                    None => self.declaration.push(byte),
+                }
             }
-            self.out.put(b"\"");
+            self.declaration.push(b'"');
         }
+        self.out.put(&self.declaration);
     }
 
     fn attributes(&mut self, node: u32, element: &ElementData, inherits: bool) {
@@ -442,6 +441,10 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         let out = &mut self.out;
         let _proved = text::decode(source, Place::Raw, &mut |piece| out.put(piece.as_bytes()));
     }
+}
+
+fn is_rendered(scope: &[u16], rendered: &[u16], prefix: u16) -> bool {
+    prefix == XML_PREFIX || at(scope, prefix) == at(rendered, prefix)
 }
 
 fn at(table: &[u16], prefix: u16) -> u16 {

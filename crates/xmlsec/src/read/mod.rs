@@ -13,6 +13,7 @@ pub use error::{ReadError, ReadErrorKind};
 pub(crate) use tap::{STEP_BYTES, Tap, Wanted};
 
 use crate::chars::{is_ncname, is_space, name_run_bytes};
+use crate::near::{self, TEXT_END};
 use crate::scan::{self, BLOCK_BYTES, MARKUP, SPECIAL};
 use crate::text::{self, CDATA_START, Place};
 use crate::tree::{Arena, Canonical, Edit, Interned, Kind, NO_NODE, NodeData, Plain};
@@ -53,34 +54,24 @@ fn read_up_to(
     Ok(Document { source, root, ..tree })
 }
 
-/// How many `<` there are, and how many of them begin no end tag.
-fn tags(bytes: &[u8], blocks: &[u8]) -> (usize, usize) {
-    let with_markup = |from| scan::next(blocks, from, MARKUP);
-    let (mut tags, mut starts) = (0, 0);
-    for block in std::iter::successors(with_markup(0), |block| with_markup(block + 1)) {
-        let block = bytes.get(block * BLOCK_BYTES..).unwrap_or_default();
-        let next = block.get(1..).unwrap_or_default();
-        let pairs = block.iter().zip(next).take(BLOCK_BYTES);
-        let of_tags: u8 = pairs.clone().map(|(&byte, _)| u8::from(byte == b'<')).sum();
-        let of_starts: u8 = pairs.map(|(&byte, &next)| u8::from((byte == b'<') & (next != b'/'))).sum();
-        tags += usize::from(of_tags);
-        starts += usize::from(of_starts);
+/// How many `<` there are.
+fn tags(bytes: &[u8], blocks: &[u8]) -> usize {
+    let (mut tags, mut block) = (0, 0);
+    while let Some(first) = scan::next(blocks, block, MARKUP) {
+        // All blocks with markup up to the next one without: together they are counted quickest.
+        block = blocks
+            .iter()
+            .skip(first)
+            .position(|flags| flags & MARKUP == 0)
+            .map_or(blocks.len(), |n| first + n);
+        let end = bytes.len().min(block * BLOCK_BYTES);
+        tags += memchr::memchr_iter(b'<', bytes.get(first * BLOCK_BYTES..end).unwrap_or_default()).count();
     }
-    (tags, starts)
+    tags
 }
 
-/// The place of the first `<`: near, mostly.
-#[inline]
-fn less(bytes: &[u8]) -> Option<usize> {
-    let near = bytes.get(..NEAR_BYTES).unwrap_or(bytes);
-    match near.iter().position(|&byte| byte == b'<') {
-        Some(index) => Some(index),
-        None => memchr::memchr(b'<', bytes.get(near.len()..)?).map(|index| near.len() + index),
-    }
-}
-
-/// Up to here a loop is quicker than a search that has to be set up.
-const NEAR_BYTES: usize = 16;
+/// Longer text is stepped over by the blocks.
+const NEAR_SIXTEENS: usize = 4;
 
 /// The state between two tokens.
 struct Reader<'s> {
@@ -89,12 +80,15 @@ struct Reader<'s> {
     /// By block of the source: what it holds.
     blocks: &'s [u8],
     limits: &'s Limits,
+    nodes_max: usize,
     at: usize,
     /// Everything of the document but its source.
     tree: Document,
     /// By prefix: the namespace that it is bound to here, 0 for none.
     bound: Vec<u16>,
     bound_undo: Vec<(u16, u16)>,
+    /// The prefix that was resolved last, by its key if it is short.
+    prefix_before: (u64, u16),
     open: Vec<Open>,
     /// Reused by each start tag to find attributes that stand twice.
     sorted: Vec<u32>,
@@ -105,8 +99,9 @@ struct Reader<'s> {
 /// An element whose end tag is still to come.
 struct Open {
     node: u32,
-    name: (u32, u32),
-    bound_undo: usize,
+    name_start: u32,
+    name_end: u32,
+    bound_undo: u32,
     /// As far as it is read.
     plain: Plain,
 }
@@ -119,18 +114,19 @@ impl<'s> Reader<'s> {
         let mut uris = Interned::with_room();
         uris.push("");
         let xml = uris.push(namespace::XML);
-        let (tags, starts) = tags(source.as_bytes(), blocks);
-        let arena = Arena::with_room(tags.min(limits.nodes_max), starts.min(limits.nodes_max));
+        let arena = Arena::with_room(tags(source.as_bytes(), blocks).min(limits.nodes_max));
         let tree = Document { source: String::new(), arena, prefixes, uris, root: NO_NODE, ahead: None };
         Self {
             source,
             bytes: source.as_bytes(),
             blocks,
             limits,
+            nodes_max: limits.nodes_max.min(NO_NODE as usize - 1),
             at: 0,
             tree,
             bound: vec![0, xml],
             bound_undo: Vec::new(),
+            prefix_before: (0, 0),
             open: Vec::with_capacity(16),
             sorted: Vec::new(),
             plain: false,
@@ -167,7 +163,7 @@ impl<'s> Reader<'s> {
         }
         while let Some(open) = self.open.pop() {
             // There is no end tag to copy.
-            self.end_element(open.node, self.at, Plain { tag: false, content: false, ..open.plain });
+            self.end_element(open.node, self.at, Plain::NOTHING);
         }
         root.ok_or_else(|| self.wrong(Wrong::Empty))
     }
@@ -183,8 +179,11 @@ impl<'s> Reader<'s> {
             self.at = end;
             return Ok(());
         }
-        let mut verbatim = self.segment()?;
-        while self.peek(0) == Some(b'<') && self.rest().starts_with(CDATA_START.as_bytes()) {
+        let mut verbatim = self.near_segment() || self.segment()?;
+        while self.peek(0) == Some(b'<')
+            && self.peek(1) == Some(b'!')
+            && self.rest().starts_with(CDATA_START.as_bytes())
+        {
             verbatim = false;
             let length = memchr::memmem::find(self.rest(), b"]]>")
                 .ok_or_else(|| self.wrong(Wrong::CdataUnterminated))?;
@@ -207,6 +206,15 @@ impl<'s> Reader<'s> {
         Ok(())
     }
 
+    /// Steps over character data up to `<` if it is short, and canonical as it stands.
+    #[inline(always)]
+    fn near_segment(&mut self) -> bool {
+        let end = near::end::<TEXT_END>(self.bytes, self.at, NEAR_SIXTEENS);
+        let end = end.filter(|&end| self.bytes.get(end) == Some(&b'<'));
+        self.at = end.unwrap_or(self.at);
+        end.is_some()
+    }
+
     /// Steps over character data up to `<` or the end; tells whether it is surely canonical as it stands.
     fn segment(&mut self) -> Result<bool, ReadError> {
         let start = self.at;
@@ -222,7 +230,7 @@ impl<'s> Reader<'s> {
             let flags = self.blocks.get(block).copied().unwrap_or(MARKUP);
             let end = ((block + 1) * BLOCK_BYTES).min(self.bytes.len());
             let within = self.bytes.get(self.at..end).unwrap_or_default();
-            let found = if flags & MARKUP == 0 { None } else { less(within) };
+            let found = if flags & MARKUP == 0 { None } else { memchr::memchr(b'<', within) };
             if flags & SPECIAL != 0 && !special {
                 let here = within.get(..found.unwrap_or(within.len())).unwrap_or_default();
                 special = here.iter().any(|byte| matches!(byte, b'&' | b'>' | b'\r'));
@@ -307,26 +315,24 @@ impl<'s> Reader<'s> {
     }
 
     /// Adds a node that reaches from `start` to here, as the last child of the innermost open element.
+    #[inline]
     fn push_node(&mut self, kind: Kind, start: usize) -> Result<u32, ReadError> {
         let number = self.tree.arena.nodes.len();
-        if number >= self.limits.nodes_max.min(NO_NODE as usize - 1) {
+        if number >= self.nodes_max {
             return Err(ReadError { kind: Wrong::Nodes, offset: start });
         }
         let parent = match self.open.last_mut() {
             Some(open) => {
-                open.plain.content &= matches!(kind, Kind::Element(_) | Kind::Text { .. });
+                if matches!(kind, Kind::Comment | Kind::ProcessingInstruction) {
+                    open.plain = open.plain.around_other();
+                }
                 open.node
             }
             None => NO_NODE,
         };
         let after = number as u32 + 1;
-        self.tree.arena.nodes.push(NodeData {
-            kind,
-            parent,
-            after,
-            start: start as u32,
-            end: self.at as u32,
-        });
+        let (start, end) = (start as u32, self.at as u32);
+        self.tree.arena.nodes.push(NodeData { kind, parent, after, start, end });
         Ok(number as u32)
     }
 

@@ -3,9 +3,10 @@
 //! Sources: XML 1.0 §3.1; Namespaces in XML 1.0 §3, §5, §6; Canonical XML 1.0 §1.3 (relative namespace names).
 
 use super::uri::is_absolute;
-use super::{NEAR_BYTES, Open, ReadError, Reader, Wrong};
-use crate::chars::{self, VALUE_SPECIAL, is_ncname_start};
+use super::{Open, ReadError, Reader, Wrong};
+use crate::chars::{is_ncname_start, is_space};
 use crate::namespace;
+use crate::near::{self, VALUE_END};
 use crate::text::{self, Place};
 use crate::tree::{AttributeData, Canonical, DeclarationData, ElementData, Interned, Kind, Plain};
 
@@ -25,33 +26,25 @@ impl Name {
 }
 
 impl Reader<'_> {
+    #[inline]
     pub(super) fn start_tag(&mut self) -> Result<(), ReadError> {
         let start = self.at;
         if self.open.len() >= self.limits.depth_max {
             return Err(self.wrong(Wrong::Depth));
         }
-        self.at += 1;
-        let name = match self.ascii_name() {
-            Some(name) => name,
-            None => self.unusual_name(Wrong::Name)?,
-        };
+        let name = self.name_at(start + 1, Wrong::Name)?;
         let attributes_start = self.tree.arena.attributes.len();
         let declarations_start = self.tree.arena.declarations.len();
-        let bound_undo = self.bound_undo.len();
-        self.tag_inside(name, attributes_start, declarations_start)?;
-        let closed = self.at.checked_sub(2).and_then(|at| self.bytes.get(at)) == Some(&b'/');
-        let resolved = self.resolve(name.start, name.prefix_bytes());
-        let offset = name.start;
-        let (uri, prefix) = match resolved {
-            Ok((prefix, uri)) => {
-                (if prefix == 0 { self.bound.first().copied().unwrap_or(0) } else { uri }, prefix)
-            }
-            Err(kind) => return Err(ReadError { kind, offset }),
-        };
-        self.resolve_attributes(attributes_start)?;
-        let prefixes = self.prefix_bits(prefix, attributes_start);
-        let content = prefixes.is_some();
-        let plain = Plain { tag: self.plain && content, content, prefixes: prefixes.unwrap_or_default() };
+        let bound_undo = self.bound_undo.len() as u32;
+        let closed = self.tag_inside(name, attributes_start, declarations_start)?;
+        let (prefix, uri) = self
+            .resolve(name.start, name.prefix_bytes())
+            .map_err(|kind| ReadError { kind, offset: name.start })?;
+        let mut prefixes = Plain::bit(prefix);
+        if self.tree.arena.attributes.len() > attributes_start {
+            self.resolve_attributes(attributes_start, &mut prefixes)?;
+        }
+        let plain = Plain::begun(self.plain, prefixes);
 
         let parts = &mut *self.tree.arena;
         let element = parts.elements.len() as u32;
@@ -66,7 +59,7 @@ impl Reader<'_> {
             attributes_count: (parts.attributes.len() - attributes_start) as u16,
             declarations_count: (parts.declarations.len() - declarations_start) as u16,
             prefix,
-            uri,
+            uri: if prefix == 0 { self.bound.first().copied().unwrap_or(0) } else { uri },
             plain,
         });
         let node = self.push_node(Kind::Element(element), start)?;
@@ -74,21 +67,38 @@ impl Reader<'_> {
             self.unbind(bound_undo);
             self.end_within_parent(plain);
         } else {
-            let name = (name.start as u32, name.end as u32);
-            self.open.push(Open { node, name, bound_undo, plain });
+            let (name_start, name_end) = (name.start as u32, name.end as u32);
+            self.open.push(Open { node, name_start, name_end, bound_undo, plain });
         }
         Ok(())
     }
 
+    #[inline]
     pub(super) fn end_tag(&mut self) -> Result<(), ReadError> {
         let start = self.at;
         let Some(open) = self.open.pop() else { return Err(self.wrong(Wrong::EndTagStray)) };
-        self.at += 2;
-        let expected = self.bytes.get(open.name.0 as usize..open.name.1 as usize).unwrap_or_default();
-        if !self.rest().starts_with(expected) {
+        let name_start = start + 2;
+        let written = self.bytes.get(name_start..).unwrap_or_default();
+        let expected = self.bytes.get(open.name_start as usize..).unwrap_or_default();
+        let expected_bytes = (open.name_end - open.name_start) as usize;
+        if !near::begin_alike(written, expected, expected_bytes) {
             return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start });
         }
-        self.at += expected.len();
+        self.at = name_start + expected_bytes;
+        if self.peek(0) == Some(b'>') {
+            self.at += 1;
+        } else {
+            self.end_tag_rest(start)?;
+        }
+        self.end_element(open.node, start, open.plain);
+        self.unbind(open.bound_undo);
+        self.end_within_parent(open.plain);
+        Ok(())
+    }
+
+    /// What stands between the name and `>`, in an end tag that begins at `start`.
+    #[cold]
+    fn end_tag_rest(&mut self, start: usize) -> Result<(), ReadError> {
         let name_end = self.at;
         let spaced = self.skip_space();
         if spaced {
@@ -101,9 +111,6 @@ impl Reader<'_> {
             // The name goes on, or something that is no name follows: another element's, either way.
             Some(_) => return Err(ReadError { kind: Wrong::EndTagMismatch, offset: start }),
         }
-        self.end_element(open.node, start, open.plain);
-        self.unbind(open.bound_undo);
-        self.end_within_parent(open.plain);
         Ok(())
     }
 
@@ -123,94 +130,81 @@ impl Reader<'_> {
     }
 
     /// What an element that has ended makes of the one around it.
+    #[inline(always)]
     fn end_within_parent(&mut self, plain: Plain) {
         if let Some(parent) = self.open.last_mut() {
-            parent.plain.content &= plain.tag && plain.content;
-            parent.plain.prefixes |= plain.prefixes;
+            parent.plain = parent.plain.around(plain);
         }
-    }
-
-    /// The bits of the prefixes of the element being read; none if one has none.
-    fn prefix_bits(&self, prefix: u16, attributes_start: usize) -> Option<u32> {
-        let mut bits = Plain::bit(prefix)?;
-        let attributes = self.tree.arena.attributes.get(attributes_start..).unwrap_or_default();
-        // An attribute without prefix is in no namespace: it uses none.
-        for attribute in attributes.iter().filter(|attribute| attribute.prefix != 0) {
-            bits |= Plain::bit(attribute.prefix)?;
-        }
-        Some(bits)
     }
 
     /// Whether the attributes of the element being read stand in canonical order (Canonical XML 1.0 §2.2), none equal to another.
+    #[inline(always)]
     fn in_order(&self, attributes_start: usize) -> bool {
         let attributes = self.tree.arena.attributes.get(attributes_start..).unwrap_or_default();
-        if attributes.len() < 2 {
-            return true;
-        }
-        let local = |a: &AttributeData| self.bytes.get(a.local_start as usize..a.name_end as usize);
-        attributes.is_sorted_by(|a, b| {
-            if a.uri == b.uri {
-                local(a) < local(b)
-            } else {
-                self.tree.uris.at(a.uri) < self.tree.uris.at(b.uri)
-            }
+        attributes.iter().zip(attributes.iter().skip(1)).all(|(one, next)| match (one.uri, next.uri) {
+            (uri, next_uri) if uri == next_uri => self.local_name(one) < self.local_name(next),
+            (0, _) => true,
+            (uri, next_uri) => self.tree.uris.at(uri) < self.tree.uris.at(next_uri),
         })
     }
 
-    /// Reads attributes and declarations up to and with `>` or `/>`; notes whether all is `plain`, and the edits.
+    fn local_name(&self, attribute: &AttributeData) -> Option<&[u8]> {
+        self.bytes.get(attribute.local_start as usize..attribute.name_end as usize)
+    }
+
+    /// Reads attributes and declarations up to and with `>` or `/>`, and tells which; notes whether all is `plain`, and the edits.
+    #[inline(always)]
     fn tag_inside(
         &mut self,
         element: Name,
         attributes_start: usize,
         declarations_start: usize,
-    ) -> Result<(), ReadError> {
+    ) -> Result<bool, ReadError> {
         // `xmlns:xml` counts as a declaration though none is kept of it.
         let mut declarations = 0;
         self.plain = true;
+        self.at = element.end;
         loop {
             let before = self.at;
-            let spaced = self.skip_space();
-            match (self.peek(0), self.peek(1)) {
+            let mut start = before;
+            while self.bytes.get(start).is_some_and(|&byte| is_space(byte)) {
+                start += 1;
+            }
+            match (self.bytes.get(start), self.bytes.get(start + 1)) {
                 (Some(b'>'), _) => {
-                    if spaced {
-                        self.edit(before, self.at, Canonical::Nothing);
+                    if start > before {
+                        self.edit(before, start, Canonical::Nothing);
                     }
-                    self.at += 1;
-                    return Ok(());
+                    self.at = start + 1;
+                    return Ok(false);
                 }
                 (Some(b'/'), Some(b'>')) => {
-                    self.at += 2;
+                    self.at = start + 2;
                     self.edit(before, self.at, Canonical::EndTag(element.start as u32, element.end as u32));
-                    return Ok(());
+                    return Ok(true);
                 }
-                (None, _) | (Some(b'/'), None) => return Err(self.wrong(Wrong::TagUnterminated)),
+                (None, _) | (Some(b'/'), None) => {
+                    return Err(ReadError { kind: Wrong::TagUnterminated, offset: start });
+                }
                 _ => {}
             }
-            let start = self.at;
-            let name = match self.ascii_name() {
-                Some(name) => name,
-                None => self.unusual_name(Wrong::Tag)?,
-            };
-            if !spaced {
+            let name = self.name_at(start, Wrong::Tag)?;
+            if start == before {
                 return Err(ReadError { kind: Wrong::AttributeSpace, offset: start });
             }
-            let (value_start, value_end, verbatim) = match self.short_value() {
+            let (value_start, value_end, verbatim) = match self.plain_value(name.end) {
                 Some((value_start, value_end)) => (value_start, value_end, true),
-                None => self.attribute_value()?,
+                None => self.attribute_value(name.end)?,
             };
+            self.at = value_end + 1;
             if start != before + 1 || self.bytes.get(before) != Some(&b' ') {
                 self.edit(before, start, Canonical::Space);
             }
             self.plain &= value_start == name.end + 2;
-            let single = self.bytes.get(value_end) == Some(&b'\'');
-            if single {
-                self.edit(value_start - 1, value_start, Canonical::Quote);
-            }
             if !verbatim {
-                self.edit(value_start, value_end, Canonical::Value);
-            }
-            if single {
-                self.edit(value_end, value_end + 1, Canonical::Quote);
+                self.edit(value_start - 1, value_end + 1, Canonical::Value);
+            } else if self.bytes.get(value_end) == Some(&b'\'') {
+                self.edit(value_start - 1, value_end + 1, Canonical::Quotes);
             }
             let total = self.tree.arena.attributes.len() + self.tree.arena.declarations.len();
             if total >= self.limits.attributes_total_max {
@@ -245,26 +239,27 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads `="value"` if it is so, short, and without anything that an escape could be of; gives where the value stands.
+    /// Where the value stands, if `="value"` is at `at` and is canonical as it stands, quotes aside.
     #[inline(always)]
-    fn short_value(&mut self) -> Option<(usize, usize)> {
-        let [b'=', quote @ (b'"' | b'\''), value @ ..] = self.rest() else { return None };
-        let start = self.at + 2;
-        for (length, &byte) in value.iter().take(NEAR_BYTES.min(self.limits.attribute_bytes_max)).enumerate()
-        {
-            if byte == *quote {
-                self.at = start + length + 1;
-                return Some((start, start + length));
-            }
-            if VALUE_SPECIAL[usize::from(byte)] {
-                return None;
+    fn plain_value(&self, at: usize) -> Option<(usize, usize)> {
+        let [b'=', quote @ (b'"' | b'\''), ..] = *self.bytes.get(at..)? else { return None };
+        let start = at + 2;
+        let mut end = start;
+        loop {
+            end = near::end::<VALUE_END>(self.bytes, end, usize::MAX)?;
+            match self.bytes.get(end) {
+                Some(&byte) if byte == quote => break,
+                Some(b'\'') => end += 1,
+                Some(b'&') => end += text::canonical_escape_bytes(self.bytes.get(end..)?, Place::Attribute)?,
+                _ => return None,
             }
         }
-        None
+        (end - start <= self.limits.attribute_bytes_max).then_some((start, end))
     }
 
-    /// Reads `= "value"`; gives where the value stands and whether it is canonical as it stands.
-    fn attribute_value(&mut self) -> Result<(usize, usize, bool), ReadError> {
+    /// Reads `= "value"` at `at`; gives where the value stands and whether it is canonical as it stands.
+    fn attribute_value(&mut self, at: usize) -> Result<(usize, usize, bool), ReadError> {
+        self.at = at;
         self.skip_space();
         if self.peek(0) != Some(b'=') {
             return Err(self.wrong(Wrong::AttributeEquals));
@@ -286,7 +281,6 @@ impl Reader<'_> {
             text::decode(value, Place::Attribute, &mut |_| {})
                 .map_err(|(kind, index)| ReadError { kind, offset: start + index })?;
         }
-        self.at += length + 1;
         Ok((start, start + length, verbatim))
     }
 
@@ -335,8 +329,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn unbind(&mut self, mark: usize) {
-        while self.bound_undo.len() > mark {
+    #[inline(always)]
+    fn unbind(&mut self, mark: u32) {
+        while self.bound_undo.len() > mark as usize {
             if let Some((prefix, before)) = self.bound_undo.pop()
                 && let Some(bound) = self.bound.get_mut(usize::from(prefix))
             {
@@ -346,16 +341,24 @@ impl Reader<'_> {
     }
 
     /// The prefix that stands at `start`, if any, and the namespace that it is bound to; none has the namespace 0.
-    #[inline]
-    fn resolve(&self, start: usize, prefix_bytes: usize) -> Result<(u16, u16), Wrong> {
+    #[inline(always)]
+    fn resolve(&mut self, start: usize, prefix_bytes: usize) -> Result<(u16, u16), Wrong> {
         if prefix_bytes == 0 {
             return Ok((0, 0));
         }
         let from = self.bytes.get(start..).unwrap_or_default();
-        if prefix_bytes == 5 && from.starts_with(b"xmlns") {
-            return Err(Wrong::PrefixReserved);
-        }
-        let prefix = self.tree.prefixes.find_first(from, prefix_bytes).ok_or(Wrong::PrefixUnbound)?;
+        let prefix = match Interned::short_key(from, prefix_bytes) {
+            // Most names have the prefix of the one before.
+            Some(key) if key == self.prefix_before.0 => self.prefix_before.1,
+            key => {
+                let known = self.tree.prefixes.find_first(from, prefix_bytes);
+                let reserved =
+                    || if from.starts_with(b"xmlns:") { Wrong::PrefixReserved } else { Wrong::PrefixUnbound };
+                let prefix = known.ok_or_else(reserved)?;
+                self.prefix_before = (key.unwrap_or_default(), prefix);
+                prefix
+            }
+        };
         match self.bound.get(usize::from(prefix)) {
             Some(&uri) if uri != 0 => Ok((prefix, uri)),
             _ => Err(Wrong::PrefixUnbound),
@@ -363,23 +366,30 @@ impl Reader<'_> {
     }
 
     /// Resolves the attributes of the element being read, once all its declarations are known; `plain` is over if they are not in order.
-    fn resolve_attributes(&mut self, attributes_start: usize) -> Result<(), ReadError> {
+    ///
+    /// To the `prefixes`, the bits of theirs are added; there are none any more if one has none.
+    fn resolve_attributes(
+        &mut self,
+        attributes_start: usize,
+        prefixes: &mut Option<u32>,
+    ) -> Result<(), ReadError> {
         for index in attributes_start..self.tree.arena.attributes.len() {
             let Some(&AttributeData { name_start, local_start, .. }) = self.tree.arena.attributes.get(index)
             else {
                 break;
             };
+            // An attribute without prefix is in no namespace: it uses none.
             if local_start == name_start {
                 continue;
             }
             let offset = name_start as usize;
-            let (prefix, uri) = match self.resolve(offset, (local_start - name_start) as usize - 1) {
-                Ok(resolved) => resolved,
-                Err(kind) => return Err(ReadError { kind, offset }),
-            };
+            let (prefix, uri) = self
+                .resolve(offset, (local_start - name_start) as usize - 1)
+                .map_err(|kind| ReadError { kind, offset })?;
             if let Some(attribute) = self.tree.arena.attributes.get_mut(index) {
                 (attribute.prefix, attribute.uri) = (prefix, uri);
             }
+            *prefixes = prefixes.and_then(|bits| Some(bits | Plain::bit(prefix)?));
         }
         // What is in order, each after the other, has nothing twice.
         if !self.in_order(attributes_start) {
@@ -419,13 +429,12 @@ impl Reader<'_> {
     /// For the few attributes that elements have, comparing each with each is quicker than sorting.
     fn refuse_equal_pairs(&self, attributes_start: usize) -> Result<(), ReadError> {
         let mut own = self.tree.arena.attributes.get(attributes_start..).unwrap_or_default();
-        let local = |a: &AttributeData| self.bytes.get(a.local_start as usize..a.name_end as usize);
         let mut first: Option<u32> = None;
         while let [one, others @ ..] = own {
             for other in others {
                 let alike = one.uri == other.uri
                     && one.name_end - one.local_start == other.name_end - other.local_start;
-                if alike && local(one) == local(other) {
+                if alike && self.local_name(one) == self.local_name(other) {
                     first = Some(first.map_or(other.name_start, |before| before.min(other.name_start)));
                 }
             }
@@ -437,19 +446,21 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a name, if it is one in ASCII.
+    /// The name at `at`; what is wrong is `none` if there is none.
     #[inline(always)]
-    fn ascii_name(&mut self) -> Option<Name> {
-        let start = self.at;
-        let (length, colon) = chars::ascii_name(self.rest())?;
-        if length > self.limits.name_bytes_max {
-            return None;
+    fn name_at(&mut self, start: usize, none: Wrong) -> Result<Name, ReadError> {
+        match near::name(self.bytes, start) {
+            Some((local_start, end)) if end - start <= self.limits.name_bytes_max => {
+                Ok(Name { start, local_start, end })
+            }
+            _ => {
+                self.at = start;
+                self.unusual_name(none)
+            }
         }
-        self.at += length;
-        Some(Name { start, local_start: colon.map_or(start, |colon| start + colon + 1), end: self.at })
     }
 
-    /// Reads a name with letters beyond ASCII, or says what is wrong: `none` if there is none.
+    /// Reads a name with letters beyond ASCII, or near the end, or says what is wrong: `none` if there is none.
     #[cold]
     fn unusual_name(&mut self, none: Wrong) -> Result<Name, ReadError> {
         let start = self.at;
