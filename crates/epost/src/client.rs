@@ -12,7 +12,7 @@ mod settings;
 use std::time::Duration;
 
 use crate::transport::chain;
-use erds::{Submission, Ticket};
+use erds::{ChannelName, Submission, Ticket};
 use jiff::Timestamp;
 use pki::signer::FileSigner;
 use soap::message::v2;
@@ -182,7 +182,25 @@ impl Client {
         submission: &Submission,
         files: &[ContentFile],
     ) -> Result<ProofFiles, ClientError> {
-        let payload = write_send_document_request(submission);
+        self.send_by(submission, &[], files).await
+    }
+
+    /// The same by these channels; what contract A does not know, channels or what stands beside them, goes by contract B's submit.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_by(
+        &self,
+        submission: &Submission,
+        channels: &[ChannelName],
+        files: &[ContentFile],
+    ) -> Result<ProofFiles, ClientError> {
+        let submits = !channels.is_empty() || !submission.beside.is_nothing();
+        let (endpoint, payload) = if submits {
+            (self.endpoint_of_contract_b(), v2::write_submit_request(submission, &[], channels))
+        } else {
+            (self.endpoint.clone(), write_send_document_request(submission))
+        };
         let parts: Vec<OutgoingPart> = submission
             .parts()
             .zip(files)
@@ -194,14 +212,17 @@ impl Client {
             .collect();
         let mut attempt = 1;
         loop {
-            let outcome = self.post(&self.endpoint, &payload, &parts, files).await;
+            let outcome = self.post(&endpoint, &payload, &parts, files).await;
             match outcome {
                 Err(ClientError::Connection(why)) if attempt < ATTEMPTS_MAX => {
                     eprintln!("the connection broke ({why}); sending again with the same token");
                     tokio::time::sleep(Duration::from_secs(1 << attempt)).await;
                     attempt += 1;
                 }
-                outcome => return Ok(outcome?.receipt()?),
+                outcome => {
+                    let answer = outcome?;
+                    return Ok(if submits { answer.submitted() } else { answer.receipt() }?);
+                }
             }
         }
     }
@@ -249,9 +270,12 @@ impl Client {
 
     /// Contract B, at the same address.
     async fn ask(&self, payload: &str) -> Result<answer::Answer, ClientError> {
+        self.post(&self.endpoint_of_contract_b(), payload, &[], &[]).await
+    }
+
+    fn endpoint_of_contract_b(&self) -> String {
         let base = self.endpoint.strip_suffix("/v1").or_else(|| self.endpoint.strip_suffix("/v2"));
-        let endpoint = format!("{}/v2", base.unwrap_or(&self.endpoint));
-        self.post(&endpoint, payload, &[], &[]).await
+        format!("{}/v2", base.unwrap_or(&self.endpoint))
     }
 
     async fn post(

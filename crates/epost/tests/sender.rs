@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use epost::dev::pki::{Extent, SENDERS};
-use epost::dev::sandbox::CITIZEN;
+use epost::dev::sandbox::{CITIZEN, ENTERPRISE, MANDATARY, MANDATARY_QUALITY};
 use epost::dev::start::{self, LOOPBACK};
 use serde_json::Value;
 
@@ -61,6 +61,68 @@ async fn a_sender_follows_his_items_by_the_command_line() {
     assert_eq!((foreign.status.code(), &told["error"]["code"]), (Some(1), &"REPO_B01".into()));
     assert_eq!(epost(&["history", "0", "--profile", &alice]).status.code(), Some(3), "no ticket");
     sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_beside_the_e_box_lies_in_the_sandboxs_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = start::start(folder.path(), LOOPBACK, Extent::Senders).await.unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (alice, letter) = (path("alice.toml"), path("letter.txt"));
+    std::fs::write(&letter, "A letter.").unwrap();
+    let (out, log) = (path("proofs"), path("sent.jsonl"));
+    let send = |beside: &[&str]| {
+        let what =
+            ["send", &letter, "--to-enterprise", ENTERPRISE, "--title", "A letter", "--type", "LETTER"];
+        let how = ["--wait", "--out", &out, "--log", &log, "--profile", &alice, "--json"];
+        epost(&[what.as_slice(), beside, how.as_slice()].concat())
+    };
+    let both = ["--channel", "EBOX_ENTERPRISE", "--channel", "BATCH"];
+    let delegate = ["--delegate", MANDATARY, "--delegate-quality", MANDATARY_QUALITY];
+    let own = done(&send(&[&both[..], &["--proof-to-mailbox"]].concat()));
+    let delegates = done(&send(&[&both[..], &delegate].concat()));
+    let ticket = |told: &[Value]| told[0]["ticket"].as_str().unwrap().to_owned();
+    assert!(folder.path().join("proofs").join(ticket(&own)).join("ProofOfDispatch.p7s").is_file());
+    for wrong in [&both[2..], &delegate] {
+        let refused = send(wrong);
+        let told: Value = serde_json::from_slice(&refused.stdout).unwrap();
+        assert_eq!((refused.status.code(), &told["error"]["code"]), (Some(1), &"EPOST_B09".into()));
+    }
+
+    let text = std::fs::read_to_string(path("sandbox.json")).unwrap();
+    let batch = serde_json::from_str::<Value>(&text).unwrap()["batch"].take();
+    let listed = async |who: &str, wanted: &str| {
+        let pem = |file: &str| path(batch["partners"][who][file].as_str().unwrap());
+        let http = https(&path("pki/server-root.crt"), &pem("cert"), &pem("key"));
+        for _ in 0..600 {
+            let page = http.get(batch["url"].as_str().unwrap()).send().await.unwrap().text().await.unwrap();
+            if page.contains(wanted) {
+                return page;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("{wanted} is not in the folder of {who}");
+    };
+    let page = listed("enterprise", &ticket(&own)).await;
+    assert!(!page.contains(&ticket(&delegates)), "{page}");
+    listed("mandatary", &ticket(&delegates)).await;
+    listed("alice", &format!("{}.ProofOfDispatch.p7s", ticket(&own))).await;
+    assert!(!listed("bob", "").await.contains(&ticket(&own)));
+    sandbox.stop().await;
+}
+
+/// HTTPS as a browser with that certificate.
+fn https(authority: &str, certificate: &str, key: &str) -> reqwest::Client {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls_openssl::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let chain = vec![CertificateDer::from_pem_file(certificate).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let tls = builder.unwrap().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();
+    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }
 
 fn epost(args: &[&str]) -> Output {

@@ -2,7 +2,7 @@
 
 use soap::message::v2::{
     ConnectionAnswer, DeliveryHistory, FoundItem, parse_check_connection_response, parse_find_items_response,
-    parse_get_delivery_history_response,
+    parse_get_delivery_history_response, parse_submit_response,
 };
 use soap::message::{
     SignedFile, parse_get_proof_response, parse_get_status_response, parse_send_document_response,
@@ -133,6 +133,13 @@ impl Answer {
     pub(super) fn receipt(&self) -> Result<ProofFiles, AnswerError> {
         let answer = parse_send_document_response(self.body()?)?;
         self.proof_files(answer.receipt, answer.ticket.as_str())
+    }
+
+    /// The receipt of contract B's `SubmitResponse`: in place.
+    pub(super) fn submitted(&self) -> Result<ProofFiles, AnswerError> {
+        let answer = parse_submit_response(self.body()?)?;
+        let (xml, p7s) = (answer.receipt.content, answer.receipt.signature);
+        Ok(ProofFiles { xml, p7s, crls: Vec::new(), ticket: answer.ticket.as_str().to_owned() })
     }
 
     /// `GetStatusResponse`.

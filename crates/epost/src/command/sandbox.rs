@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::serve::wait_for_signal;
 use super::{could_not_run, start_log};
 use crate::dev::pki::Extent;
+use crate::dev::sandbox::ENTERPRISE;
 use crate::dev::start;
 
 /// Where, and on which address.
@@ -34,12 +35,25 @@ pub async fn run(args: Args) -> ExitCode {
         println!("  watch it     http://{address}/metrics and /health");
     }
     println!("  journal      {}", sandbox.service.report.journal);
+    if let Some(address) = sandbox.service.batch_address {
+        println!("  folders      {}", crate::dev::sandbox::folder_url(address));
+    }
     println!("\nsend something:");
     println!(
         "  epost send FILE --profile {} --to-citizen {} --title \"A letter\" --type LETTER --wait",
         layout.profile("alice").display(),
         crate::dev::sandbox::CITIZEN,
     );
+    if let Some(address) = sandbox.service.batch_address {
+        let (pki, url) = (layout.pki.directory().display(), crate::dev::sandbox::folder_url(address));
+        println!(
+            "the enterprise {} has a folder (add --channel EBOX_ENTERPRISE --channel BATCH):",
+            ENTERPRISE
+        );
+        println!(
+            "  curl --cert {pki}/enterprise.crt --key {pki}/enterprise.key --cacert {pki}/server-root.crt {url}"
+        );
+    }
     println!("\nready; Ctrl-C ends it");
     wait_for_signal().await;
     sandbox.stop().await;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use erds::{
-    DigestMethod, EboxCheck, EnterpriseNumber, Language, Meta, Part, QualityCode, Recipient, Ssin,
-    StatedDigest, Strictness, Submission, Ticket, Token,
+    Beside, ChannelName, Delegate, DigestMethod, EboxCheck, EnterpriseNumber, Language, Meta, Part,
+    QualityCode, Recipient, Ssin, StatedDigest, Strictness, Submission, Ticket, Token,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -55,6 +55,19 @@ pub struct Args {
     /// What to ask of the recipient's e-Box before the item is taken
     #[arg(long, value_enum, default_value_t = Check::Activated)]
     pub check: Check,
+    /// A channel, of those that contract B knows: EBOX_CITIZEN, EBOX_ENTERPRISE, BATCH (repeatable; the recipient's eBox is always
+    /// among them) [default: the recipient's eBox alone]
+    #[arg(long = "channel", value_name = "NAME", value_parser = channel)]
+    pub channels: Vec<ChannelName>,
+    /// With BATCH: into the folder of this mandatary of the recipient, by CBE number, instead of the recipient's own
+    #[arg(long, value_name = "CBE", requires = "delegate_quality")]
+    pub delegate: Option<String>,
+    /// The mandatary's quality code, for example QUAL_SSC
+    #[arg(long, value_name = "CODE", requires = "delegate")]
+    pub delegate_quality: Option<String>,
+    /// Your proofs go into your own folder of the batch channel too
+    #[arg(long)]
+    pub proof_to_mailbox: bool,
     /// Where to save Receipt.xml, Receipt.p7s and CRLs: in a folder named by the ticket
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
@@ -81,6 +94,8 @@ pub enum Check {
 const EXAMPLES: &str = "Examples:
   epost send letter.pdf --profile office.toml --to-citizen 00000000196 --title \"Your file\" --type LETTER
   epost send letter.pdf --annex table.csv --to-enterprise 1234567894 --title \"Decision\" --type DECISION --wait
+  epost send letter.pdf --to-enterprise 1234567894 --title \"Decision\" --type DECISION --channel EBOX_ENTERPRISE --channel BATCH \\
+      --delegate 0000000097 --delegate-quality QUAL_SSC --proof-to-mailbox
   epost send letter.pdf --p12 office.p12 --password-file pw --tls-ca ca.crt --endpoint https://epost.example.be/RegisteredMail/v1 \\
       --to-citizen 00000000196 --title \"Your file\" --type LETTER --json
 
@@ -88,6 +103,10 @@ Exit code: 0 accepted, 1 refused, 2 try again later (with the same --token: noth
 
 fn language(text: &str) -> Result<Language, String> {
     Language::from_name(text).ok_or_else(|| "expected fr, nl, de, en or bi".to_owned())
+}
+
+fn channel(text: &str) -> Result<ChannelName, String> {
+    ChannelName::from_name(text).ok_or_else(|| "expected EBOX_CITIZEN, EBOX_ENTERPRISE or BATCH".to_owned())
 }
 
 fn meta(text: &str) -> Result<Meta, String> {
@@ -174,7 +193,7 @@ async fn send(args: &Args) -> Result<ExitCode, Failure> {
     }
     let log = SentLog::new(args.log.as_deref());
     log.note(Timestamp::now(), "sending", token, None, None);
-    let receipt = match client.send(&submission, &files).await {
+    let receipt = match client.send_by(&submission, &args.channels, &files).await {
         Ok(receipt) => receipt,
         Err(error) => {
             let event = if matches!(error, ClientError::Refused(_)) { "refused" } else { "failed" };
@@ -261,8 +280,23 @@ fn submission(args: &Args, files: &[ContentFile]) -> Result<Submission, Failure>
             Check::Activated => EboxCheck::Activated,
             Check::Preferred => EboxCheck::Preferred,
         },
-        beside: Default::default(),
+        beside: Beside {
+            batch: args.channels.contains(&ChannelName::Batch),
+            delegate: delegate(args)?,
+            proof_to_mailbox: args.proof_to_mailbox,
+        },
     })
+}
+
+/// As the recipient: form alone.
+fn delegate(args: &Args) -> Result<Option<Delegate>, Failure> {
+    let (Some(company), Some(quality)) = (&args.delegate, &args.delegate_quality) else { return Ok(None) };
+    let wrong = |option: &str, error: &dyn std::fmt::Display| Failure::Option(format!("{option}: {error}"));
+    Ok(Some(Delegate {
+        company: EnterpriseNumber::parse(company, Strictness::Lax)
+            .map_err(|error| wrong("--delegate", &error))?,
+        quality: QualityCode::parse(quality).map_err(|error| wrong("--delegate-quality", &error))?,
+    }))
 }
 
 /// Form alone is judged here: the service knows how strict its environment is.
@@ -350,6 +384,22 @@ mod tests {
         let enterprise = submission_of(&["--to-enterprise", "000000196", "--token", "mine"]).unwrap();
         assert_eq!(enterprise.recipient.number_as_given(), "000000196");
         assert_eq!(enterprise.token.as_str(), "mine");
+    }
+
+    #[test]
+    fn what_goes_beside_the_e_box_is_asked_for_by_name() {
+        let to = ["--to-enterprise", "1234567894"];
+        let beside = ["--channel", "EBOX_ENTERPRISE", "--channel", "BATCH", "--proof-to-mailbox"];
+        let whose = ["--delegate", "0000000097", "--delegate-quality", "QUAL_SSC"];
+        let asked = submission_of(&[&to[..], &beside, &whose].concat()).unwrap().beside;
+        assert!(asked.batch && asked.proof_to_mailbox);
+        let delegate = asked.delegate.unwrap();
+        assert_eq!((delegate.company.as_given(), delegate.quality.as_str()), ("0000000097", "QUAL_SSC"));
+        assert!(submission_of(&to).unwrap().beside.is_nothing());
+        let line = ["epost", "send", "a", "--title", "T", "--type", "L", "--to-enterprise", "1"];
+        for wrong in [&["--channel", "POST"][..], &["--delegate", "1"], &["--delegate-quality", "Q"]] {
+            assert!(Line::try_parse_from(line.iter().chain(wrong)).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

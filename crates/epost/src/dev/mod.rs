@@ -6,6 +6,7 @@ mod authority;
 mod der;
 pub mod ebox;
 pub mod ocsp;
+pub mod partners;
 pub mod pdp;
 pub mod pki;
 pub mod sample;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::partners;
 use super::pki::{self, Extent, Party, Pki, PkiError};
 
 /// A citizen with an e-Box (INSS).
@@ -68,9 +69,9 @@ pub enum SandboxError {
     },
 }
 
-/// Makes or reuses the folder and its PKI, with CRLs issued anew; writes the policy, each sender's profile and `sandbox.json`.
+/// Makes or reuses the folder and its PKI, with CRLs issued anew; writes the policy and each sender's profile.
 ///
-/// The configuration, the master key and the data are the caller's to write.
+/// The configuration, the master key, the data and `sandbox.json` are the caller's to write.
 ///
 /// # Errors
 /// `Pki`, `File`: the machine's.
@@ -95,7 +96,6 @@ pub fn prepare(
     for sender in &pki::SENDERS {
         write(&layout.profile(sender.name), &layout.profile_text(sender))?;
     }
-    layout.write_json(extent)?;
     Ok(layout)
 }
 
@@ -130,8 +130,11 @@ impl SandboxLayout {
         self.directory.join(format!("{sender}.toml"))
     }
 
-    /// Writes `sandbox.json`: everything an integrator's tools need, paths relative to the folder.
-    fn write_json(&self, extent: Extent) -> Result<(), SandboxError> {
+    /// Writes `sandbox.json`: everything an integrator's tools need, paths relative to the folder. `batch`: the partners' door.
+    ///
+    /// # Errors
+    /// `File`: the machine's.
+    pub fn write_json(&self, extent: Extent, batch: Option<SocketAddr>) -> Result<(), SandboxError> {
         let strangers: &[Party] = if extent == Extent::Senders { &[] } else { &pki::STRANGERS };
         let crls = ["seal-root", "seal-ca", "tsa-root", "tsa-ca"].map(|name| format!("pki/crls/{name}.crl"));
         let document = json!({
@@ -156,6 +159,7 @@ impl SandboxLayout {
                 "enterprise": ENTERPRISE_QUALITY,
                 "mandatary": MANDATARY_QUALITY,
             },
+            "batch": batch.map(|door| json!({ "url": folder_url(door), "partners": folders() })),
             "journal": "data/journal",
             "controls": { "tsa": self.tsa_control(), "ebox": self.ebox_url() },
         });
@@ -194,6 +198,22 @@ impl SandboxLayout {
             endpoint = self.endpoint(),
         )
     }
+}
+
+/// Where a partner finds his folder.
+pub fn folder_url(door: SocketAddr) -> String {
+    format!("https://{}/OUT/", reachable(door))
+}
+
+fn folders() -> Map<String, Value> {
+    let described = |party: Party| {
+        json!({
+            "cbe": party.cbe,
+            "cert": format!("pki/{}.crt", party.name),
+            "key": format!("pki/{}.key", party.name),
+        })
+    };
+    partners::partners().map(|party| (party.name.to_owned(), described(party))).collect()
 }
 
 fn parties(parties: &[Party]) -> Map<String, Value> {
@@ -244,6 +264,8 @@ mod tests {
         let addresses = Addresses { door: any, tsa: any, ebox: any };
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let layout = prepare(folder.path(), addresses, Extent::WithStrangers, now).unwrap();
+        partners::open_or_create(&layout.pki, now).unwrap();
+        layout.write_json(Extent::WithStrangers, Some(any)).unwrap();
         uam::PolicyFile::parse(&std::fs::read_to_string(&layout.policy).unwrap()).unwrap();
         let text = std::fs::read_to_string(folder.path().join("sandbox.json")).unwrap();
         let document: Value = serde_json::from_str(&text).unwrap();
@@ -256,6 +278,10 @@ mod tests {
             for party in document[group].as_object().unwrap().values() {
                 files.extend(["cert", "key", "p12"].map(|file| party[file].clone()));
             }
+        }
+        assert_eq!(document["batch"]["url"], "https://127.0.0.1:4433/OUT/");
+        for partner in document["batch"]["partners"].as_object().unwrap().values() {
+            files.extend(["cert", "key"].map(|file| partner[file].clone()));
         }
         for file in files {
             assert!(folder.path().join(file.as_str().unwrap()).is_file(), "{file}");

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::ebox::{self, EboxRecipient, EboxSetup};
+use super::partners;
 use super::pki::{CONTROLLER_CBE, ENVIRONMENT, Extent};
 use super::sandbox::{self, Addresses, CITIZEN, ENTERPRISE, MANDATARY, SandboxLayout};
 use super::sts;
@@ -58,7 +59,9 @@ pub async fn start_tuned(
         Addresses { door: local(&door)?, tsa: local(&tsa_listener)?, ebox: local(&ebox_listener)? };
     let layout = sandbox::prepare(directory, addresses, extent, Timestamp::now())
         .map_err(|error| error.to_string())?;
-    write_config(&layout)
+    partners::open_or_create(&layout.pki, Timestamp::now()).map_err(|error| error.to_string())?;
+    let batch = partners::config_text(&layout.pki).map_err(|error| error.to_string())?;
+    write_config(&layout, &batch)
         .map_err(|error| format!("dev.sandbox.file: {}: {error}", layout.config.display()))?;
 
     sts::TokenServiceStandIn::open_or_create(layout.pki.directory(), Timestamp::now())
@@ -76,6 +79,7 @@ pub async fn start_tuned(
     let mut config = Config::read(&layout.config).map_err(|error| error.to_string())?;
     tune(&mut config);
     let service = run::start(&config, Some(door)).await.map_err(|error| error.to_string())?;
+    layout.write_json(extent, service.batch_address).map_err(|error| error.to_string())?;
     Ok(Sandbox { layout, service, stand_ins })
 }
 
@@ -86,8 +90,8 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Written at each start, because the ports differ; the keys are made once.
-fn write_config(layout: &SandboxLayout) -> std::io::Result<()> {
-    std::fs::write(&layout.config, config_text(layout))?;
+fn write_config(layout: &SandboxLayout, batch: &str) -> std::io::Result<()> {
+    std::fs::write(&layout.config, config_text(layout) + batch)?;
     if !layout.master_key.exists() {
         let mut key = [0; 32];
         pki::random::fill(&mut key).map_err(std::io::Error::other)?;
@@ -172,6 +176,7 @@ stand_in = true
 
 [delivery]
 retry_first_seconds = 1
+
 "#,
         public_url = layout.door_url(),
         tsa_url = layout.tsa_url(),
