@@ -65,6 +65,75 @@ async fn row_71_nothing_smuggled_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_71_one_host_and_no_other_place() {
+    let door = Door::open().await;
+    let ask = async |line: &str, headers: &str| {
+        let answer = door.exchange(format!("{line}\r\n{headers}\r\n{WSDL}").as_bytes()).await;
+        told(&format!("{line} {headers}"), &answer);
+        answer
+    };
+    let here = "GET /RegisteredMail/v1?xsd=none HTTP/1.1";
+    for hosts in ["", "Host: x\r\nHost: x\r\n", "Host: x\r\nhost: y\r\n"] {
+        let answer = ask(here, hosts).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400") && answers(&answer) == 1,
+            "and the line is closed: {answer}"
+        );
+    }
+    let old = door.exchange(b"GET /RegisteredMail/v1?xsd=none HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.0 404"), "HTTP/1.0 knows none: {old}");
+    // A target elsewhere is read as its path: nothing is fetched, forwarded or tunnelled.
+    let elsewhere = ask("GET http://10.0.0.1:1/RegisteredMail/v1?xsd=none HTTP/1.1", "Host: x\r\n").await;
+    assert!(elsewhere.starts_with("HTTP/1.1 404") && elsewhere.contains("GET serves ?wsdl"), "{elsewhere}");
+    for line in ["CONNECT 10.0.0.1:22 HTTP/1.1", "OPTIONS * HTTP/1.1", "GET http://10.0.0.1:1/ HTTP/1.1"] {
+        let answer = ask(line, "Host: x\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
+    for upgrade in ["h2c", "websocket", "TLS/1.0"] {
+        let answer = ask(here, &format!("Host: x\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
+    assert!(door.house.records().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_72_a_body_is_asked_of_senders_alone() {
+    let gateway = crate::house::certificate("ebox-client");
+    let door = Door::with(Plan { gateways: vec![gateway], ..Plan::default() }, |_| {}).await;
+    let waits = post("Connection: close\r\nExpect: 100-continue\r\nContent-Length: 4\r\n", "");
+    for (who, expected) in [
+        ("alice", None),
+        ("ebox-client", None),
+        ("not_authorised", Some("SOA-01002 uam.sender")),
+        ("revoked", Some("SOA-01001 path.revoked")),
+        ("expired", Some("SOA-01001 path.expired")),
+    ] {
+        let (mut reading, mut writing) = tokio::io::split(door.connect(who).await);
+        writing.write_all(waits.as_bytes()).await.unwrap();
+        writing.flush().await.unwrap();
+        let mut first = [0; 12];
+        tokio::io::AsyncReadExt::read_exact(&mut reading, &mut first).await.unwrap();
+        let first = String::from_utf8_lossy(&first).into_owned();
+        match expected {
+            None => {
+                println!("verdict: {who}: {first}");
+                assert_eq!(first, "HTTP/1.1 100");
+            }
+            Some(verdict) => {
+                let rest = until_closed(&mut reading).await;
+                let body = rest.split("\r\n\r\n").nth(1).unwrap().as_bytes().to_vec();
+                let content_type = "text/xml; charset=utf-8".to_owned();
+                let answered = crate::house::Answered { status: 500, content_type, body };
+                assert_eq!(
+                    (first.as_str(), door.house.verdict(&answered).as_str()),
+                    ("HTTP/1.1 500", verdict)
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn row_72_the_slow_and_the_idle_are_sent_away() {
     let door = Door::with(Plan::default(), |listen| {
         listen.handshake_seconds_max = 1;

@@ -13,6 +13,7 @@ mod frames;
 pub mod health;
 mod history;
 mod inline;
+mod peer;
 pub mod read;
 mod recipient;
 pub mod refuse;
@@ -340,13 +341,7 @@ impl Service {
         if same {
             return Ok(());
         }
-        Err(Refusal::new(
-            FaultCode::Soa01001,
-            "tls.peer.other-sender",
-            "a TLS client certificate of another institution or application than the one that signed",
-            "the same institution and application in both certificates",
-            "Connect with the certificate that signs, or have the platform name your gateway.",
-        ))
+        Err(other_sender())
     }
 
     /// The policy, or the decision point in its place, grants this sender this transaction, from this address, now (E6).
@@ -441,6 +436,16 @@ fn refuse_attachments(arrived: &Arrived, message: &facts::SignedMessage) -> Resu
         "the SOAP part alone",
         "Attach files to sendDocument and submit only.",
     ))
+}
+
+fn other_sender() -> Refusal {
+    Refusal::new(
+        FaultCode::Soa01001,
+        "tls.peer.other-sender",
+        "a TLS client certificate of another institution or application than the one that signed",
+        "the same institution and application in both certificates",
+        "Connect with the certificate that signs, or have the platform name your gateway.",
+    )
 }
 
 fn tls_refusal(error: &PathError) -> Refusal {

@@ -84,6 +84,16 @@ impl Service {
             SpoolError::Full => Failure::away("store.full", "the disk is full").into(),
             SpoolError::Store(reason) => Failure::store(&reason).into(),
         };
+        self.refuse_without_message(head, peer, spool, refusal).await
+    }
+
+    pub(super) async fn refuse_without_message(
+        self: &Arc<Self>,
+        head: Head,
+        peer: PeerFacts,
+        spool: Option<Spool>,
+        refusal: Refusal,
+    ) -> Reply {
         let spooled = match spool {
             Some(spool) => spool.abandon().await,
             None => match Spool::begin(self, &Head { content_type: "text/xml".into(), ..head.clone() }) {

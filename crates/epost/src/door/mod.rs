@@ -18,8 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use pki::certificate::Certificate;
@@ -210,6 +210,13 @@ async fn close_gently(mut stream: TcpStream) {
 }
 
 async fn route(request: Request<Incoming>, peer: Peer, party: Party, house: &House) -> Answer {
+    // RFC 9112 §3.2: what stands before this service might read another of several.
+    let hosts = request.headers().get_all(HOST).iter().count();
+    if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
+        let mut answer = bare(StatusCode::BAD_REQUEST, "exactly one Host");
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return answer;
+    }
     let Some(contract) = soap::Contract::of_path(request.uri().path()) else {
         return bare(StatusCode::NOT_FOUND, "here are /RegisteredMail/v1 and /RegisteredMail/v2");
     };

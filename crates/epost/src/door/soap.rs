@@ -142,6 +142,13 @@ pub(super) async fn receive(
             return turn_away(service, &coming, crowded);
         }
     };
+    if headers.contains_key(EXPECT)
+        && let Err(refusal) = tokio::task::block_in_place(|| service.may_go_on(&coming.peer))
+    {
+        let service = service.clone();
+        let refused = async move { service.refuse_unasked(coming.head, coming.peer, refusal).await };
+        return finish(entered, refused).await;
+    }
     let patience = Patience { idle, bytes_per_second_min: listen.body_bytes_per_second_min };
     let mut body = request.into_body();
     match read(&coming, &mut body, &mut entered, patience, service).await {
