@@ -432,7 +432,15 @@ fn read_slots(file: &dyn DiskFile, master_key: &Key256, path: &Path) -> Result<S
                     slots.insert(ticket, number);
                     end = number + 1;
                 }
-                Some(ticket) => torn.push((ticket, number)),
+                // A write that was cut short does not reach the slot's end; what does was whole once, and is damage now.
+                Some(ticket) if slot.get(SUM_AT - TORN_BYTES..SUM_AT) == Some(&[0; TORN_BYTES]) => {
+                    torn.push((ticket, number));
+                }
+                Some(ticket) => {
+                    tracing::error!(event = "alarm.keys.damaged", slot = number);
+                    slots.entry(ticket).or_insert(number);
+                    end = number + 1;
+                }
                 None if slot.iter().all(|byte| *byte == 0) => {}
                 // A torn wiping, or a torn creation: both are finished by wiping.
                 None if slot.iter().take(TICKET_BYTES).any(|byte| *byte == 0) => wipe.push(number),
@@ -477,6 +485,8 @@ fn mend(file: &mut dyn DiskFile, length: u64, end: u64, wipe: &[u64]) -> std::io
 }
 
 const READ_SLOTS: usize = 4096;
+/// Zeros at the end of what a slot wraps, by which a write that was cut short is known: in one of four billion whole ones.
+const TORN_BYTES: usize = 4;
 
 #[cfg(test)]
 mod tests;
