@@ -14,6 +14,7 @@ pub mod command;
 pub mod config;
 pub mod consult;
 pub mod courier;
+pub mod crls;
 pub mod dev;
 pub mod door;
 pub mod drill;

@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use delivery::Channel;
 use delivery::ebox::{Ambient, Ebox, Setup, SubjectLanguage, TokenSetup};
-use disk::{Disk, OpenMode, RealDisk};
+use disk::{Disk, RealDisk};
 use erds::{Environment, Strictness};
 use jiff::Timestamp;
 use journal::Journal;
 use journal::checkpoint::{Checkpoint, LogKey};
 use journal::tiles::Publisher;
 use pki::certificate::{Certificate, NameAttribute};
-use pki::crl::{Crl, CrlSet};
+use pki::crl::CrlSet;
 use pki::der::encode_oid;
 use pki::path::{Purpose, Revocation, TrustAnchors};
 use pki::signer::{FileSigner, Signer};
@@ -25,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, Identifiers};
 use crate::consult::{self, Desk, People};
+use crate::crls::CrlArchive;
 use crate::door::operator::Watched;
 use crate::door::soap::Contract;
 use crate::folder::partners::{Partners, PartnersError};
@@ -236,7 +236,7 @@ pub fn prepare(
     let places = Places {
         signed: publisher.as_ref().and_then(Publisher::checkpoint).cloned(),
         directory: config.data.directory.clone(),
-        index: Some(config.data.directory.join("index.sqlite")),
+        index: Some(config.data.directory.join(service::INDEX)),
         master_key: keys::master_key(config)?,
         origin: config.data.origin.clone(),
         segment_bytes_max: config.data.segment_bytes_max,
@@ -469,47 +469,6 @@ async fn reload(
         if let Err(error) = read {
             tracing::error!(event = "alarm.crls-unreadable", %error);
         }
-    }
-}
-
-/// Every CRL of the seal's and the TSAs' chains that was ever in force here: each proof goes out with those of its own time.
-pub struct CrlArchive {
-    disk: Arc<dyn Disk>,
-    folder: PathBuf,
-    known: ArcSwap<Vec<Crl>>,
-}
-
-impl CrlArchive {
-    fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
-        Self { disk, folder, known: ArcSwap::default() }
-    }
-
-    /// Keeps those that are new, durably; reads what was kept before at the first call.
-    fn add(&self, fresh: Vec<Crl>) -> Result<(), TrustError> {
-        let on_disk = |cause| TrustError::Unreadable { path: self.folder.clone(), cause };
-        let mut known = self.known.load().as_ref().clone();
-        if known.is_empty() {
-            self.disk.create_dir_all(&self.folder).map_err(on_disk)?;
-            known = trust::read_crls(std::slice::from_ref(&self.folder))?;
-        }
-        for crl in fresh {
-            if known.iter().any(|kept| kept.der() == crl.der()) {
-                continue;
-            }
-            let name = pki::digest::Digest::of(pki::digest::DigestAlgorithm::Sha256, crl.der()).to_hex();
-            let path = self.folder.join(format!("{name}.crl"));
-            let mut file = self.disk.open(&path, OpenMode::Write).map_err(on_disk)?;
-            file.write_at(0, crl.der()).and_then(|()| file.sync_data()).map_err(on_disk)?;
-            known.push(crl);
-        }
-        self.disk.sync_dir(&self.folder).map_err(on_disk)?;
-        self.known.store(Arc::new(known));
-        Ok(())
-    }
-
-    fn current_at(&self, at: Timestamp) -> Vec<Vec<u8>> {
-        let known = CrlSet::new(self.known.load().as_ref().clone());
-        known.current_at(at).map(|crl| crl.der().to_vec()).collect()
     }
 }
 
