@@ -120,8 +120,11 @@ impl Run {
 
     /// The claims of some buckets, and how many buckets these are.
     fn read(&self, first: u64, count: u64) -> io::Result<(Vec<Claim>, u64)> {
-        let damaged =
-            || io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", self.path.display()));
+        let damaged = || {
+            let what =
+                format!("{} is damaged; it is derived: the next start makes it again", self.path.display());
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        };
         let count = count.min(self.buckets.saturating_sub(first));
         let at = HEAD_BYTES as u64 + first * BUCKET_BYTES;
         let table = read_exactly(self.file.as_ref(), at, ((count + 1) * BUCKET_BYTES) as usize)?;

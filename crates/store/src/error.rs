@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk refused. After a failed sync nothing of that file may be trusted.
-    #[error("{doing} {path}: {source}")]
+    #[error("store.disk: {doing} {path}: {source}")]
     Disk {
         /// What was being done.
         doing: &'static str,
@@ -18,7 +18,7 @@ pub enum StoreError {
     },
     /// The key file was made with another master key.
     #[error(
-        "the master key does not open {path}: it was made with another one; put that master key back (restore it from its own \
+        "store.keys.wrong-master-key: the master key does not open {path}: it was made with another one; put that master key back (restore it from its own \
          backup), or restore the key file that belongs to this one; nothing was changed"
     )]
     WrongMasterKey {
@@ -26,19 +26,19 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Stored bytes are not those that were written: changed, cut, or mixed up.
-    #[error("damaged: {what}; restore it from the backup")]
+    #[error("store.damaged: {what}; restore it from the backup")]
     Damaged {
         /// What is damaged.
         what: String,
     },
     /// The item already has a key: a ticket names one item.
-    #[error("the ticket has a key already")]
+    #[error("store.keys.ticket-taken: the ticket has a key already")]
     TicketTaken,
     /// Not a name that a part can have: lower-case letters, digits, `-` and `.`, 1 to 64 of them.
-    #[error("not a part's name: {0}")]
+    #[error("store.content.part-name: not a part's name: {0}")]
     PartName(String),
     /// The writer has stopped after an earlier error: restart, after mending the cause.
-    #[error("stopped: {0}")]
+    #[error("store.stopped: {0}")]
     Stopped(String),
     /// No randomness.
     #[error(transparent)]
@@ -48,7 +48,7 @@ pub enum StoreError {
     Aead(#[from] pki::aead::AeadError),
     /// The index's database was made by a newer program.
     #[error(
-        "{path} is of version {seen}, and this program knows versions up to {known}: a newer program has written this data; start \
+        "store.index.newer: {path} is of version {seen}, and this program knows versions up to {known}: a newer program has written this data; start \
          that one. Nothing was changed"
     )]
     Newer {
@@ -60,7 +60,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The index's database failed. It is derived: it may be deleted while the service is stopped.
-    #[error("index: {0}")]
+    #[error("store.index: {0}")]
     Database(#[from] rusqlite::Error),
 }
 
