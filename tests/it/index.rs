@@ -81,7 +81,7 @@ fn lying(path: &Path, records: &[Record]) {
     assert_eq!(index.counts().unwrap().sent, 0);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -121,7 +121,7 @@ pub const REMEDIES: [(&str, &str); 29] = [
     (
         "alarm.stored-bytes",
         "Stored bytes are not what was written, or are gone: keep the newest backup as it is, stop the service, and let `epost journal repair \
-         --from BACKUP --content` say what is wrong and what that backup can mend.",
+         --from BACKUP --content` say what is wrong and what that backup can mend. Where `part` is the index: `epost index rebuild`.",
     ),
     (
         "alarm.witness-behind",

@@ -1,19 +1,20 @@
 //! Reads all that is stored again and again, slowly: bytes that have changed are found while a backup still has them as they were.
 //!
-//! A round reads every record against the tree's root as it was when the round began, and opens all that belongs to it. It ends as a
-//! record of the journal, whatever it found.
+//! A round reads every record against the tree's root as it was when the round began, opens all that belongs to it, and asks the index
+//! whether it says the same. It ends as a record of the journal, whatever it found.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use erds::record::{Control, bounded};
-use erds::{Record, Ticket};
+use erds::{Record, Status, Ticket};
 use jiff::SignedDuration;
 use journal::merkle::Tree;
 use journal::{Entry, Stored, UniqueKey};
 use pki::digest::sha256;
 use serde::{Deserialize, Serialize};
+use store::index::Item;
 use tokio::sync::watch;
 
 use crate::config::Scrub;
@@ -117,6 +118,9 @@ fn round(service: &Service, mut pace: Pace) -> Option<Round> {
         match service.journal().read(position) {
             Ok(stored) => {
                 tree.push(stored.leaf_hash);
+                if let Some(what) = unlike(service, &stored) {
+                    found.tell(service, position, "index", &what);
+                }
                 parts(service, &stored, &mut pace, &mut found);
             }
             Err(error) => found.tell(service, position, "record", &error.to_string()),
@@ -125,6 +129,12 @@ fn round(service: &Service, mut pace: Pace) -> Option<Round> {
         if !pace.pass(RECORD_BYTES) {
             return None;
         }
+    }
+    let index = service.data().1.join(crate::service::INDEX);
+    match store::index::disagreement(&index) {
+        Ok(None) => {}
+        Ok(Some(what)) => found.tell(service, size, "index", &format!("{what}; {REBUILD}")),
+        Err(error) => found.tell(service, size, "index", &format!("{error}; {REBUILD}")),
     }
     if found.wrong == 0 && tree.root() != root {
         found.tell(service, size, "tree", "the records lead to another root than the log's");
@@ -149,6 +159,43 @@ fn parts(service: &Service, stored: &Stored, pace: &mut Pace, found: &mut Round)
         Ok::<_, std::convert::Infallible>(())
     };
     let Ok(()) = open_parts(stored, &keys, service.content(), &mut read, &mut each);
+}
+
+/// What the index, which is derived but answers for the records, says otherwise than this one.
+fn unlike(service: &Service, stored: &Stored) -> Option<String> {
+    let (position, record) = (stored.position, &stored.record);
+    let says = |item: &Item| match record {
+        Record::Received(received) => {
+            (item.received, item.received_at) == (position, received.request.received_at)
+                && item.institution == received.request.sender.cbe.digits()
+                && item.token_key == received.token_key.map(|key| key.0)
+                && (item.channel, item.proof_to_mailbox) == (received.channel, received.proof_to_mailbox)
+                && item.folder.as_deref() == received.folder.as_ref().map(|folder| folder.digits())
+        }
+        Record::Accepted(_) => item.accepted == Some(position),
+        Record::Withdrawn(_) => item.withdrawn,
+        Record::Consigned(_) => item.consigned.is_some(),
+        Record::Dispatched(_) => item.dispatched == Some(position) && item.status == Status::Sent,
+        _ => true,
+    };
+    let of_items = matches!(
+        record,
+        Record::Received(_)
+            | Record::Accepted(_)
+            | Record::Withdrawn(_)
+            | Record::Consigned(_)
+            | Record::Dispatched(_)
+    );
+    let ticket = record.ticket().filter(|_| of_items)?;
+    // A record is in the journal a moment before it is indexed.
+    if service.index().next_position().is_ok_and(|next| position >= next) {
+        return None;
+    }
+    let listed = |events: &[u64]| events.len() == EVENTS_MAX || events.contains(&position);
+    match (service.index().item(ticket), service.index().history(ticket, 0, EVENTS_MAX)) {
+        (Ok(Some(item)), Ok(events)) if says(&item) && listed(&events) => None,
+        _ => Some(format!("it says otherwise of {ticket} than the record; {REBUILD}")),
+    }
 }
 
 /// Whether it belongs to an item that was accepted and never erased.
@@ -186,6 +233,9 @@ fn key(number: u64) -> UniqueKey {
 }
 
 const ACTION: &str = "scrub.ended";
+const REBUILD: &str = "stop the service, and let `epost index rebuild` make it again";
+/// Events of an item among which a record is looked for; behind so many it is not.
+const EVENTS_MAX: usize = 10_000;
 /// What a record's own bytes count as.
 const RECORD_BYTES: u64 = 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -644,6 +644,9 @@ pub(crate) fn inline_frame(ticket: Ticket, part: &store::content::StoredPart) ->
     Some(Frame { name: frame_name(ticket, &part.name), ciphertext })
 }
 
+/// The index's database, within the data folder.
+pub(crate) const INDEX: &str = "index.sqlite";
+
 /// Why a start withdraws.
 pub(crate) const UNFINISHED: &str = "start.unfinished";
 

@@ -15,11 +15,13 @@ use self::entry::Entry;
 use self::row::{COLUMNS, find, nanoseconds, number, position, read_entry, save, timestamp};
 use crate::StoreError;
 
+mod check;
 mod entry;
 mod folders;
 mod history;
 mod row;
 
+pub use check::disagreement;
 pub use entry::REQUEUED;
 pub use folders::{Lay, Shelved};
 

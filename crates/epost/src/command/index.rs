@@ -72,7 +72,7 @@ pub(crate) fn rebuild_in(
 ) -> Result<Rebuilt, StartError> {
     // Held until the index is whole: no service starts meanwhile.
     let journal = run::journal_at_rest(data, origin, segment_bytes_max, signed)?;
-    let index = Index::begin_anew(&data.join("index.sqlite")).map_err(service::OpenError::from)?;
+    let index = Index::begin_anew(&data.join(service::INDEX)).map_err(service::OpenError::from)?;
     for stored in journal.iter(0) {
         let stored = stored.map_err(|error| service::OpenError::Failure(error.into()))?;
         index.apply(stored.position, &stored.record).map_err(service::OpenError::from)?;
