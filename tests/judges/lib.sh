@@ -38,9 +38,19 @@ need() {
     exit 3
 }
 
-# token P7S OUT: the time-stamp token out of the unsigned attribute, the signature value that it is over to OUT.signed.
+# token_inside XML OUT: the same of an evidence, whose stamp is over the canonical element of the signature value.
+token_inside() {
+    local element
+    xmllint --xpath '//*[local-name()="EncapsulatedTimeStamp"]/text()' "$1" | base64 -d >"$2" || return 1
+    element=$(grep -o '<ds:SignatureValue Id=[^>]*>[^<]*</ds:SignatureValue>' "$1") || return 1
+    printf '<ds:SignatureValue xmlns:ds="http://www.w3.org/2000/09/xmldsig#"%s' "${element#<ds:SignatureValue}" |
+        xmllint --exc-c14n - >"$2.signed"
+}
+
+# token P7S|XML OUT: the time-stamp token out of the unsigned attribute, the signature value that it is over to OUT.signed.
 token() {
     local at line
+    [[ $1 != *.xml ]] || { token_inside "$@"; return; }
     openssl asn1parse -inform DER -in "$1" >"$work/asn1" || return 1
     at=$(awk '/id-smime-aa-timeStampToken/ {seen = 1; next} seen && /SEQUENCE/ {print; exit}' "$work/asn1" | cut -d: -f1)
     openssl asn1parse -inform DER -in "$1" -strparse "$((at))" -noout -out "$2" || return 1

@@ -1,5 +1,5 @@
-//! Makes what `tests/judges/run` judges, without the service: two sealed proofs, their anchors and revocation lists,
-//! and the same with a revoked seal.
+//! Makes what `tests/judges/run` judges, without the service: two sealed proofs and an ERDS evidence of each event, their anchors and
+//! revocation lists, and the same with a revoked seal.
 //!
 //!     cargo run -p evidence --example judge_fixture -- DIR
 
@@ -10,15 +10,26 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use erds::record::{CheckFacts, Consigned, DecisionFacts, Hex32, Received, RequestFacts};
-use erds::{ApplicationId, ChannelName, EnterpriseNumber, Environment, Record, Sender, Strictness, Ticket};
+use erds::record::{
+    Accessed, CheckFacts, Consigned, ConsignmentFailed, DecisionFacts, ExpiredUnread, HandedOver, Hex32,
+    Received, Refused, RequestFacts,
+};
+use erds::{
+    ApplicationId, ChannelName, EnterpriseNumber, Environment, FaultCode, Record, Sender, Strictness, Ticket,
+};
 use evidence::description::{
     FileDescription, FileDigestMethod, ItemDescription, RecipientDescription, SenderDescription,
 };
 use evidence::dispatch::DispatchDescription;
+use evidence::event::{
+    Acceptance, Access, Assurance, Attempt, AuthenticationMethod, CheckDescription, Consignment,
+    ConsignmentFailure, DelegateDescription, Event, Evidence, Handover, LogEntry, Rejection,
+    RequestDescription, Unopened,
+};
+use evidence::seal::Stampable;
 use evidence::{ProofOfDispatchContent, ReceiptContent};
 use jiff::Timestamp;
-use journal::{Appended, Entry, Journal};
+use journal::{Appended, Entry, Journal, Recorded};
 use pki::certificate::Certificate;
 use pki::path::{Revocation, TrustAnchors};
 use pki::signer::FileSigner;
@@ -26,6 +37,7 @@ use pki::tsp::{TimeStampToken, TokenChecks};
 use support::{House, SEAL_SERIAL};
 
 const TICKET: &str = "ABCDEFGH12345";
+const REQUEST: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const DOCUMENT: &[u8] = b"A letter.\n";
 
 #[tokio::main(flavor = "current_thread")]
@@ -57,22 +69,56 @@ async fn lay(directory: &Path, house: &House, revoked: &[(u32, i64)]) {
     write_sealed(directory, "Receipt", house, &receipt, received(at)).await;
     let proof = proof_of_dispatch(at).to_xml();
     write_sealed(directory, "ProofOfDispatch", house, &proof, consigned(at)).await;
+    for (event, record) in events(at) {
+        write_evidence(directory, house, event, record).await;
+    }
 }
 
 /// The real way: recorded, sealed, stamped.
 async fn write_sealed(directory: &Path, name: &str, house: &House, xml: &[u8], record: Record) {
+    let recorded = append(&journal(), record).await;
+    let at = Timestamp::from_second(house.now).unwrap();
+    let sealed = stamp(house, evidence::seal(&recorded, xml, &signer(house), at).unwrap());
+    fs::write(directory.join(format!("{name}.xml")), sealed.xml()).unwrap();
+    fs::write(directory.join(format!("{name}.p7s")), sealed.p7s()).unwrap();
+}
+
+/// The same for an evidence; what follows on an acceptance is recorded behind it.
+async fn write_evidence(directory: &Path, house: &House, event: Event, record: Record) {
+    let at = Timestamp::from_second(house.now).unwrap();
+    let journal = journal();
+    let begins = matches!(record, Record::Received(_) | Record::Refused(_));
+    let request = if begins { None } else { Some(append(&journal, received(at)).await) };
+    let recorded = append(&journal, record).await;
+    let name = event.number();
+    let evidence = evidence_of(event, at, LogEntry::of(request.as_ref().unwrap_or(&recorded)), &recorded);
+    let sealed = stamp(house, evidence::event::seal(&recorded, &evidence, &signer(house), at).unwrap());
+    fs::write(directory.join(format!("Evidence-{name}.xml")), sealed.xml()).unwrap();
+}
+
+fn journal() -> Journal {
     let disk = Arc::new(disk::ForgetfulDisk::new());
     let options = journal::Options {
         origin: "example.org/fixture".to_owned(),
         on_fatal: Arc::new(|why: &str| panic!("{why}")),
         segment_bytes_max: 1 << 20,
     };
-    let (journal, _) = Journal::open(disk, Path::new("journal"), options).unwrap();
+    Journal::open(disk, Path::new("journal"), options).unwrap().0
+}
+
+async fn append(journal: &Journal, record: Record) -> Recorded {
     let entry = Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
-    let Appended::Recorded(recorded) = journal.append(entry).await.unwrap() else { panic!("recorded twice") };
-    let signer = FileSigner::from_pem(&house.seal.key_pem(), &house.seal_chain_pem()).unwrap();
-    let at = Timestamp::from_second(house.now).unwrap();
-    let unstamped = evidence::seal(&recorded, xml, &signer, at).unwrap();
+    match journal.append(entry).await.unwrap() {
+        Appended::Recorded(recorded) => recorded,
+        Appended::Existing(_) => panic!("recorded twice"),
+    }
+}
+
+fn signer(house: &House) -> FileSigner {
+    FileSigner::from_pem(&house.seal.key_pem(), &house.seal_chain_pem()).unwrap()
+}
+
+fn stamp<U: Stampable>(house: &House, unstamped: U) -> U::Sealed {
     let imprint = unstamped.signature_digest();
     let token = TimeStampToken::from_der(&house.token(imprint.as_bytes())).unwrap();
     let anchors = TrustAnchors::new(Certificate::from_pem(&house.tsa_root.pem()).unwrap(), Vec::new());
@@ -83,11 +129,109 @@ async fn write_sealed(directory: &Path, name: &str, house: &House, xml: &[u8], r
         anchors: &anchors,
         revocation: Revocation::NotChecked,
         gen_time_window: None,
-        at,
+        at: Timestamp::from_second(house.now).unwrap(),
     };
-    let sealed = unstamped.stamp(pki::tsp::check(&token, &checks).unwrap()).unwrap();
-    fs::write(directory.join(format!("{name}.xml")), sealed.xml()).unwrap();
-    fs::write(directory.join(format!("{name}.p7s")), sealed.p7s()).unwrap();
+    unstamped.stamp(pki::tsp::check(&token, &checks).unwrap()).unwrap()
+}
+
+fn evidence_of(event: Event, at: Timestamp, request_entry: LogEntry, recorded: &Recorded) -> Evidence {
+    let item = item();
+    let refused = matches!(event, Event::SubmissionRejection(_));
+    Evidence {
+        environment: Environment::Tst,
+        event_time: at,
+        event,
+        policies: vec!["urn:example:evidence-policy:1".to_owned()],
+        request: RequestDescription {
+            message_identifier: if refused { REQUEST.to_owned() } else { item.ticket },
+            token: Some(item.token),
+            sender: item.sender,
+            assurance: Assurance { method: AuthenticationMethod::X509, at },
+            recipient: Some(item.recipient),
+            delegate: Some(DelegateDescription {
+                company_id: "0000000196".to_owned(),
+                quality_code: "QUAL_SSC".to_owned(),
+            }),
+            submitted_at: at,
+            parts: vec![item.document],
+        },
+        log_origin: "example.org/fixture".to_owned(),
+        request_entry,
+        event_entry: LogEntry::of(recorded),
+    }
+}
+
+/// One of each event, with its record.
+fn events(at: Timestamp) -> Vec<(Event, Record)> {
+    let channel = ChannelName::EboxEnterprise;
+    let ticket = Ticket::parse(TICKET).unwrap();
+    let acceptance = Acceptance {
+        soap_sha256: [0; 32],
+        message_certificate_sha256: [0; 32],
+        tls_certificate_sha256: Some([3; 32]),
+        checks: vec![CheckDescription { name: "malware".to_owned(), outcome: "not scanned".to_owned() }],
+    };
+    let rejection = Rejection {
+        code: FaultCode::EpostB04.as_str().to_owned(),
+        check: "token.reused".to_owned(),
+        detail: "The Token was used before, with other content.".to_owned(),
+        remedy: "Choose another Token.".to_owned(),
+    };
+    let consignment = Consignment {
+        channel,
+        message_id: "5f0c".to_owned(),
+        answer_sha256: pki::digest::sha256(b"{}"),
+        no_digital_user: false,
+    };
+    let failure = ConsignmentFailure {
+        channel,
+        reason: "INVALID_INPUT".to_owned(),
+        attempts: vec![Attempt { at, outcome: "INVALID_INPUT".to_owned() }],
+        next_channel: None,
+    };
+    let failed = ConsignmentFailed { ticket, at, channel, attempts: 1, reason: "INVALID_INPUT".to_owned() };
+    let handover =
+        Handover { channel: ChannelName::Batch, certificate_sha256: [4; 32], content_sha256: [5; 32] };
+    let handed_over = HandedOver {
+        ticket,
+        at,
+        channel: ChannelName::Batch,
+        certificate: Hex32([4; 32]),
+        content_sha256: Hex32([5; 32]),
+    };
+    let accessed = Accessed { ticket, at, channel, not_before: Some(at) };
+    vec![
+        (Event::SubmissionAcceptance(acceptance), received(at)),
+        (Event::SubmissionRejection(rejection), refused(at)),
+        (Event::ContentConsignment(consignment), consigned(at)),
+        (Event::ContentConsignmentFailure(failure), Record::ConsignmentFailed(failed)),
+        (Event::ContentAccessTracking(Access { channel, not_before: Some(at) }), Record::Accessed(accessed)),
+        (Event::ContentHandover(handover), Record::HandedOver(handed_over)),
+        (
+            Event::ContentHandoverFailure(Unopened { channel, kept_until: Some(at) }),
+            Record::ExpiredUnread(ExpiredUnread { ticket, at, channel }),
+        ),
+    ]
+}
+
+fn refused(at: Timestamp) -> Record {
+    Record::Refused(Refused {
+        request_id: REQUEST.to_owned(),
+        received_at: at,
+        code: FaultCode::EpostB04,
+        check: "token.reused".to_owned(),
+        operation: Some("sendDocument".to_owned()),
+        sender: None,
+        tls_certificate: None,
+        message_certificate: None,
+        peer_address: "127.0.0.1".to_owned(),
+        asserted_address: None,
+        seen: String::new(),
+        expected: String::new(),
+        remedy: String::new(),
+        soap_digest: None,
+        submission_key: None,
+    })
 }
 
 fn item() -> ItemDescription {
@@ -140,7 +284,7 @@ fn received(at: Timestamp) -> Record {
     Record::Received(Received {
         ticket: Ticket::parse(TICKET).unwrap(),
         request: RequestFacts {
-            request_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+            request_id: REQUEST.to_owned(),
             received_at: at,
             operation: "sendDocument".to_owned(),
             sender,

@@ -34,7 +34,8 @@ pub struct Sealed {
 /// One signature, no I/O of its own (a signer may do some). In it are the signer's certificate and its intermediates, never the root.
 ///
 /// # Errors
-/// [`SealError`]: ours, never the sender's. `OtherItem`: event, item, time or entry are not those of the record. `Evidence`: a text beyond its
+/// [`SealError`]: ours, never the sender's. `OtherItem`: event, item, time, entry or facts are not
+/// those of the record, or the core is not there. `Evidence`: a text beyond its
 /// length, which the verifier would refuse.
 pub fn seal(
     recorded: &journal::Recorded,
@@ -48,28 +49,38 @@ pub fn seal(
     sign(evidence, signer, at)
 }
 
-/// Whether the evidence is of the record's event, item and time: no mix-up of variables brings a proof of another fact into the world.
+/// Whether the evidence is of the record's event, item and time, and says of it what the record says: no mix-up of variables brings a
+/// proof of another fact into the world.
 fn attests(record: &Record, evidence: &Evidence) -> bool {
     let is_own = evidence.event_entry == evidence.request_entry;
     let (name, at, fits) = match (record, &evidence.event) {
-        (Record::Received(r), Event::SubmissionAcceptance(_)) => {
-            (r.ticket.as_str(), r.request.received_at, is_own)
+        (Record::Received(r), Event::SubmissionAcceptance(said)) => {
+            let same = r.request.soap_digest.0 == said.soap_sha256
+                && r.request.message_certificate.0 == said.message_certificate_sha256;
+            (r.ticket.as_str(), r.request.received_at, is_own && same)
         }
         (Record::Accepted(a), Event::SubmissionAcceptance(_)) => (a.ticket.as_str(), a.received_at, !is_own),
-        (Record::Refused(r), Event::SubmissionRejection(_)) => (r.request_id.as_str(), r.received_at, is_own),
-        (Record::Consigned(c), Event::ContentConsignment(said)) => (
-            c.ticket.as_str(),
-            c.consigned_at,
-            c.channel == said.channel && c.answer_digest.0 == said.answer_sha256,
-        ),
+        (Record::Refused(r), Event::SubmissionRejection(said)) => {
+            (r.request_id.as_str(), r.received_at, is_own && r.code.as_str() == said.code)
+        }
+        (Record::Consigned(c), Event::ContentConsignment(said)) => {
+            let same = c.channel == said.channel
+                && c.message_id == said.message_id
+                && c.answer_digest.0 == said.answer_sha256
+                && c.no_digital_user == said.no_digital_user;
+            (c.ticket.as_str(), c.consigned_at, same)
+        }
         (Record::ConsignmentFailed(f), Event::ContentConsignmentFailure(said)) => {
             (f.ticket.as_str(), f.at, f.channel == said.channel && f.reason == said.reason)
         }
         (Record::Accessed(a), Event::ContentAccessTracking(said)) => {
-            (a.ticket.as_str(), a.at, a.channel == said.channel)
+            (a.ticket.as_str(), a.at, a.channel == said.channel && a.not_before == said.not_before)
         }
         (Record::HandedOver(h), Event::ContentHandover(said)) => {
-            (h.ticket.as_str(), h.at, h.channel == said.channel && h.content_sha256.0 == said.content_sha256)
+            let same = h.channel == said.channel
+                && h.content_sha256.0 == said.content_sha256
+                && h.certificate.0 == said.certificate_sha256;
+            (h.ticket.as_str(), h.at, same)
         }
         (Record::ExpiredUnread(e), Event::ContentHandoverFailure(said)) => {
             (e.ticket.as_str(), e.at, e.channel == said.channel)

@@ -1,5 +1,7 @@
 //! What is written is read back, and is its own canonical form.
 
+mod sealing;
+
 use pki::certificate::Certificate;
 use pki::signer::FileSigner;
 
@@ -119,7 +121,7 @@ pub(crate) fn with_token(
     evidence: &Evidence,
     token: impl FnOnce(&pki::digest::Digest) -> Vec<u8>,
 ) -> Vec<u8> {
-    let signed = sealing::sign(evidence, &signer(house), at(NOW)).unwrap();
+    let signed = crate::event::sealing::sign(evidence, &signer(house), at(NOW)).unwrap();
     let token = token(&signed.signature_digest());
     signed.into_xml_with(token)
 }
@@ -217,7 +219,7 @@ fn texts_beyond_their_lengths_are_never_signed() {
     let with = |name: String| {
         let mut evidence = sample(events().remove(0));
         evidence.request.message_identifier = name;
-        sealing::sign(&evidence, &signer(&house), at(NOW)).map(drop)
+        crate::event::sealing::sign(&evidence, &signer(&house), at(NOW)).map(drop)
     };
     assert!(with(long(100)).is_ok());
     assert!(matches!(with(long(101)), Err(SealError::Evidence(ProofReadError::Value { .. }))));
@@ -229,7 +231,7 @@ fn policies_and_attempts_are_bounded() {
     let policies = |count: usize| {
         let mut evidence = sample(events().remove(0));
         evidence.policies = vec!["urn:example:policy".to_owned(); count];
-        sealing::sign(&evidence, &signer(&house), at(NOW)).is_ok()
+        crate::event::sealing::sign(&evidence, &signer(&house), at(NOW)).is_ok()
     };
     assert_eq!([0, 1, 8, 9].map(policies), [false, true, true, false]);
     let attempts = |count: usize| {
@@ -241,7 +243,7 @@ fn policies_and_attempts_are_bounded() {
             next_channel: None,
         };
         let evidence = sample(Event::ContentConsignmentFailure(failure));
-        sealing::sign(&evidence, &signer(&house), at(NOW)).is_ok()
+        crate::event::sealing::sign(&evidence, &signer(&house), at(NOW)).is_ok()
     };
     assert_eq!([1000, 1001].map(attempts), [true, false]);
 }

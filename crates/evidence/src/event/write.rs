@@ -166,15 +166,16 @@ impl Lines {
 
 /// Every negative has a reason: its code as a URI, then in words.
 fn reasons(out: &mut Lines, event: &Event) {
+    let given_up;
     let (code, details) = match event {
         Event::SubmissionRejection(rejection) => {
-            (rejection.code.as_str(), vec![rejection.detail.as_str(), rejection.remedy.as_str()])
+            (rejection.code.as_str(), [rejection.detail.as_str(), rejection.remedy.as_str()])
         }
-        Event::ContentConsignmentFailure(failure) => (failure.reason.as_str(), vec![failure.reason.as_str()]),
-        Event::ContentHandoverFailure(_) => (
-            "expired-unread",
-            vec!["Kept by the channel to its date, and never reported as opened until then."],
-        ),
+        Event::ContentConsignmentFailure(failure) => {
+            given_up = format!("Given up after {} attempt(s): {}", failure.attempts.len(), failure.reason);
+            (failure.reason.as_str(), [given_up.as_str(), ""])
+        }
+        Event::ContentHandoverFailure(_) => ("expired-unread", [EXPIRED_UNREAD, ""]),
         _ => return,
     };
     out.open("erds:EventReasons").open("erds:EventReason");
@@ -184,6 +185,8 @@ fn reasons(out: &mut Lines, event: &Event) {
     }
     out.close().close();
 }
+
+const EXPIRED_UNREAD: &str = "Kept by the channel to its date, and never reported as opened until then.";
 
 /// RFC 3986 §2.1: whatever is not unreserved as its bytes.
 fn percent_encoded(text: &str) -> String {

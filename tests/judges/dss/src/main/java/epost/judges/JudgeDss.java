@@ -16,6 +16,7 @@ import eu.europa.esig.dss.validation.SignedDocumentValidator;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.cert.Certificate;
@@ -26,19 +27,20 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
  * EU DSS as a judge of ePost's seals, offline.
  *
  * <pre>
- * JudgeDss passed  DIR NAME        exit 0 if NAME.xml + NAME.p7s hold
+ * JudgeDss passed  DIR NAME        exit 0 if NAME.xml + NAME.p7s hold, or NAME.xml alone with its signature inside
  * JudgeDss revoked DIR NAME WHO    exit 0 if they do not hold because the seal, or the unit of the stamp, was revoked
  * JudgeDss flips   DIR NAME STEP   every STEP-th byte of each file flipped: prints what DSS still takes
  * </pre>
  *
  * DIR holds {@code seal-anchors.pem}, {@code tsa-anchors.pem} and {@code crls/} beside the proofs. "Hold" is
- * TOTAL_PASSED, CAdES-BASELINE-T, exactly one time-stamp, and that PASSED by itself: DSS calls a signature with a
+ * TOTAL_PASSED, CAdES-BASELINE-T (XAdES-BASELINE-T of what has its signature inside), exactly one time-stamp, and that PASSED by itself: DSS calls a signature with a
  * broken stamp passed, so the stamp is asked for apart. Of a seal that was revoked before its stamp DSS says
  * INDETERMINATE, REVOKED_NO_POE (EN 319 102-1 5.5.4): only a time-stamp over the content would make it TOTAL_FAILED.
  */
@@ -65,7 +67,8 @@ public final class JudgeDss {
         String name = arguments[2];
         JudgeDss judge = new JudgeDss(directory);
         byte[] xml = Files.readAllBytes(directory.resolve(name + ".xml"));
-        byte[] p7s = Files.readAllBytes(directory.resolve(name + ".p7s"));
+        Path beside = directory.resolve(name + ".p7s");
+        byte[] p7s = Files.exists(beside) ? Files.readAllBytes(beside) : null;
         switch (arguments[0]) {
             case "passed" -> System.exit(judge.holds(xml, p7s, true) ? 0 : 1);
             case "revoked" -> System.exit(judge.revoked(xml, p7s, arguments[3]) ? 0 : 1);
@@ -79,9 +82,13 @@ public final class JudgeDss {
         verifier.setTrustedCertSources(anchors);
         verifier.setCrlSource(new ExternalResourcesCRLSource(crls.toArray(DSSDocument[]::new)));
         verifier.setAIASource(null);
-        SignedDocumentValidator validator = SignedDocumentValidator.fromDocument(new InMemoryDocument(p7s));
+        boolean inside = p7s == null;
+        SignedDocumentValidator validator =
+                SignedDocumentValidator.fromDocument(new InMemoryDocument(inside ? xml : p7s));
         validator.setCertificateVerifier(verifier);
-        validator.setDetachedContents(List.of(new InMemoryDocument(xml)));
+        if (!inside) {
+            validator.setDetachedContents(List.of(new InMemoryDocument(xml)));
+        }
         return validator.validateDocument().getSimpleReport();
     }
 
@@ -102,12 +109,13 @@ public final class JudgeDss {
     private boolean holds(byte[] xml, byte[] p7s, boolean aloud) {
         SimpleReport report = report(xml, p7s);
         List<String> signatures = report.getSignatureIdList();
+        SignatureLevel level = p7s == null ? SignatureLevel.XAdES_BASELINE_T : SignatureLevel.CAdES_BASELINE_T;
         boolean holds = signatures.size() == 1;
         for (String id : signatures) {
             List<XmlTimestamp> stamps = report.getSignatureTimestamps(id);
             boolean stamped = stamps.size() == 1 && stamps.get(0).getIndication() == Indication.PASSED;
             holds &= report.getIndication(id) == Indication.TOTAL_PASSED
-                    && report.getSignatureFormat(id) == SignatureLevel.CAdES_BASELINE_T
+                    && report.getSignatureFormat(id) == level
                     && stamped;
             if (aloud) {
                 System.out.println("DSS: " + report.getIndication(id) + " " + report.getSubIndication(id) + " "
@@ -120,27 +128,40 @@ public final class JudgeDss {
         return holds;
     }
 
-    /** Prints the offsets at which a flipped bit is still taken; fails if one lies in the proof itself. */
+    /**
+     * Prints the offsets at which a flipped bit is still taken; fails if one lies in the proof itself: of an evidence, in its root
+     * before the signature (the XML declaration is covered by nothing).
+     */
     private int flips(byte[] xml, byte[] p7s, int step) {
-        List<String> xmlTaken = taken(xml, step, changed -> holds(changed, p7s, false));
-        List<String> p7sTaken = taken(p7s, step, changed -> holds(xml, changed, false));
-        System.out.println("DSS flips taken in the proof: " + xmlTaken);
-        System.out.println("DSS flips taken in the signature: " + String.join(" ", p7sTaken));
-        return xmlTaken.isEmpty() ? 0 : 1;
+        List<Integer> proof = taken(xml, step, changed -> holds(changed, p7s, false));
+        List<Integer> signature = List.of();
+        if (p7s == null) {
+            String text = new String(xml, StandardCharsets.ISO_8859_1);
+            int root = text.indexOf("<erds:Evidence");
+            int end = text.indexOf("<ds:Signature ");
+            signature = proof.stream().filter(offset -> offset < root || offset >= end).toList();
+            proof = proof.stream().filter(offset -> offset >= root && offset < end).toList();
+        } else {
+            signature = taken(p7s, step, changed -> holds(xml, changed, false));
+        }
+        System.out.println("DSS flips taken in the proof: " + proof);
+        System.out.println("DSS flips taken in the signature: "
+                + signature.stream().map(String::valueOf).collect(Collectors.joining(" ")));
+        return proof.isEmpty() ? 0 : 1;
     }
 
     private interface Judgement {
         boolean holds(byte[] changed);
     }
 
-    private static List<String> taken(byte[] original, int step, Judgement judgement) {
-        List<String> taken = new ArrayList<>();
+    private static List<Integer> taken(byte[] original, int step, Judgement judgement) {
+        List<Integer> taken = new ArrayList<>();
         for (int offset = 0; offset < original.length; offset += step) {
             byte[] changed = original.clone();
             changed[offset] ^= 1;
             try {
                 if (judgement.holds(changed)) {
-                    taken.add(Integer.toString(offset));
+                    taken.add(offset);
                 }
             } catch (RuntimeException unreadable) {
                 // Refused loudly is refused.

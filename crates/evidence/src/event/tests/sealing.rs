@@ -1,0 +1,226 @@
+//! An evidence is sealed for the record of its own event, item and time, and for no other.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use erds::record::{
+    Accepted, Accessed, Consigned, ConsignmentFailed, DecisionFacts, ExpiredUnread, HandedOver, Hex32,
+    Received, Refused, RequestFacts,
+};
+use erds::{ApplicationId, EnterpriseNumber, FaultCode, Record, Strictness};
+use journal::{Appended, Entry, Journal, Recorded};
+
+use super::*;
+
+const TICKET: &str = "ABCDEFGH12345";
+
+fn journal() -> Journal {
+    let options = journal::Options {
+        origin: "example.org/log".to_owned(),
+        on_fatal: Arc::new(|why: &str| panic!("{why}")),
+        segment_bytes_max: 1 << 20,
+    };
+    Journal::open(Arc::new(disk::ForgetfulDisk::new()), Path::new("journal"), options).unwrap().0
+}
+
+fn append(journal: &Journal, record: Record) -> Recorded {
+    let entry = Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
+    match journal.append_blocking(entry).unwrap() {
+        Appended::Recorded(recorded) => recorded,
+        Appended::Existing(_) => panic!("recorded twice"),
+    }
+}
+
+fn ticket() -> Ticket {
+    Ticket::parse(TICKET).unwrap()
+}
+
+/// The record of each event, at the time and with the facts of the samples.
+fn record_of(event: &Event) -> Record {
+    let (ticket, at) = (ticket(), at(NOW - 10));
+    match event {
+        Event::SubmissionAcceptance(_) => received(),
+        Event::SubmissionRejection(_) => refused(),
+        Event::ContentConsignment(said) => Record::Consigned(Consigned {
+            ticket,
+            consigned_at: at,
+            channel: said.channel,
+            attempt: 1,
+            idempotency_key: String::new(),
+            message_id: said.message_id.clone(),
+            answer_digest: Hex32(said.answer_sha256),
+            no_digital_user: said.no_digital_user,
+            expires_at: None,
+        }),
+        Event::ContentConsignmentFailure(said) => Record::ConsignmentFailed(ConsignmentFailed {
+            ticket,
+            at,
+            channel: said.channel,
+            attempts: 2,
+            reason: said.reason.clone(),
+        }),
+        Event::ContentAccessTracking(said) => {
+            Record::Accessed(Accessed { ticket, at, channel: said.channel, not_before: said.not_before })
+        }
+        Event::ContentHandover(said) => Record::HandedOver(HandedOver {
+            ticket,
+            at,
+            channel: said.channel,
+            certificate: Hex32(said.certificate_sha256),
+            content_sha256: Hex32(said.content_sha256),
+        }),
+        Event::ContentHandoverFailure(said) => {
+            Record::ExpiredUnread(ExpiredUnread { ticket, at, channel: said.channel })
+        }
+    }
+}
+
+fn received() -> Record {
+    let none = Hex32([0; 32]);
+    Record::Received(Received {
+        ticket: ticket(),
+        request: RequestFacts {
+            request_id: "r".to_owned(),
+            received_at: at(NOW - 30),
+            operation: "sendDocument".to_owned(),
+            sender: Sender {
+                cbe: EnterpriseNumber::parse("0206731645", Strictness::Strict).unwrap(),
+                application: ApplicationId::parse("urn:be:test").unwrap(),
+                issuing_ca_spki_sha256: [1; 32],
+                environment: Environment::Tst,
+            },
+            message_certificate: Hex32([2; 32]),
+            tls_certificate: None,
+            peer_address: "127.0.0.1".to_owned(),
+            asserted_address: None,
+            soap_digest: Hex32([1; 32]),
+            submission_key: none,
+            signed_info: String::new(),
+            signature_value: String::new(),
+            signature_algorithm: String::new(),
+            decision: DecisionFacts {
+                grant_reference: String::new(),
+                policy_digest: none,
+                grant: None,
+                program_number: None,
+                decision_id: None,
+            },
+        },
+        token_key: None,
+        content_digest: none,
+        channel: ChannelName::EboxEnterprise,
+        folder: None,
+        proof_to_mailbox: false,
+        checks: Vec::new(),
+        parts: Vec::new(),
+    })
+}
+
+fn refused() -> Record {
+    Record::Refused(Refused {
+        request_id: TICKET.to_owned(), // the samples' message identifier
+        received_at: at(NOW - 30),
+        code: FaultCode::EpostB04,
+        check: "token.reused".to_owned(),
+        operation: None,
+        sender: None,
+        tls_certificate: None,
+        message_certificate: None,
+        peer_address: "127.0.0.1".to_owned(),
+        asserted_address: None,
+        seen: String::new(),
+        expected: String::new(),
+        remedy: String::new(),
+        soap_digest: None,
+        submission_key: None,
+    })
+}
+
+/// The sample of that event with the entries that the log gave.
+fn entered(event: Event, recorded: &Recorded) -> Evidence {
+    let mut evidence = sample(event);
+    evidence.event_entry = LogEntry::of(recorded);
+    if matches!(evidence.event, Event::SubmissionAcceptance(_) | Event::SubmissionRejection(_)) {
+        evidence.request_entry = evidence.event_entry;
+    }
+    evidence
+}
+
+fn sealed(recorded: &Recorded, evidence: &Evidence) -> Result<(), SealError> {
+    seal(recorded, evidence, &signer(&House::build(NOW)), at(NOW)).map(drop)
+}
+
+#[track_caller]
+fn is_of_another(recorded: &Recorded, evidence: &Evidence) {
+    assert!(matches!(sealed(recorded, evidence), Err(SealError::OtherItem)));
+}
+
+#[test]
+fn each_event_is_sealed_for_its_own_record_alone() {
+    let journal = journal();
+    let records: Vec<_> = events().iter().map(|event| append(&journal, record_of(event))).collect();
+    for (own, event) in events().into_iter().enumerate() {
+        for (index, recorded) in records.iter().enumerate() {
+            let evidence = entered(event.clone(), recorded);
+            if index == own {
+                sealed(recorded, &evidence).unwrap();
+            } else {
+                is_of_another(recorded, &evidence);
+            }
+        }
+    }
+}
+
+#[test]
+fn another_item_time_or_entry_is_refused() {
+    let journal = journal();
+    for event in events() {
+        let recorded = append(&journal, record_of(&event));
+        let honest = entered(event, &recorded);
+        let changes: [fn(&mut Evidence); 4] = [
+            |e| e.request.message_identifier = "ABCDEFGH12346".to_owned(),
+            |e| e.event_time = at(NOW - 29),
+            |e| e.event_entry.index += 1,
+            |e| e.event_entry.leaf_hash[0] ^= 1,
+        ];
+        for change in changes {
+            let mut evidence = honest.clone();
+            change(&mut evidence);
+            is_of_another(&recorded, &evidence);
+        }
+    }
+}
+
+#[test]
+fn an_acceptance_is_sealed_for_its_accepted_too() {
+    let journal = journal();
+    let request = LogEntry::of(&append(&journal, received()));
+    let none = Hex32([0; 32]);
+    let accepted = append(
+        &journal,
+        Record::Accepted(Accepted {
+            ticket: ticket(),
+            at: at(NOW - 29),
+            received_position: request.index,
+            received_at: at(NOW - 30),
+            receipt_xml_sha256: none,
+            receipt_p7s_sha256: none,
+            channel: ChannelName::EboxEnterprise,
+            tsa: String::new(),
+            gen_time: at(NOW - 29),
+        }),
+    );
+    let mut evidence = entered(events().remove(0), &accepted);
+    is_of_another(&accepted, &evidence);
+    evidence.request_entry = request;
+    sealed(&accepted, &evidence).unwrap();
+}
+
+#[test]
+fn without_its_core_nothing_is_sealed() {
+    let journal = journal();
+    let recorded = append(&journal, received());
+    let mut evidence = entered(events().remove(0), &recorded);
+    evidence.request.parts.clear();
+    is_of_another(&recorded, &evidence);
+}
