@@ -79,6 +79,7 @@ struct Scraped {
     items: Family<Labels<1>, Gauge>,
     queue_items: Gauge,
     queue_late_seconds: Gauge,
+    seals_waiting: Gauge,
     free_bytes: Gauge,
     seal_in_force: Gauge,
     policy_current: Gauge,
@@ -152,6 +153,8 @@ impl Scraped {
         registry.register("queue_items", "Items in the delivery queue, due or not", self.queue_items.clone());
         let help = "Seconds by which the longest due item of the queue is late";
         registry.register("queue_late_seconds", help, self.queue_late_seconds.clone());
+        let help = "Seals that wait for their turn at the key or for a time-stamp";
+        registry.register("seals_waiting", help, self.seals_waiting.clone());
         registry.register("free_bytes", "Bytes free under the data folder", self.free_bytes.clone());
         let help = "1 while the seal's certificate is in force; at 0 nothing is sealed";
         registry.register("seal_in_force", help, self.seal_in_force.clone());
@@ -275,6 +278,7 @@ impl Scraped {
         self.queue_items.set(gauge(counts.due));
         let late = service.index().next_due_at()?.map_or(0, |due| now.duration_since(due).as_secs());
         self.queue_late_seconds.set(late.max(0));
+        self.seals_waiting.set(gauge(service.signing().waiting() as u64));
         let (disk, directory) = service.data();
         self.free_bytes.set(gauge(disk.free_bytes(directory).unwrap_or_default()));
         self.seal_in_force.set(i64::from(service.seal_in_force()));

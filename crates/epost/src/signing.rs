@@ -75,6 +75,11 @@ impl SigningPool {
         }
     }
 
+    /// How many wait, for a signature or for a time-stamp.
+    pub(crate) fn waiting(&self) -> usize {
+        self.signatures.waiting() + self.stamps.waiting()
+    }
+
     /// Runs `sign` on this thread when the turn of `whose` comes; the runtime's other work goes on meanwhile.
     pub(crate) async fn run<T>(&self, whose: &str, sign: impl FnOnce() -> T) -> Result<T, SigningBusy> {
         self.in_turn(&self.signatures, whose, async { tokio::task::block_in_place(sign) }).await

@@ -71,7 +71,7 @@ fn turned_away(door: &Door, answer: &Answered, reason: &str, count: u64) {
     println!("verdict: {} {reason}", fault.code);
 }
 
-fn figure(door: &Door, name: &str) -> u64 {
+pub(super) fn figure(door: &Door, name: &str) -> u64 {
     let text = door.house.service.metrics().scrape(&door.house.service, &[]).unwrap();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or_default()

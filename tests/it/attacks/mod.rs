@@ -9,3 +9,4 @@ mod saml;
 mod sender;
 mod service;
 mod tls;
+mod turns;

@@ -62,6 +62,8 @@ pub struct Plan {
     pub serve_despite_absent: bool,
     /// Who has a folder of the batch channel.
     pub folders: Vec<String>,
+    /// How many seals may be in the making.
+    pub signing: epost::signing::SigningLimits,
 }
 
 impl Default for Plan {
@@ -84,6 +86,7 @@ impl Default for Plan {
             inline_bytes_max: 64 * 1024,
             serve_despite_absent: false,
             folders: Vec::new(),
+            signing: Default::default(),
         }
     }
 }
@@ -146,6 +149,7 @@ impl House {
             clock: plan.clock_limits,
             serve_despite_absent: plan.serve_despite_absent,
             folders: plan.folders.into_iter().collect(),
+            signing: plan.signing,
             ..settings(plan.limits, plan.read_poll_seconds)
         };
         let (service, _) = Service::open(settings, places, outside).await?;

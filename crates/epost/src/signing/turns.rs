@@ -57,7 +57,6 @@ impl Turns {
     }
 
     /// How many wait.
-    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.lock().lines.iter().map(|line| line.waiting.len()).sum()
     }
