@@ -40,6 +40,7 @@ struct State {
     log: Vec<Operation>,
     fault: Option<(u64, Fault)>,
     operations: u64,
+    read_bytes: u64,
     power_is_out: bool,
     capacity_bytes: Option<u64>,
 }
@@ -89,6 +90,11 @@ impl ForgetfulDisk {
     /// How many operations changed something so far.
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// How many bytes were read so far.
+    pub fn read_bytes(&self) -> u64 {
+        self.state().read_bytes
     }
 
     /// The operations so far, in order.
@@ -314,7 +320,7 @@ impl DiskFile for ForgetfulFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         if state.power_is_out {
             return Err(io::Error::other("the power is out"));
         }
@@ -322,6 +328,7 @@ impl DiskFile for ForgetfulFile {
         let rest = bytes.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
+        state.read_bytes += count as u64;
         Ok(count)
     }
 

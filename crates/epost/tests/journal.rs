@@ -10,6 +10,7 @@ use journal::merkle::Tree;
 use serde_json::Value;
 
 const ITEMS: usize = 2;
+const TORN: &str = "the file ends inside a frame";
 
 #[test]
 fn records_are_shown_by_place_and_by_ticket() {
@@ -79,7 +80,7 @@ fn a_cut_tail_is_found() {
     let (segment, groups, end) = house.segment(2);
     let last = *groups.last().unwrap();
     std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(end as u64 - 1).unwrap();
-    house.check_refused(2, last, house.records() - 1, "the file ends inside a frame");
+    house.check_refused(2, last, house.records() - 1, TORN);
 }
 
 /// Cut where a record ends, the bytes agree with each other: only what was signed tells.
@@ -399,7 +400,10 @@ impl House {
         let output = journal(self, &["verify"]);
         let text = format!("{}, offset {offset}, record {position}: {what}", path.display());
         assert_eq!(told(&output), format!("NOT WHOLE: journal.damaged: {text}\n"));
-        assert_eq!(journal(self, &["show", "--json"]).status.code(), Some(1));
+        // To who shows records, a last write that is not whole is not there yet; and no damage keeps from him what lies before it.
+        let shown = if what == TORN { Some(0) } else { Some(1) };
+        let output = journal(self, &["show", "--json"]);
+        assert_eq!(output.status.code(), shown, "{output:?}");
     }
 }
 

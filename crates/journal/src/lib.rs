@@ -325,6 +325,11 @@ impl Looked {
         open::look(disk, dir, origin).map(Self)
     }
 
+    /// How many records there are.
+    pub fn size(&self) -> u64 {
+        self.0.size()
+    }
+
     /// As [`Journal::find`].
     ///
     /// # Errors

@@ -145,7 +145,11 @@ pub(crate) fn look(disk: Arc<dyn Disk>, dir: &Path, origin: &str) -> Result<Log,
         let last = number + 1 == opening.paths.len();
         let file = log.disk.open(path, OpenMode::Read).map_err(on(path))?;
         let scanned = opening.scan(file.as_ref()).map_err(on(path))?;
-        if let Some(what) = scanned.broken.filter(|_| !last || scanned.whole_but_wrong) {
+        let torn = last
+            && !scanned.whole_but_wrong
+            && (scanned.end > 0
+                || segment::header_is_torn(file.as_ref(), &opening.log.origin).map_err(on(path))?);
+        if let Some(what) = scanned.broken.filter(|_| !torn) {
             let (path, position) = (path.to_owned(), log.size());
             return Err(OpenError::Damaged { path, offset: scanned.end, position, what });
         }

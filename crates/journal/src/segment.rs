@@ -103,12 +103,13 @@ pub(crate) fn encode_header(first: Position, origin: &str) -> Vec<u8> {
 /// The header's length, if it is exactly the one expected.
 pub(crate) fn check_header(file: &dyn DiskFile, first: Position, origin: &str) -> Result<u64, GroupError> {
     let expected = encode_header(first, origin);
-    // One of another origin may be shorter or longer.
-    let length = file.length()?.min((HEADER_FIXED_BYTES + usize::from(u16::MAX)) as u64);
-    let found = read_exactly(file, 0, length as usize)?;
-    if found.starts_with(&expected) {
+    let length = file.length()?;
+    if length >= expected.len() as u64 && read_exactly(file, 0, expected.len())? == expected {
         return Ok(expected.len() as u64);
     }
+    // One of another origin may be shorter or longer.
+    let length = length.min((HEADER_FIXED_BYTES + usize::from(u16::MAX)) as u64);
+    let found = read_exactly(file, 0, length as usize)?;
     let what = match decode_header(&found) {
         None => "a segment header that is damaged, or none".to_owned(),
         Some(header) if header.version != VERSION => {

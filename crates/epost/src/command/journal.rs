@@ -12,11 +12,11 @@ use std::sync::Arc;
 use disk::RealDisk;
 use erds::{Record, Ticket};
 use indicatif::{ProgressBar, ProgressStyle};
-use journal::Stored;
 use journal::audit::{Audit, AuditError};
 use journal::checkpoint::Checkpoint;
 use journal::tiles::TilesError;
 use journal::witness::Cosignature;
+use journal::{Looked, OpenError, ReadError, Stored};
 use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
 use store::keys::KeyReader;
@@ -183,17 +183,33 @@ pub async fn run(command: &Command) -> ExitCode {
 }
 
 fn show(which: &Which, from: u64, count: u64, ticket: Option<&str>) -> ExitCode {
-    let mut shown = 0;
-    walk(which, &mut |stored| {
-        let about = |text: &str| Ticket::parse(text).is_ok_and(|ticket| stored.record.concerns(ticket));
-        let wanted = stored.position >= from && ticket.is_none_or(about);
-        if wanted && shown < count {
-            shown += 1;
-            print_record(stored, which.json);
+    let config = match Config::read(&which.config) {
+        Ok(config) => config,
+        Err(error) => return could_not_run(&error),
+    };
+    let dir = config.data.directory.join("journal");
+    let looked = match Looked::at(Arc::new(RealDisk), &dir, &config.data.origin) {
+        Ok(looked) => looked,
+        Err(error @ OpenError::Damaged { .. }) => return Problem::of(error.code(), &error).tell(which.json),
+        Err(error) => return could_not_run(&error),
+    };
+    let mut left = count;
+    for position in from..looked.size() {
+        if left == 0 {
+            break;
         }
-        Ok(())
-    })
-    .map_or_else(|problem| problem.tell(which.json), |_| ExitCode::SUCCESS)
+        let stored = match looked.read(position) {
+            Ok(stored) => stored,
+            Err(ReadError::Disk(error)) => return could_not_run(&format!("{}: {error}", dir.display())),
+            Err(error) => return Problem::of(error.code(), &error).tell(which.json),
+        };
+        let about = |text: &str| Ticket::parse(text).is_ok_and(|ticket| stored.record.concerns(ticket));
+        if ticket.is_none_or(about) {
+            left -= 1;
+            print_record(&stored, which.json);
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn print_record(stored: &Stored, json: bool) {
@@ -398,6 +414,10 @@ enum Problem {
 }
 
 impl Problem {
+    fn of(code: &'static str, error: &impl ToString) -> Self {
+        Self::Other { code, what: error.to_string() }
+    }
+
     fn of_tiles(error: proofs::Unpublished) -> Self {
         match error {
             proofs::Unpublished::Tiles(error) if !matches!(error, TilesError::Disk { .. }) => {
