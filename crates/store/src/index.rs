@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use erds::{ChannelName, Record, State, Status, Ticket};
 use jiff::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use self::entry::Entry;
@@ -207,6 +208,8 @@ impl Index {
         // A checkpoint syncs, and every answer waits for it: rarely, then. 32 MB of 4 KB pages.
         connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
         connection.set_prepared_statement_cache_capacity(32);
+        // A plan holds for whatever values it is asked with. SQLite would else make another one for each, at more than the answer's cost.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         let mut inner = Inner { connection, next: 0, ahead: BTreeSet::new() };
         if version < SCHEMA_VERSION {
             inner.clear()?;
