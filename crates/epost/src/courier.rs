@@ -15,7 +15,7 @@ use erds::record::{self, Hex32, bounded};
 use erds::{ChannelName, FaultCode, Record, Submission, Ticket};
 use evidence::dispatch::{DispatchDescription, ProofOfDispatchContent};
 use jiff::Timestamp;
-use journal::{Appended, Entry, Frame, Position};
+use journal::{Appended, Entry, Frame, Recorded, Stored};
 use pki::digest::sha256;
 use store::index::{Due, Stage};
 use tokio::sync::{Semaphore, watch};
@@ -148,35 +148,34 @@ impl Courier {
         let service = &self.service;
         let item = service.index().item(due.ticket)?;
         let item = item.ok_or_else(|| Failure::store("an item in the queue that is not in the index"))?;
-        let submission = service.stored_submission(&item)?;
-        if due.channel == ChannelName::Batch {
-            return self.lay(&due, &item, &submission).await;
-        }
-        let consigned = match (due.stage, item.consigned) {
-            (Stage::Seal, Some(position)) => position,
-            _ => match self.consign(&due, &item, &submission).await? {
-                Some(position) => position,
-                None => return Ok(()),
-            },
-        };
-        self.seal(&due, &item, &submission, consigned).await
-    }
-
-    /// One attempt; the position of its Consigned, or none where the item waits or has failed.
-    async fn consign(
-        &self,
-        due: &Due,
-        item: &store::index::Item,
-        submission: &Submission,
-    ) -> Result<Option<Position>, Failure> {
-        let service = &self.service;
-        let channel = service.channel(due.channel)?;
-        let received = service.journal().read(item.received)?;
-        let Record::Received(received) = received.record else {
+        // Once for all that follows: with its frames it is what most of a delivery reads.
+        let stored = Arc::new(service.journal().read(item.received)?);
+        let submission = service.submission_of(&stored)?;
+        let Record::Received(received) = &stored.record else {
             return Err(Failure::journal("an item without its Received"));
         };
-        let content = Content { service: service.clone(), ticket: due.ticket, received: item.received };
-        let outcome = channel.consign(&to_deliver(due.ticket, &received, submission), &content).await;
+        if due.channel == ChannelName::Batch {
+            return self.lay(&due, &item, received, &submission).await;
+        }
+        let consigned = match (due.stage, item.consigned) {
+            (Stage::Seal, Some(position)) => service.journal().recorded(position)?,
+            _ => {
+                let content =
+                    Content { service: service.clone(), ticket: due.ticket, received: stored.clone() };
+                match self.consign(&due, &to_deliver(due.ticket, received, &submission), &content).await? {
+                    Some(consigned) => consigned,
+                    None => return Ok(()),
+                }
+            }
+        };
+        self.seal(&due, received, &submission, &consigned).await
+    }
+
+    /// One attempt; its Consigned, or none where the item waits or has failed.
+    async fn consign(&self, due: &Due, item: &Item, content: &Content) -> Result<Option<Recorded>, Failure> {
+        let service = &self.service;
+        let channel = service.channel(due.channel)?;
+        let outcome = channel.consign(item, content).await;
         self.tell_breaker(due.channel, &outcome);
         let attempt = due.attempts + 1;
         let idempotency_key = delivery::ebox::idempotency_key(&due.ticket, due.channel).to_string();
@@ -227,7 +226,7 @@ impl Courier {
         };
         let placed = matches!(record, Record::Consigned(_));
         match service.append(Entry { record, frames: Vec::new(), unique_keys: Vec::new() }).await? {
-            Appended::Recorded(recorded) if placed => Ok(Some(recorded.position())),
+            Appended::Recorded(recorded) if placed => Ok(Some(recorded)),
             _ => Ok(None),
         }
     }
@@ -283,17 +282,13 @@ impl Courier {
     async fn seal(
         &self,
         due: &Due,
-        item: &store::index::Item,
+        received: &record::Received,
         submission: &Submission,
-        consigned_position: Position,
+        recorded: &Recorded,
     ) -> Result<(), Failure> {
         let service = &self.service;
-        let recorded = service.journal().recorded(consigned_position)?;
         let Record::Consigned(consigned) = recorded.record() else {
             return Err(Failure::journal("a proof of something that was not consigned"));
-        };
-        let Record::Received(received) = service.journal().read(item.received)?.record else {
-            return Err(Failure::journal("an item without its Received"));
         };
         let proof = ProofOfDispatchContent {
             environment: service.settings().environment,
@@ -301,12 +296,12 @@ impl Courier {
             dispatch: DispatchDescription {
                 channel: due.channel,
                 message_id: consigned.message_id.clone(),
-                received_at: item.received_at,
+                received_at: received.request.received_at,
                 consigned_at: consigned.consigned_at,
                 answer_sha256: consigned.answer_digest.0,
             },
         };
-        let (sealed, tsa) = match service.seal(&recorded, &proof.to_xml()).await {
+        let (sealed, tsa) = match service.seal(recorded, &proof.to_xml()).await {
             Ok(sealed) => sealed,
             Err(failure) => {
                 tracing::error!(event = "alarm.courier.unsealed", ticket = due.ticket.as_str(), %failure);
@@ -328,7 +323,7 @@ impl Courier {
             ticket: due.ticket,
             at: service.now(),
             channel: due.channel,
-            consigned_position,
+            consigned_position: recorded.position(),
             proof_xml_sha256: Hex32(sha256(sealed.xml())),
             proof_p7s_sha256: Hex32(sha256(sealed.p7s())),
             tsa,
@@ -408,12 +403,12 @@ fn to_deliver(ticket: Ticket, received: &record::Received, submission: &Submissi
 struct Content {
     service: Arc<Service>,
     ticket: Ticket,
-    received: Position,
+    received: Arc<Stored>,
 }
 
 impl ContentSource for Content {
     fn open(&self, part: &str) -> std::io::Result<Box<dyn Read + Send>> {
-        self.service.open_part(self.ticket, self.received, part).map_err(std::io::Error::other)
+        self.service.open_part(self.ticket, &self.received, part).map_err(std::io::Error::other)
     }
 }
 

@@ -173,13 +173,17 @@ impl ContentSource for FolderContent {
     fn open(&self, part: &str) -> std::io::Result<Box<dyn Read + Send>> {
         let opened = match part {
             "receipt.xml" | "receipt.p7s" => self.receipt(part),
-            part => self.service.open_part(self.ticket, self.received, part),
+            part => self.part(part),
         };
         opened.map_err(std::io::Error::other)
     }
 }
 
 impl FolderContent {
+    fn part(&self, part: &str) -> Result<Box<dyn Read + Send>, Failure> {
+        self.service.open_part(self.ticket, &self.service.journal().read(self.received)?, part)
+    }
+
     fn receipt(&self, part: &str) -> Result<Box<dyn Read + Send>, Failure> {
         let stored = self.service.journal().read(self.accepted)?;
         Ok(Box::new(Cursor::new(self.service.open_frame(&stored, part)?)))

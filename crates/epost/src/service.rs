@@ -367,8 +367,12 @@ impl Service {
 
     /// The submission of an item, as its sender signed it.
     pub fn stored_submission(&self, item: &Item) -> Result<erds::Submission, Failure> {
-        let stored = self.journal.read(item.received)?;
-        serde_json::from_slice(&self.open_frame(&stored, "submission")?)
+        self.submission_of(&self.journal.read(item.received)?)
+    }
+
+    /// The submission that a Received keeps, as its sender signed it.
+    pub(crate) fn submission_of(&self, received: &Stored) -> Result<erds::Submission, Failure> {
+        serde_json::from_slice(&self.open_frame(received, "submission")?)
             .map_err(|error| Failure::store(&error.to_string()))
     }
 
@@ -569,22 +573,19 @@ impl Service {
         found.ok_or_else(|| Failure::broken(FaultCode::EpostT01, "channel.absent", name.as_str()))
     }
 
-    /// Opens a stored part: a file of the store, or a frame of the Received record.
+    /// Opens a stored part: a frame of its item's Received, or a file of the store.
     pub(crate) fn open_part(
         &self,
         ticket: Ticket,
-        received: Position,
+        received: &Stored,
         part: &str,
     ) -> Result<Box<dyn std::io::Read + Send>, Failure> {
+        if let Some(plain) = open_frame_with(&|ticket| self.keys.open_key(ticket), received, part)? {
+            return Ok(Box::new(std::io::Cursor::new(plain)));
+        }
         let absent = || Failure::broken(FaultCode::RepoT01, "content.absent", part);
         let key = self.keys.open_key(ticket)?.ok_or_else(absent)?;
-        match self.content.read_file(ticket, part, &key)? {
-            Some(file) => Ok(file),
-            None => {
-                let plain = self.open_frame(&self.journal.read(received)?, part)?;
-                Ok(Box::new(std::io::Cursor::new(plain)))
-            }
-        }
+        self.content.read_file(ticket, part, &key)?.ok_or_else(absent)
     }
 
     /// The channels.

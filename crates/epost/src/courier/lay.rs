@@ -20,8 +20,14 @@ use crate::service::Failure;
 
 impl Courier {
     /// One try. It is tried again until it lies there: nobody outside can refuse it.
-    pub(super) async fn lay(&self, due: &Due, item: &Item, submission: &Submission) -> Result<(), Failure> {
-        let entry = match self.laid(due, item, submission).await {
+    pub(super) async fn lay(
+        &self,
+        due: &Due,
+        item: &Item,
+        received: &record::Received,
+        submission: &Submission,
+    ) -> Result<(), Failure> {
+        let entry = match self.laid(due, item, received, submission).await {
             Ok(entry) => entry,
             Err(failure) => {
                 tracing::error!(event = "alarm.batch-unlaid", ticket = due.ticket.as_str(), %failure);
@@ -33,14 +39,17 @@ impl Courier {
         Ok(())
     }
 
-    async fn laid(&self, due: &Due, item: &Item, submission: &Submission) -> Result<Entry, Failure> {
+    async fn laid(
+        &self,
+        due: &Due,
+        item: &Item,
+        received: &record::Received,
+        submission: &Submission,
+    ) -> Result<Entry, Failure> {
         let service = &self.service;
-        let Record::Received(received) = service.journal().read(item.received)?.record else {
-            return Err(Failure::journal("an item without its Received"));
-        };
         let content = service.folder_content(item)?;
         let (package, sha256) =
-            tokio::task::block_in_place(|| measure(&names(&received, submission), content))?;
+            tokio::task::block_in_place(|| measure(&names(received, submission), content))?;
         let accepted = item.accepted.ok_or_else(|| Failure::journal("a lay of what is not accepted"))?;
         let sealed = service.seal_file(&service.journal().recorded(accepted)?, sha256).await?;
         let absent = || Failure::broken(FaultCode::RepoT01, "key.absent", due.ticket.as_str());
