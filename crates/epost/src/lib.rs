@@ -6,6 +6,7 @@
 pub mod access;
 pub mod admission;
 pub mod alarm;
+mod aside;
 pub mod backup;
 pub mod breach;
 pub mod client;

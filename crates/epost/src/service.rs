@@ -303,8 +303,8 @@ impl Service {
 
     fn apply(&self, appended: &Appended) -> Result<(), Failure> {
         let Appended::Recorded(recorded) = appended else { return Ok(()) };
-        let applied =
-            tokio::task::block_in_place(|| self.index.apply(recorded.position(), recorded.record()));
+        // Of a few pages in memory: seldom does it wait for the disk.
+        let applied = self.index.apply(recorded.position(), recorded.record());
         applied.map_err(|error| {
             (self.outside.on_fatal)(&format!("index: {error}"));
             error.into()

@@ -21,6 +21,7 @@ use super::duplicates::Fate;
 use super::facts::{SignedMessage, keyed, token_key};
 use super::inline::Inline;
 use super::{Arrived, Reply};
+use crate::aside::aside;
 use crate::door::soap::Contract;
 use crate::metrics::Stage;
 use crate::service::{Failure, Service};
@@ -41,8 +42,8 @@ impl Service {
         inline: Vec<InlineContent>,
         chosen: &[ChannelName],
     ) -> Result<Reply, Refusal> {
-        let inline = tokio::task::block_in_place(|| self.spool_inline(arrived, &message, inline))?;
-        let admitted = tokio::task::block_in_place(|| {
+        let inline = aside(arrived.spooled.bytes(), || self.spool_inline(arrived, &message, inline))?;
+        let admitted = aside(arrived.spooled.bytes(), || {
             let _timed = self.metrics().time(Stage::Digests);
             self.match_digests(arrived, &message, &submission, &inline)
         })?;

@@ -33,6 +33,7 @@ use soap::wss::saml::Person;
 use soap::wss::{self, Authenticated};
 use uam::Permitted;
 
+use crate::aside::aside;
 use crate::door::soap::Contract;
 use crate::metrics::Stage;
 use crate::service::Service;
@@ -128,7 +129,7 @@ impl Service {
     pub async fn answer(self: Arc<Self>, arrived: Arrived) -> Reply {
         let _timed = self.metrics().time(Stage::Answer);
         let arrived = Arc::new(arrived);
-        let envelope = match tokio::task::block_in_place(|| self.envelope(&arrived)) {
+        let envelope = match aside(arrived.spooled.bytes(), || self.envelope(&arrived)) {
             Ok(envelope) => envelope,
             Err(refusal) => return self.refuse(&arrived, None, refusal.into()).await,
         };
@@ -182,7 +183,7 @@ impl Service {
     }
 
     async fn admit(self: &Arc<Self>, arrived: &Arc<Arrived>, envelope: Envelope) -> Result<Reply, Stopped> {
-        let authenticated = tokio::task::block_in_place(|| {
+        let authenticated = aside(arrived.spooled.bytes(), || {
             let _timed = self.metrics().time(Stage::Authenticate);
             self.authenticate(arrived, &envelope)
         })?;

@@ -11,6 +11,7 @@ use store::keys::ItemKey;
 use tokio::task::JoinHandle;
 
 use super::Head;
+use crate::aside::aside;
 use crate::service::Service;
 
 /// What arrived, ready to be judged.
@@ -45,6 +46,11 @@ pub struct SpooledPart {
 }
 
 impl Spooled {
+    /// Of all parts together.
+    pub(super) fn bytes(&self) -> u64 {
+        self.parts.iter().fold(self.root.len() as u64, |sum, part| sum.saturating_add(part.stored.bytes))
+    }
+
     /// The part of that Content-ID.
     pub fn part(&self, content_id: &str) -> Option<&SpooledPart> {
         self.parts.iter().find(|part| part.content_id == content_id)
@@ -70,6 +76,8 @@ pub struct Spool {
     reader: Reader,
     sink: Sink,
     request_id: String,
+    /// What came in so far.
+    fed_bytes: u64,
     /// Taken once: a task is not asked twice.
     key_durable: Option<JoinHandle<Result<ItemKey, String>>>,
 }
@@ -129,6 +137,7 @@ impl Spool {
                 handed_over: false,
             },
             request_id: service.draw_request_id(),
+            fed_bytes: 0,
             key_durable: Some(key_durable),
         })
     }
@@ -138,7 +147,8 @@ impl Spool {
     /// # Errors
     /// As [`Spool::begin`].
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), SpoolError> {
-        tokio::task::block_in_place(|| self.reader.feed(chunk, &mut self.sink)).map_err(spool_error)
+        self.fed_bytes = self.fed_bytes.saturating_add(chunk.len() as u64);
+        aside(self.fed_bytes, || self.reader.feed(chunk, &mut self.sink)).map_err(spool_error)
     }
 
     /// Ends the body: every part, and the key that opens it, is durable when this returns.
@@ -146,7 +156,7 @@ impl Spool {
     /// # Errors
     /// As [`Spool::begin`]; the spool comes back, for what is kept of a refused body.
     pub async fn finish(mut self) -> Result<Spooled, (Self, SpoolError)> {
-        let ended = tokio::task::block_in_place(|| self.reader.finish(&mut self.sink)).map_err(spool_error);
+        let ended = aside(self.fed_bytes, || self.reader.finish(&mut self.sink)).map_err(spool_error);
         if let Err(error) = ended {
             return Err((self, error));
         }
