@@ -140,6 +140,12 @@ impl Batch {
         &self.bytes
     }
 
+    /// As they are written, and so many zeros behind them, which are none of it.
+    pub(crate) fn bytes_and_zeros(&mut self, zeros: u64) -> &[u8] {
+        self.bytes.resize(self.bytes.len() + usize::try_from(zeros).unwrap_or_default(), 0);
+        &self.bytes
+    }
+
     /// Where in the bytes each record begins.
     pub(crate) fn places(&self) -> &[u64] {
         &self.places

@@ -54,6 +54,8 @@ pub(crate) struct Tail {
     pub(crate) offset: u64,
     /// Where the zeros after it end, which have their place on the disk.
     pub(crate) room_end: u64,
+    /// Where those of them end that were written, not only promised.
+    pub(crate) zeroed_end: u64,
 }
 
 /// Segments whose files are kept open for the next reader.
@@ -155,7 +157,7 @@ impl Log {
         file.sync_data()?;
         self.disk.sync_dir(&self.dir)?;
         let offset = header.len() as u64;
-        Ok(Tail { file, offset, room_end: offset })
+        Ok(Tail { file, offset, room_end: offset, zeroed_end: offset })
     }
 
     /// Removes a segment that could not be begun.

@@ -285,7 +285,7 @@ impl Opening<'_> {
                 // Whatever the crash left unsynced but readable is made durable before anybody is told of it.
                 file.sync_data().map_err(on(path))?;
                 self.log.disk.sync_dir(&self.log.dir).map_err(on(&self.log.dir))?;
-                tail = Some(Tail { file, offset: end, room_end: length });
+                tail = Some(Tail { file, offset: end, room_end: length, zeroed_end: end });
             } else {
                 self.with_state(|state| state.close(length));
                 // Kept in memory, it is sealed with the next one.

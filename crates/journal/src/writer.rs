@@ -22,6 +22,9 @@ use crate::{AppendError, Options, Position, UniqueKey};
 const ROOM_PARTS: u64 = 16;
 const ROOM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const ROOMY_SEGMENT_BYTES_MIN: u64 = 2 * 1024 * 1024;
+/// So much of the room is filled with zeros together with a write that reaches beyond those before; larger writes gain nothing by it.
+const ZEROED_BYTES: u64 = 256 * 1024;
+const ZEROED_WRITE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Everything that appending shares.
 pub(crate) struct Writing {
@@ -256,7 +259,7 @@ impl Writing {
             queue.in_write = std::mem::take(&mut batch.claimed);
             batch
         };
-        let committed = writer.commit(&self.log, &batch);
+        let committed = writer.commit(&self.log, &mut batch);
         writer.spare = batch.take_bytes();
         let answers = match committed {
             Ok(offset) => {
@@ -313,17 +316,19 @@ impl Writing {
 
 impl Writer {
     /// Where the batch stands in the open segment, durable.
-    fn commit(&mut self, log: &Log, batch: &Batch) -> Result<u64, Failed> {
-        if batch.bytes().is_empty() {
+    fn commit(&mut self, log: &Log, batch: &mut Batch) -> Result<u64, Failed> {
+        let bytes = batch.bytes().len() as u64;
+        if bytes == 0 {
             return Ok(self.tail.offset);
         }
         let segment_first = log.read_state(|state| state.open.first);
         if self.tail.offset >= self.options.segment_bytes_max && batch.first() > segment_first {
             self.next_segment(log, batch.first())?;
         }
-        self.make_room(batch.bytes().len() as u64);
+        self.make_room(bytes);
+        let zeros = self.zeros_behind(bytes);
         // A crash in here leaves a torn tail at most: nobody was answered, and the next start cuts it.
-        if let Err(error) = self.tail.file.write_at(self.tail.offset, batch.bytes()) {
+        if let Err(error) = self.tail.file.write_at(self.tail.offset, batch.bytes_and_zeros(zeros)) {
             return match is_full(&error) && self.take_back().is_ok() {
                 true => Err(Failed::Full),
                 false => Err(Failed::Stopped(error)),
@@ -331,7 +336,10 @@ impl Writer {
         }
         self.tail.file.sync_data().map_err(Failed::Stopped)?;
         let offset = self.tail.offset;
-        self.tail.offset += batch.bytes().len() as u64;
+        self.tail.offset += bytes;
+        if zeros > 0 {
+            self.tail.zeroed_end = self.tail.offset + zeros;
+        }
         Ok(offset)
     }
 
@@ -364,10 +372,20 @@ impl Writer {
         }
     }
 
+    /// How many zeros go with so many bytes. What overwrites zeros that are on the disk changes nothing that the file system keeps of the
+    /// file, so that its sync is of these bytes alone: for one small write, a third of the time.
+    fn zeros_behind(&self, bytes: u64) -> u64 {
+        let end = self.tail.offset + bytes;
+        match bytes <= ZEROED_WRITE_BYTES_MAX && end > self.tail.zeroed_end {
+            true => (end + ZEROED_BYTES).min(self.tail.room_end).saturating_sub(end),
+            false => 0,
+        }
+    }
+
     /// After a write that found the disk full: nothing of it was synced or answered, so the segment ends where it did.
     fn take_back(&mut self) -> io::Result<()> {
         self.tail.file.truncate(self.tail.offset)?;
-        self.tail.room_end = self.tail.offset;
+        (self.tail.room_end, self.tail.zeroed_end) = (self.tail.offset, self.tail.offset);
         self.tail.file.sync_data()
     }
 }
@@ -511,6 +529,35 @@ mod tests {
         writing.write(&mut writing.writer());
         let outcomes = answered.try_recv().unwrap().unwrap();
         assert!(matches!(outcomes[..], [Outcome::Recorded(0, _)]), "{outcomes:?}");
+    }
+
+    #[test]
+    fn small_writes_overwrite_zeros_that_were_written_with_one_before() {
+        let disk = ForgetfulDisk::new();
+        let options = Options { segment_bytes_max: 32 << 20, ..options() };
+        let (log, tail, _) = open(Arc::new(disk.clone()), Path::new(DIR), &options, None).unwrap();
+        let (closed, _to_seal) = std::sync::mpsc::channel();
+        let writing = Writing::new(Arc::new(log), tail, closed, options.clone());
+        let write = |frame_bytes: usize| {
+            let frames = vec![Frame { name: "f".into(), ciphertext: vec![7; frame_bytes] }];
+            let (answer, mut answered) = oneshot::channel();
+            writing.put(Encoded::new(&[Entry { frames, ..entry(1) }]).unwrap(), answer).unwrap();
+            writing.write(&mut writing.writer());
+            assert!(answered.try_recv().unwrap().is_ok());
+            let tail = &writing.writer().tail;
+            (tail.offset, tail.zeroed_end)
+        };
+        let (offset, zeroed_end) = write(10);
+        assert_eq!(zeroed_end, offset + ZEROED_BYTES);
+        assert_eq!(write(1000).1, zeroed_end, "into those zeros");
+        let (offset, still) = write(ZEROED_BYTES as usize);
+        assert!(still == zeroed_end && offset > zeroed_end, "a large one is written as it is");
+        let (offset, zeroed_end) = write(10);
+        assert_eq!(zeroed_end, offset + ZEROED_BYTES);
+        drop(writing);
+
+        let (log, tail, report) = open(Arc::new(disk), Path::new(DIR), &options, None).unwrap();
+        assert_eq!((log.size(), tail.offset, report.torn_bytes), (4, offset, 0), "zeros are no records");
     }
 
     #[test]
