@@ -13,7 +13,7 @@ use crate::segment::{self, SALT_BYTES};
 use crate::{AppendError, Position, UniqueKey};
 
 /// So many bytes are taken as they are, not copied.
-const MOVED_BYTES_MIN: usize = 32 * 1024;
+const MOVED_BYTES_MIN: usize = 16 * 1024;
 /// Salts that are drawn at once, at least.
 const SALTS_DRAWN: usize = 64;
 
@@ -67,7 +67,9 @@ impl Placed {
             }
             let position = first + leaves.len() as Position;
             // What exists leaves no gap.
-            bytes.copy_within(entry.begin..entry.end, end);
+            if entry.begin != end {
+                bytes.copy_within(entry.begin..entry.end, end);
+            }
             let leaf = end..end + (entry.leaf_end - entry.begin);
             end += entry.end - entry.begin;
             segment::place(bytes.get_mut(leaf.clone()).unwrap_or_default(), position, salt);

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -37,6 +38,8 @@ pub(crate) struct Writing {
     /// Told when there is something to write and nobody else writes it.
     work: Condvar,
     writer: Mutex<Writer>,
+    /// Somebody waits for the write under way to end, and makes the next one.
+    next_waits: AtomicBool,
     on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -110,6 +113,7 @@ impl Writing {
             }),
             work: Condvar::new(),
             writer: Mutex::new(Writer { tail, options, closed: Some(closed), spare: Vec::new() }),
+            next_waits: AtomicBool::new(false),
             on_fatal,
         }
     }
@@ -189,7 +193,8 @@ impl Writing {
     }
 
     fn write_or_have_it_written(&self, alone: bool) {
-        let writes = match Handle::try_current() {
+        let runtime = Handle::try_current();
+        let writes = match &runtime {
             // A thread that has nothing else to do.
             Err(_) => true,
             // With others about, a worker of theirs is better left to them: they are to be in the same write.
@@ -199,12 +204,25 @@ impl Writing {
             self.wake();
             return;
         }
-        // Who writes now looks at the queue again when he is done: nothing that was put before this is left.
         match self.writer.try_lock() {
-            Err(TryLockError::WouldBlock) => {}
+            // Who writes now looks at the queue again when he is done: nothing that was put before this is left.
+            Err(TryLockError::WouldBlock) if runtime.is_ok() => {}
+            Err(TryLockError::WouldBlock) => self.write_next(),
             Ok(writer) => self.write_here(writer),
             Err(TryLockError::Poisoned(poisoned)) => self.write_here(poisoned.into_inner()),
         }
+    }
+
+    /// Waits for the write under way to end, and makes the next one, unless somebody waits so already: whoever writes need then wake
+    /// nobody else for it.
+    fn write_next(&self) {
+        if self.next_waits.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let writer = self.writer();
+        // Before the queue is taken: who sees it still set is in that queue.
+        self.next_waits.store(false, Ordering::SeqCst);
+        self.write_here(writer);
     }
 
     fn write_here(&self, mut writer: MutexGuard<'_, Writer>) {
@@ -221,6 +239,9 @@ impl Writing {
 
     /// Has what waits written by the writer's thread; it looks by itself, unless it sleeps.
     fn wake(&self) {
+        if self.next_waits.load(Ordering::SeqCst) {
+            return;
+        }
         let mut queue = self.queue();
         if !queue.batch.is_empty() && std::mem::take(&mut queue.writer_sleeps) {
             self.work.notify_one();
@@ -254,6 +275,9 @@ impl Writing {
     fn write(&self, writer: &mut Writer) {
         let mut batch = {
             let mut queue = self.queue();
+            if queue.batch.is_empty() {
+                return;
+            }
             let next = Batch::new(queue.batch.next(), std::mem::take(&mut writer.spare));
             let mut batch = std::mem::replace(&mut queue.batch, next);
             queue.in_write = std::mem::take(&mut batch.claimed);
