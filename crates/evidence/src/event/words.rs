@@ -51,7 +51,7 @@ impl Evidence {
                 }
             ),
             Event::ContentHandover(handover) => format!(
-                "item {name} of {sender}, addressed to {}, was TAKEN OUT of {} by the holder of a certificate that may; \
+                "item {name} of {sender}, addressed to {}, was TAKEN OUT of {} with the certificate that is named; \
                  known at {at}. It says nothing of reading.",
                 recipient(),
                 handover.channel.as_str()
