@@ -12,17 +12,28 @@ pub(crate) const VALUE_END: u8 = 4;
 /// Begins a name: a letter in ASCII or `_`.
 const NAME_START: u8 = 8;
 
-/// Where the first byte from `at` on is that is of the class; nothing if that is more than so many times sixteen bytes away, or there are
-/// not sixteen: slower ways will do.
+/// Where the first byte from `at` on is that is of the class, and which it is; nothing if that is more than so many times sixteen bytes
+/// away, or there are not sixteen: slower ways will do.
 #[inline(always)]
-pub(crate) fn end<const CLASS: u8>(bytes: &[u8], at: usize, sixteens_max: usize) -> Option<usize> {
-    let near = near(bytes, at)?;
-    for (index, &byte) in near.iter().take(FORESEEN_BYTES).enumerate() {
-        if CLASSES[usize::from(byte)] & CLASS != 0 {
-            return Some(at + index);
+pub(crate) fn end<const CLASS: u8>(bytes: &[u8], at: usize, sixteens_max: usize) -> Option<(usize, u8)> {
+    end_of::<CLASS, 0>(bytes, near(bytes, at)?, at, sixteens_max)
+}
+
+/// The same, where the first so many of those at `at` are known to be of another class.
+#[inline(always)]
+fn end_of<const CLASS: u8, const KNOWN: usize>(
+    bytes: &[u8],
+    near: &[u8; NEAR_BYTES],
+    at: usize,
+    sixteens_max: usize,
+) -> Option<(usize, u8)> {
+    for index in KNOWN..FORESEEN_BYTES {
+        if CLASSES[usize::from(near[index])] & CLASS != 0 {
+            return Some((at + index, near[index]));
         }
     }
-    end_beyond::<CLASS>(bytes, at + FORESEEN_BYTES, sixteens_max)
+    let end = end_beyond::<CLASS>(bytes, at + FORESEEN_BYTES, sixteens_max)?;
+    Some((end, *bytes.get(end)?))
 }
 
 fn end_beyond<const CLASS: u8>(bytes: &[u8], mut at: usize, sixteens_max: usize) -> Option<usize> {
@@ -44,21 +55,20 @@ fn end_beyond<const CLASS: u8>(bytes: &[u8], mut at: usize, sixteens_max: usize)
 /// before the end.
 #[inline(always)]
 pub(crate) fn name(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
-    let first_end = part_end(bytes, at)?;
-    match bytes.get(first_end)? {
-        b':' => {
-            let local_end = part_end(bytes, first_end + 1)?;
-            let is_end = bytes.get(local_end).is_some_and(|&after| after.is_ascii() && after != b':');
-            is_end.then_some((first_end + 1, local_end))
-        }
-        after => after.is_ascii().then_some((at, first_end)),
+    match part_end(bytes, at)? {
+        (colon, b':') => match part_end(bytes, colon + 1)? {
+            (_, b':') => None,
+            (end, after) => after.is_ascii().then_some((colon + 1, end)),
+        },
+        (end, after) => after.is_ascii().then_some((at, end)),
     }
 }
 
 #[inline(always)]
-fn part_end(bytes: &[u8], at: usize) -> Option<usize> {
-    let starts = CLASSES[usize::from(*bytes.get(at)?)] & NAME_START != 0;
-    if starts { end::<NAME_END>(bytes, at, usize::MAX) } else { None }
+fn part_end(bytes: &[u8], at: usize) -> Option<(usize, u8)> {
+    let near = near(bytes, at)?;
+    let starts = CLASSES[usize::from(near[0])] & NAME_START != 0;
+    if starts { end_of::<NAME_END, 1>(bytes, near, at, usize::MAX) } else { None }
 }
 
 /// Whether `one` and `other` begin with the same so many bytes.
@@ -116,7 +126,7 @@ mod tests {
                 let mut bytes = [b'a'; 80];
                 bytes[place] = byte;
                 let named = byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-                let ends = |is_end: bool| is_end.then_some(place);
+                let ends = |is_end: bool| is_end.then_some((place, byte));
                 assert_eq!(end::<NAME_END>(&bytes, 0, 4), ends(!named), "{byte} at {place}");
                 assert_eq!(
                     end::<TEXT_END>(&bytes, 0, 4),
@@ -133,7 +143,7 @@ mod tests {
     fn what_is_far_or_at_the_end_is_left_to_slower_ways() {
         let mut bytes = [b'a'; 80];
         bytes[40] = b'<';
-        assert_eq!(end::<TEXT_END>(&bytes, 0, 3), Some(40));
+        assert_eq!(end::<TEXT_END>(&bytes, 0, 3), Some((40, b'<')));
         assert_eq!(end::<TEXT_END>(&bytes, 0, 2), None);
         assert_eq!(end::<TEXT_END>(&bytes[..55], 0, 3), None, "fewer than sixteen from the forty-first on");
     }

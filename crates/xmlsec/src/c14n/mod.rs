@@ -5,6 +5,7 @@
 mod attribute;
 mod base;
 mod sink;
+mod tables;
 mod walk;
 
 pub use sink::Sink;

@@ -40,19 +40,20 @@ pub(super) struct Blocks<'d, 's, S> {
     source: &'d [u8],
     /// Of the source, put last and not yet passed on.
     run: (u32, u32),
-    block: [u8; BLOCK_BYTES],
+    block: Vec<u8>,
     filled: usize,
 }
 
-const BLOCK_BYTES: usize = 4096;
+pub(super) const BLOCK_BYTES: usize = 4096;
 /// Up to here a run is copied whole, in one step.
 const SHORT_BYTES: usize = 32;
 /// For a short one and the few bytes around it.
 const ROOM_BYTES: usize = SHORT_BYTES + 8;
 
 impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
-    pub(super) fn new(sink: &'s mut S, source: &'d [u8]) -> Self {
-        Self { sink, source, run: (u32::MAX, u32::MAX), block: [0; BLOCK_BYTES], filled: 0 }
+    /// `block` has [`BLOCK_BYTES`].
+    pub(super) fn new(sink: &'s mut S, source: &'d [u8], block: Vec<u8>) -> Self {
+        Self { sink, source, run: (u32::MAX, u32::MAX), block, filled: 0 }
     }
 
     /// Puts a piece of the source as it stands.
@@ -183,9 +184,11 @@ impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
         self.put(bytes.get(done..).unwrap_or_default());
     }
 
-    pub(super) fn flush(&mut self) {
+    /// Passes on what is left, and gives the block back.
+    pub(super) fn end(mut self) -> Vec<u8> {
         self.end_run();
         self.pass_on();
+        self.block
     }
 }
 

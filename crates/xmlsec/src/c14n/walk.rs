@@ -5,6 +5,7 @@
 
 use super::attribute::{self, local_name};
 use super::sink::{Blocks, Sink, attribute_escape, text_escape};
+use super::tables::{DEFAULT_PREFIX, Frame, NO_URI, Tables, XML_PREFIX};
 use super::{Algorithm, Method, base};
 use crate::text::{self, Place};
 use crate::tree::{AttributeData, Canonical, Edit, ElementData, Kind, NO_NODE, NodeData, instruction};
@@ -35,7 +36,7 @@ pub(super) fn subtree(
     let edits = &element.document.arena.edits;
     walk.edits = edits.get(edits.partition_point(|edit| edit.start < before)..).unwrap_or_default().iter();
     walk.run(element.node, element.document.node(element.node).after);
-    walk.out.flush();
+    walk.end();
 }
 
 pub(super) fn document(
@@ -59,7 +60,7 @@ pub(super) fn document(
         }
         node = data.after.max(node + 1);
     }
-    walk.out.flush();
+    walk.end();
 }
 
 struct Walk<'d, 's, S> {
@@ -67,83 +68,42 @@ struct Walk<'d, 's, S> {
     algorithm: Algorithm,
     comments: bool,
     default_at_apex: DefaultAtApex,
-    /// The PrefixList, as far as the document knows its prefixes.
-    listed: Vec<u16>,
     excluded: Option<u32>,
     out: Blocks<'d, 's, S>,
     /// The document's, from where the walk is.
     edits: std::slice::Iter<'d, Edit>,
-    /// By prefix: the namespace in scope.
-    scope: Vec<u16>,
-    /// By prefix: the namespace that the output has in scope.
-    rendered: Vec<u16>,
-    scope_undo: Vec<(u16, u16)>,
-    rendered_undo: Vec<(u16, u16)>,
-    open: Vec<Frame>,
-    /// Reused by each element: prefixes to render, attributes to sort.
-    to_render: Vec<u16>,
-    sorted: Vec<AttributeData>,
-    /// The declaration that was written last, as siblings often have one and the same; and of which prefix and namespace it is.
-    declaration: Vec<u8>,
-    declared: Option<(u16, u16)>,
+    tables: Tables,
 }
-
-struct Frame {
-    after: u32,
-    name: (u32, u32),
-    end_tag: (u32, u32),
-    scope_undo: usize,
-    rendered_undo: usize,
-}
-
-/// Numbers of [`crate::tree::Interned`] entries.
-const DEFAULT_PREFIX: u16 = 0;
-const XML_PREFIX: u16 = 1;
-const NO_URI: u16 = 0;
 
 impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     fn new(document: &'d Document, method: &Method, default_at_apex: DefaultAtApex, sink: &'s mut S) -> Self {
-        let exclusive = method.algorithm == Algorithm::Exclusive;
-        let mut listed: Vec<u16> = method
-            .prefixes
-            .iter()
-            .filter(|_| exclusive)
-            .map(|prefix| if prefix == "#default" { "" } else { prefix.as_str() })
-            .filter_map(|prefix| document.prefixes.find(prefix))
-            .filter(|&prefix| prefix != XML_PREFIX)
-            .collect();
-        listed.sort_unstable();
-        listed.dedup();
+        let mut tables = Tables::begun(document, method);
         Self {
             document,
             algorithm: method.algorithm,
             comments: method.comments,
             default_at_apex,
-            listed,
             excluded: None,
-            out: Blocks::new(sink, document.source()),
+            out: Blocks::new(sink, document.source(), std::mem::take(&mut tables.block)),
             edits: document.arena.edits.iter(),
-            scope: vec![NO_URI; document.prefixes.len()],
-            rendered: vec![NO_URI; document.prefixes.len()],
-            scope_undo: Vec::new(),
-            rendered_undo: Vec::new(),
-            open: Vec::new(),
-            to_render: Vec::new(),
-            sorted: Vec::new(),
-            declaration: Vec::new(),
-            declared: None,
+            tables,
         }
+    }
+
+    fn end(mut self) {
+        self.tables.block = self.out.end();
+        self.tables.keep();
     }
 
     /// Puts the ancestors' declarations in scope, the nearest winning.
     fn enter_scope_of(&mut self, element: Element<'d>) {
-        let mut known = vec![false; self.scope.len()];
+        let Tables { scope, known, .. } = &mut self.tables;
         let mut ancestor = element.parent();
         while let Some(at) = ancestor {
             if let Some(data) = self.document.element_data(at.node) {
                 for declaration in self.document.declarations_of(data) {
                     let prefix = usize::from(declaration.prefix);
-                    if let (Some(known), Some(scope)) = (known.get_mut(prefix), self.scope.get_mut(prefix))
+                    if let (Some(known), Some(scope)) = (known.get_mut(prefix), scope.get_mut(prefix))
                         && !std::mem::replace(known, true)
                     {
                         *scope = declaration.uri;
@@ -171,12 +131,15 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                         node = data.after.max(node + 1);
                         continue;
                     }
-                    self.start(node, data, element, node == first);
-                    if self.is_plain_within(node, data, element) {
-                        self.copy_edited(element.content_start, element.content_end);
+                    let frame = Frame::of(data, element, &self.tables);
+                    self.start(node, element, node == first, frame.end_tag.is_some());
+                    if frame.end_tag.is_some() && self.is_plain_within(node, data, element) {
+                        self.copy_edited(element.content_start, data.end);
+                        self.tables.undo(&frame);
                         node = data.after.max(node + 1);
                         continue;
                     }
+                    self.tables.open.push(frame);
                 }
                 Kind::Text { verbatim: true } => self.out.copy(data.start, data.end),
                 Kind::Text { verbatim: false } => {
@@ -197,38 +160,30 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
 
     /// Ends every open element whose last descendant lies before `node`.
     fn close_up_to(&mut self, node: u32) {
-        while let Some(frame) = self.open.pop_if(|frame| frame.after <= node) {
-            let (start, end) = frame.end_tag;
-            // `</name>`, as written if nothing else is in it; `<name/>` has none.
-            if end - start == frame.name.1 - frame.name.0 + 3 {
-                self.out.copy(start, end);
-            } else {
-                self.out.put_around(b"</", frame.name, b">");
+        while let Some(frame) = self.tables.open.pop_if(|frame| frame.after <= node) {
+            match frame.end_tag {
+                // `</name>`, as written if nothing else is in it.
+                Some((start, end)) if end - start == frame.name.1 - frame.name.0 + 3 => {
+                    self.out.copy(start, end);
+                }
+                _ => self.out.put_around(b"</", frame.name, b">"),
             }
-            undo(&mut self.scope, &mut self.scope_undo, frame.scope_undo);
-            undo(&mut self.rendered, &mut self.rendered_undo, frame.rendered_undo);
+            self.tables.undo(&frame);
         }
     }
 
-    fn start(&mut self, node: u32, data: NodeData, element: &ElementData, apex: bool) {
+    /// Writes a start tag; `<name/>` has no end tag.
+    fn start(&mut self, node: u32, element: &ElementData, apex: bool, has_end_tag: bool) {
         let document = self.document;
-        let empty_tag = element.content_end == element.content_start && data.end == element.content_end;
-        self.open.push(Frame {
-            after: data.after,
-            name: (element.name_start, element.name_end),
-            end_tag: if empty_tag { (0, 0) } else { (element.content_end, data.end) },
-            scope_undo: self.scope_undo.len(),
-            rendered_undo: self.rendered_undo.len(),
-        });
         for declaration in document.declarations_of(element) {
-            set(&mut self.scope, &mut self.scope_undo, declaration.prefix, declaration.uri);
+            self.tables.declare(declaration.prefix, declaration.uri);
         }
         // With its `<`.
-        self.out.copy(data.start, element.name_end);
+        self.out.copy(element.name_start - 1, element.name_end);
         self.namespaces(element, apex);
         let inherits =
             apex && self.algorithm != Algorithm::Exclusive && document.node(node).parent != NO_NODE;
-        if element.plain.tag() && !empty_tag && !inherits {
+        if element.plain.tag() && has_end_tag && !inherits {
             return self.copy_edited(element.name_end, element.content_start);
         }
         self.attributes(node, element, inherits);
@@ -250,7 +205,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             }
             prefixes &= prefixes - 1;
         }
-        self.listed.iter().all(|&prefix| self.is_rendered(prefix))
+        self.tables.listed.iter().all(|&prefix| self.is_rendered(prefix))
     }
 
     /// Puts a piece of the source with its edits.
@@ -283,13 +238,13 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     }
 
     fn is_rendered(&self, prefix: u16) -> bool {
-        is_rendered(&self.scope, &self.rendered, prefix)
+        is_rendered(&self.tables.scope, &self.tables.rendered, prefix)
     }
 
     fn namespaces(&mut self, element: &ElementData, apex: bool) {
         let document = self.document;
-        let (scope, rendered) = (&self.scope, &self.rendered);
-        let mut to_render = std::mem::take(&mut self.to_render);
+        let (scope, rendered) = (&self.tables.scope, &self.tables.rendered);
+        let mut to_render = std::mem::take(&mut self.tables.to_render);
         to_render.clear();
         // Most names have the prefix of the one before.
         let mut used = |prefix: u16| {
@@ -303,12 +258,12 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 let prefixed = document.attributes_of(element).iter().map(|attribute| attribute.prefix);
                 // An attribute without prefix is in no namespace: it uses none.
                 prefixed.filter(|&prefix| prefix != DEFAULT_PREFIX).for_each(&mut used);
-                self.listed.iter().for_each(|&prefix| used(prefix));
+                self.tables.listed.iter().for_each(|&prefix| used(prefix));
             }
             _ if apex => (0..scope.len() as u16).for_each(used),
             _ => document.declarations_of(element).iter().for_each(|own| used(own.prefix)),
         }
-        let default = at(&self.scope, DEFAULT_PREFIX);
+        let default = at(&self.tables.scope, DEFAULT_PREFIX);
         let default_forced = apex
             && match self.default_at_apex {
                 DefaultAtApex::AsIs => false,
@@ -323,31 +278,32 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             to_render.dedup();
         }
         to_render.iter().for_each(|&prefix| self.render(prefix));
-        self.to_render = to_render;
+        self.tables.to_render = to_render;
     }
 
     /// Writes the declaration of a prefix.
     fn render(&mut self, prefix: u16) {
-        let uri = at(&self.scope, prefix);
-        set(&mut self.rendered, &mut self.rendered_undo, prefix, uri);
-        if self.declared != Some((prefix, uri)) {
-            self.declared = Some((prefix, uri));
-            self.declaration.clear();
-            self.declaration.extend_from_slice(b" xmlns");
+        let uri = at(&self.tables.scope, prefix);
+        self.tables.render(prefix, uri);
+        if self.tables.declared != Some((prefix, uri)) {
+            self.tables.declared = Some((prefix, uri));
+            let declaration = &mut self.tables.declaration;
+            declaration.clear();
+            declaration.extend_from_slice(b" xmlns");
             if prefix != DEFAULT_PREFIX {
-                self.declaration.push(b':');
-                self.declaration.extend_from_slice(self.document.prefixes.at(prefix).as_bytes());
+                declaration.push(b':');
+                declaration.extend_from_slice(self.document.prefixes.at(prefix).as_bytes());
             }
-            self.declaration.extend_from_slice(b"=\"");
+            declaration.extend_from_slice(b"=\"");
             for &byte in self.document.uris.at(uri).as_bytes() {
                 match attribute_escape(byte) {
-                    Some(escaped) => self.declaration.extend_from_slice(escaped),
-                    None => self.declaration.push(byte),
+                    Some(escaped) => declaration.extend_from_slice(escaped),
+                    None => declaration.push(byte),
                 }
             }
-            self.declaration.push(b'"');
+            declaration.push(b'"');
         }
-        self.out.put(&self.declaration);
+        self.out.put(&self.tables.declaration);
     }
 
     fn attributes(&mut self, node: u32, element: &ElementData, inherits: bool) {
@@ -357,12 +313,12 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             own.iter().for_each(|attribute| attribute::write(&mut self.out, document, attribute));
             return;
         }
-        self.sorted.clear();
-        self.sorted.extend_from_slice(own);
+        self.tables.sorted.clear();
+        self.tables.sorted.extend_from_slice(own);
         let base = if inherits { self.inherit(node) } else { None };
-        self.sorted.sort_by(|a, b| attribute::order(document, a, b));
+        self.tables.sorted.sort_by(|a, b| attribute::order(document, a, b));
         let mut base_due = base.is_some();
-        for attribute in &self.sorted {
+        for attribute in &self.tables.sorted {
             // The joined xml:base stands where its name sorts: first of its namespace.
             if base_due && attribute::sorts_after_base(document, attribute) {
                 base_due = false;
@@ -381,7 +337,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     /// then the joined value is the answer, and no `xml:base` stays in `sorted`.
     fn inherit(&mut self, apex: u32) -> Option<String> {
         let document = self.document;
-        let own_count = self.sorted.len();
+        let own_count = self.tables.sorted.len();
         let mut bases: Vec<AttributeData> = Vec::new();
         let mut node = document.node(apex).parent;
         while let Some(element) = document.element_data(node) {
@@ -396,8 +352,8 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                     _ => true,
                 };
                 let known = |a: &AttributeData| a.prefix == XML_PREFIX && local_name(document, a) == name;
-                if inherited && !self.sorted.iter().any(known) {
-                    self.sorted.push(*attribute);
+                if inherited && !self.tables.sorted.iter().any(known) {
+                    self.tables.sorted.push(*attribute);
                 }
             }
             node = document.node(node).parent;
@@ -406,8 +362,8 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
             return None;
         }
         let is_base = |a: &AttributeData| a.prefix == XML_PREFIX && local_name(document, a) == "base";
-        let own = self.sorted.iter().take(own_count).position(is_base);
-        let own = own.map(|index| self.sorted.remove(index));
+        let own = self.tables.sorted.iter().take(own_count).position(is_base);
+        let own = own.map(|index| self.tables.sorted.remove(index));
         let value =
             |a: &AttributeData| text::decoded(document.slice(a.value_start, a.value_end), Place::Attribute);
         // Canonical XML 1.1 §2.4: the innermost with the one around it, the result with the next; one alone stays as it is.
@@ -449,20 +405,4 @@ fn is_rendered(scope: &[u16], rendered: &[u16], prefix: u16) -> bool {
 
 fn at(table: &[u16], prefix: u16) -> u16 {
     table.get(usize::from(prefix)).copied().unwrap_or(NO_URI)
-}
-
-fn set(table: &mut [u16], undo: &mut Vec<(u16, u16)>, prefix: u16, uri: u16) {
-    if let Some(slot) = table.get_mut(usize::from(prefix)) {
-        undo.push((prefix, std::mem::replace(slot, uri)));
-    }
-}
-
-fn undo(table: &mut [u16], undo: &mut Vec<(u16, u16)>, mark: usize) {
-    while undo.len() > mark {
-        if let Some((prefix, before)) = undo.pop()
-            && let Some(slot) = table.get_mut(usize::from(prefix))
-        {
-            *slot = before;
-        }
-    }
 }

@@ -138,7 +138,9 @@ impl<'s> Reader<'s> {
         let mut root = None;
         while self.at < self.bytes.len() {
             if self.peek(0) != Some(b'<') {
-                self.text()?;
+                if !self.near_text()? {
+                    self.text()?;
+                }
                 continue;
             }
             match self.peek(1) {
@@ -179,11 +181,8 @@ impl<'s> Reader<'s> {
             self.at = end;
             return Ok(());
         }
-        let mut verbatim = self.near_segment() || self.segment()?;
-        while self.peek(0) == Some(b'<')
-            && self.peek(1) == Some(b'!')
-            && self.rest().starts_with(CDATA_START.as_bytes())
-        {
+        let mut verbatim = self.segment()?;
+        while self.peek(0) == Some(b'<') && self.rest().starts_with(CDATA_START.as_bytes()) {
             verbatim = false;
             let length = memchr::memmem::find(self.rest(), b"]]>")
                 .ok_or_else(|| self.wrong(Wrong::CdataUnterminated))?;
@@ -206,13 +205,23 @@ impl<'s> Reader<'s> {
         Ok(())
     }
 
-    /// Steps over character data up to `<` if it is short, and canonical as it stands.
+    /// Reads character data up to a tag, if it is short and canonical as it stands.
     #[inline(always)]
-    fn near_segment(&mut self) -> bool {
-        let end = near::end::<TEXT_END>(self.bytes, self.at, NEAR_SIXTEENS);
-        let end = end.filter(|&end| self.bytes.get(end) == Some(&b'<'));
-        self.at = end.unwrap_or(self.at);
-        end.is_some()
+    fn near_text(&mut self) -> Result<bool, ReadError> {
+        let start = self.at;
+        let end = near::end::<TEXT_END>(self.bytes, start, NEAR_SIXTEENS);
+        match end {
+            Some((end, b'<'))
+                if self.bytes.get(end + 1) != Some(&b'!')
+                    && end - start <= self.limits.text_bytes_max
+                    && !self.open.is_empty() =>
+            {
+                self.at = end;
+                self.push_node(Kind::Text { verbatim: true }, start)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Steps over character data up to `<` or the end; tells whether it is surely canonical as it stands.

@@ -246,11 +246,12 @@ impl Reader<'_> {
         let start = at + 2;
         let mut end = start;
         loop {
-            end = near::end::<VALUE_END>(self.bytes, end, usize::MAX)?;
-            match self.bytes.get(end) {
-                Some(&byte) if byte == quote => break,
-                Some(b'\'') => end += 1,
-                Some(b'&') => end += text::canonical_escape_bytes(self.bytes.get(end..)?, Place::Attribute)?,
+            let byte;
+            (end, byte) = near::end::<VALUE_END>(self.bytes, end, usize::MAX)?;
+            match byte {
+                _ if byte == quote => break,
+                b'\'' => end += 1,
+                b'&' => end += text::canonical_escape_bytes(self.bytes.get(end..)?, Place::Attribute)?,
                 _ => return None,
             }
         }
