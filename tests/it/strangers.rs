@@ -65,6 +65,9 @@ async fn row_49_the_connection_is_the_senders_own() {
     "revoked".clone_into(&mut draft.tls);
     let verdict = sandbox.verdict(&sandbox.ask(&draft).await);
     assert!(verdict.starts_with("SOA-01001"), "{verdict}");
+    "wrong_environment".clone_into(&mut draft.tls);
+    let verdict = sandbox.verdict(&sandbox.ask(&draft).await);
+    assert_eq!(verdict, "SOA-01002 wss.sender.environment", "both certificates are of this environment");
     sandbox.stop().await;
 }
 

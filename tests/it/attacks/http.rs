@@ -107,6 +107,7 @@ async fn row_72_a_body_is_asked_of_senders_alone() {
         ("not_authorised", Some("SOA-01002 uam.sender")),
         ("revoked", Some("SOA-01001 path.revoked")),
         ("expired", Some("SOA-01001 path.expired")),
+        ("wrong_environment", Some("SOA-01002 wss.sender.environment")),
     ] {
         let (mut reading, mut writing) = tokio::io::split(door.connect(who).await);
         writing.write_all(waits.as_bytes()).await.unwrap();
@@ -131,6 +132,26 @@ async fn row_72_a_body_is_asked_of_senders_alone() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_72_a_body_of_single_bytes_is_one_like_others() {
+    let door = Door::open().await;
+    let signed = Draft::submission("T").sign();
+    let (content_type, body) = signed.http();
+    let mut bytes = format!(
+        "POST {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        signed.path
+    )
+    .into_bytes();
+    for byte in body {
+        bytes.extend([b'1', b'\r', b'\n', byte, b'\r', b'\n']);
+    }
+    bytes.extend(b"0\r\n\r\n");
+    let answer = door.exchange(&bytes).await;
+    told("single bytes", &answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(door.house.accepted_and_withdrawn().0.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -338,11 +338,26 @@ impl Service {
         if self.is_gateway(tls) {
             return Ok(());
         }
-        let same = Sender::from_path(&path).is_ok_and(|peer| peer.same_party(signed_by));
-        if same {
+        let peer = Sender::from_path(&path).map_err(|_| other_sender())?;
+        if !peer.same_party(signed_by) {
+            return Err(other_sender());
+        }
+        self.of_this_environment(&peer)
+    }
+
+    /// What a message's certificate is held to, a connection's is too.
+    fn of_this_environment(&self, peer: &Sender) -> Result<(), Refusal> {
+        let ours = self.settings().environment;
+        if peer.environment == ours {
             return Ok(());
         }
-        Err(other_sender())
+        Err(Refusal::new(
+            FaultCode::Soa01002,
+            "wss.sender.environment",
+            &format!("{}, in the TLS client certificate", peer.environment.as_str()),
+            ours.as_str(),
+            "Connect with the certificate of this environment, or to the address of yours.",
+        ))
     }
 
     /// The policy, or the decision point in its place, grants this sender this transaction, from this address, now (E6).

@@ -25,6 +25,7 @@ impl Service {
             return Ok(());
         }
         let sender = Sender::from_path(&path).map_err(|_| other_sender())?;
+        self.of_this_environment(&sender)?;
         if self.remote().is_some() {
             return Ok(());
         }

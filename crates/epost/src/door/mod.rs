@@ -4,6 +4,7 @@
 
 pub mod consult;
 pub mod operator;
+mod pieces;
 mod shares;
 pub mod soap;
 pub mod tls;

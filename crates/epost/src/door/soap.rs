@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use super::pieces::Pieces;
 use super::shares::{Party, Share};
 use super::{Answer, Crowded, House, Peer, bare, reply};
 use crate::admission::spool::{Spool, SpoolError, Spooled};
@@ -302,6 +303,7 @@ async fn read(
     let (began, mut read_bytes) = (tokio::time::Instant::now(), 0);
     let _timed = service.metrics().time(Stage::Read);
     let mut spool = Spool::begin(service, &coming.head).map_err(|error| Unread::Refused(None, error))?;
+    let mut pieces = Pieces::default();
     loop {
         let frame = match tokio::time::timeout(patience.idle, body.frame()).await {
             Err(_) => {
@@ -330,11 +332,14 @@ async fn read(
         if let Some(more) = read_bytes.checked_sub(entered.room.amount()) {
             entered.room.grow(more).map_err(|beyond| Unread::Crowded(Crowded::Spool(beyond)))?;
         }
-        if let Err(error) = spool.feed(&data) {
+        if let Err(error) = pieces.take(&data, |piece| spool.feed(piece)) {
             return Err(Unread::Refused(Some(Box::new(spool)), error));
         }
     }
     let received_at = service.now();
+    if let Err(error) = pieces.end(|piece| spool.feed(piece)) {
+        return Err(Unread::Refused(Some(Box::new(spool)), error));
+    }
     match spool.finish().await {
         Ok(spooled) => Ok((spooled, received_at)),
         Err((spool, error)) => Err(Unread::Refused(Some(Box::new(spool)), error)),
