@@ -238,7 +238,7 @@ fn read_again(request: &Request, rules: &ReadRules) {
         Request::SendDocument(submission) => words::write_send_document_request(submission),
         Request::GetStatus { ticket } => words::write_get_status_request(ticket),
         Request::HealthCheck { kind } => words::write_health_check_request(*kind),
-        Request::GetProof { item, proof } => words::write_get_proof_request(item, *proof),
+        Request::GetProof { item, proof, form } => words::write_get_proof_request(item, *proof, *form),
         Request::Submit { submission, inline, channels } => {
             let content =
                 |part: &erds::Part| inline.iter().find(|content| content.content_id == part.content_id);

@@ -20,19 +20,22 @@ use soap::message::{write_get_proof_request, write_get_status_request, write_sen
 use soap::multipart::{OutgoingPart, Writer};
 use soap::wss::client::{SignOptions, SignRequestError, sign_request};
 
-pub use answer::{AnswerError, Fault, ProofFiles, StatusAnswer};
+pub use answer::{AnswerError, EvidenceFiles, Fault, ProofFiles, StatusAnswer};
 pub use connection::Connection;
 pub use content::{ContentFile, Progress};
-pub use local::{SentLog, save};
+pub use local::{SentLog, save, save_evidence};
 pub use settings::{Settings, SettingsError};
 pub use soap::message::v2::{ItemSearch, SearchBy};
-pub use soap::message::{ItemName, ProofKind};
+pub use soap::message::{ItemName, ProofForm, ProofKind};
 
 /// The name of a proof's files, without their extension.
 pub fn file_stem(kind: ProofKind) -> &'static str {
     match kind {
         ProofKind::Receipt => "Receipt",
         ProofKind::Dispatch => "ProofOfDispatch",
+        ProofKind::Consultation => "Consultation",
+        ProofKind::Expiry => "Expiry",
+        ProofKind::NonDelivery => "NonDelivery",
     }
 }
 
@@ -241,7 +244,15 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn proof(&self, of: &ItemName, kind: ProofKind) -> Result<ProofFiles, ClientError> {
-        self.ask(&write_get_proof_request(of, kind)).await?.proof()
+        self.ask(&write_get_proof_request(of, kind, ProofForm::Seal)).await?.proof()
+    }
+
+    /// Fetches a proof as ERDS evidence, with its CRLs (contract B, at the same address).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn evidence(&self, of: &ItemName, kind: ProofKind) -> Result<EvidenceFiles, ClientError> {
+        self.ask(&write_get_proof_request(of, kind, ProofForm::Evidence)).await?.evidence()
     }
 
     /// Asks what became of an item: one page, from event number `first` on (contract B).

@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub use delivery::{Batch, BatchPartner, Delivery};
 pub(crate) use files::Held;
 pub use keeping::{Class, Classes, Drill, Retention, Scrub};
-pub use keys::{KeyPlace, MasterToken, Pkcs11, Seal, SealToken};
+pub use keys::{EVIDENCE_POLICY, KeyPlace, MasterToken, Pkcs11, Seal, SealToken};
 pub use uam::{PolicySigner, PolicySigners, RemoteDecisions, Uam};
 pub use watching::{Breach, Clock, Report, Witness};
 

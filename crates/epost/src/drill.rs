@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use disk::{Disk, RealDisk};
-use erds::record::Hex32;
+use erds::record::{EvidenceFacts, Hex32};
 use erds::{Record, Ticket};
 use evidence::verify::{Indication, Inputs};
 use jiff::Timestamp;
@@ -231,37 +231,40 @@ impl Reader<'_> {
 
     /// Keeps the newest proofs, each the one that its record names.
     fn proof(&mut self, stored: &Stored) -> Result<(), DrillError> {
-        let (name, parts, ticket, sha256s) = match &stored.record {
-            Record::Accepted(r) => (
-                "receipt",
-                ["receipt.xml", "receipt.p7s"],
-                r.ticket,
-                [r.receipt_xml_sha256, r.receipt_p7s_sha256],
-            ),
-            Record::Dispatched(r) => (
-                "proof of dispatch",
-                ["dispatch.xml", "dispatch.p7s"],
-                r.ticket,
-                [r.proof_xml_sha256, r.proof_p7s_sha256],
-            ),
+        let evidence = |facts: &EvidenceFacts| ("evidence", vec![("evidence.xml", facts.sha256)]);
+        let (ticket, proofs) = match &stored.record {
+            Record::Accepted(r) => {
+                let parts =
+                    vec![("receipt.xml", r.receipt_xml_sha256), ("receipt.p7s", r.receipt_p7s_sha256)];
+                let proofs = std::iter::once(("receipt", parts)).chain(r.evidence.as_ref().map(evidence));
+                (r.ticket, proofs.collect())
+            }
+            Record::Dispatched(r) => {
+                let parts = vec![("dispatch.xml", r.proof_xml_sha256), ("dispatch.p7s", r.proof_p7s_sha256)];
+                (r.ticket, vec![("proof of dispatch", parts)])
+            }
+            Record::Evidenced(r) => (r.ticket, vec![evidence(&r.evidence)]),
             _ => return Ok(()),
         };
-        let mut files = Vec::new();
-        for (part, expected) in parts.into_iter().zip(sha256s) {
-            let opened = open_frame_with(&|ticket| self.keys.open_key(ticket), stored, part)?;
-            let Some(bytes) = opened else { return Ok(()) };
-            if Hex32(sha256(&bytes)) != expected {
-                let what = "not the one that its record names".to_owned();
-                return Err(DrillError::Proof { name, ticket, what });
+        for (name, parts) in proofs {
+            let mut files = Vec::new();
+            for (part, expected) in parts {
+                let opened = open_frame_with(&|ticket| self.keys.open_key(ticket), stored, part)?;
+                let Some(bytes) = opened else { return Ok(()) };
+                if Hex32(sha256(&bytes)) != expected {
+                    let what = "not the one that its record names".to_owned();
+                    return Err(DrillError::Proof { name, ticket, what });
+                }
+                files.push(bytes);
             }
-            files.push(bytes);
+            if self.proofs.len() == PROOFS_MAX {
+                self.proofs.remove(0);
+            }
+            // Evidence has its signature within, and no second file.
+            let (mut files, none) = (files.into_iter(), Vec::new);
+            let (xml, p7s) = (files.next().unwrap_or_else(none), files.next().unwrap_or_else(none));
+            self.proofs.push(Proof { name, ticket, xml, p7s });
         }
-        if self.proofs.len() == PROOFS_MAX {
-            self.proofs.remove(0);
-        }
-        let [xml, p7s] = <[Vec<u8>; 2]>::try_from(files)
-            .map_err(|_| DrillError::Unreadable("a proof without its two files".to_owned()))?;
-        self.proofs.push(Proof { name, ticket, xml, p7s });
         Ok(())
     }
 }

@@ -496,6 +496,10 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
         timestamp_lifetime_seconds_max: config.senders.timestamp_lifetime_seconds_max,
         clock_skew_seconds_max: config.senders.clock_skew_seconds_max,
         seal_lag_seconds_max: seconds(config.seal.lag_seconds_max),
+        evidence_policies: config
+            .seal
+            .policies()
+            .ok_or_else(|| value("seal.evidence_policies", "", "1 to 8 URIs of at most 500 characters"))?,
         breach: config.breach.clone(),
         clock: config.clock.clone(),
         signing: SigningLimits {

@@ -55,6 +55,8 @@ pub struct Settings {
     pub clock_skew_seconds_max: u64,
     /// Longest time from reception to genTime.
     pub seal_lag_seconds_max: i64,
+    /// URIs of the policies that ERDS evidence names: 1 to 8.
+    pub evidence_policies: Vec<String>,
     /// When security events are an alarm.
     pub breach: crate::config::Breach,
     /// How far our clock may be from a time-stamp's.
@@ -143,6 +145,7 @@ pub struct Service {
     policy_problem: ArcSwapOption<String>,
     policy_turn: tokio::sync::Mutex<()>,
     directory: PathBuf,
+    log_origin: String,
     in_flight: InFlight,
     courier_wake: Notify,
     seal_in_force: AtomicBool,
@@ -210,7 +213,7 @@ impl Service {
         outside: Outside,
     ) -> Result<(Arc<Self>, StartReport), OpenError> {
         let options = journal::Options {
-            origin: places.origin,
+            origin: places.origin.clone(),
             segment_bytes_max: places.segment_bytes_max,
             on_fatal: outside.on_fatal.clone(),
         };
@@ -236,6 +239,7 @@ impl Service {
             policy_problem: ArcSwapOption::empty(),
             policy_turn: tokio::sync::Mutex::default(),
             directory: places.directory,
+            log_origin: places.origin,
             in_flight: InFlight::default(),
             courier_wake: Notify::new(),
             seal_in_force: AtomicBool::new(true),
@@ -483,6 +487,11 @@ impl Service {
     /// The journal.
     pub fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// The journal's name: that of the log of its records.
+    pub(crate) fn log_origin(&self) -> &str {
+        &self.log_origin
     }
 
     /// The derived index.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erds::{FaultCode, Record};
-use evidence::seal::{SealError, Sealed, Unstamped};
+use evidence::event::{self, Evidence};
+use evidence::seal::{SealError, Sealed, Stampable};
 use journal::Recorded;
 use pki::signer::SignError;
 
@@ -113,20 +114,32 @@ fn whose(record: &Record) -> String {
 impl Service {
     /// Seals a proof of what is recorded, with a time-stamp; says which authority gave it.
     pub async fn seal(&self, recorded: &Recorded, xml: &[u8]) -> Result<(Sealed, String), Failure> {
-        self.seal_by(recorded, || evidence::seal::seal(recorded, xml, self.signer(), self.now())).await
+        let whose = whose(recorded.record());
+        self.seal_by(&whose, || evidence::seal::seal(recorded, xml, self.signer(), self.now())).await
+    }
+
+    /// Seals ERDS evidence of what is recorded, with a time-stamp of its own, in the line of its item's sender, whoever asks for it.
+    pub(crate) async fn seal_evidence(
+        &self,
+        recorded: &Recorded,
+        evidence: &Evidence,
+    ) -> Result<(event::Sealed, String), Failure> {
+        let sender = &evidence.request.sender;
+        let whose = format!("{} {}", sender.company_id, sender.application_id);
+        self.seal_by(&whose, || event::seal(recorded, evidence, self.signer(), self.now())).await
     }
 
     /// Seals a file that is delivered for an acceptance, by its SHA-256.
     pub(crate) async fn seal_file(&self, recorded: &Recorded, sha256: [u8; 32]) -> Result<Sealed, Failure> {
         let sign = || evidence::seal::seal_file(recorded, sha256, self.signer(), self.now());
-        Ok(self.seal_by(recorded, sign).await?.0)
+        Ok(self.seal_by(&whose(recorded.record()), sign).await?.0)
     }
 
-    async fn seal_by(
+    async fn seal_by<U: Stampable>(
         &self,
-        recorded: &Recorded,
-        sign: impl FnOnce() -> Result<Unstamped, SealError>,
-    ) -> Result<(Sealed, String), Failure> {
+        whose: &str,
+        sign: impl FnOnce() -> Result<U, SealError>,
+    ) -> Result<(U::Sealed, String), Failure> {
         if !self.seal_in_force() {
             return Err(Failure::away(
                 "seal.not-in-force",
@@ -141,8 +154,7 @@ impl Service {
             }
             _ => Failure::broken(FaultCode::SepiaT02, error.code(), &error.to_string()),
         };
-        let whose = whose(recorded.record());
-        let signing = self.signing().run(&whose, || {
+        let signing = self.signing().run(whose, || {
             let _timed = self.metrics().time(Stage::Seal);
             sign()
         });
@@ -150,7 +162,7 @@ impl Service {
         let unstamped = signing.await.map_err(busy)?.map_err(sealing)?;
         let timed = self.metrics().time(Stage::Stamp);
         let imprint = unstamped.signature_digest();
-        let stamp = self.signing().stamp(&whose, self.stamp(&imprint)).await;
+        let stamp = self.signing().stamp(whose, self.stamp(&imprint)).await;
         drop(timed);
         let stamp = stamp.map_err(busy)??;
         Ok((unstamped.stamp(stamp.token).map_err(sealing)?, stamp.authority))

@@ -176,6 +176,20 @@ pub struct Accepted {
     pub tsa: String,
     /// The stamp's time.
     pub gen_time: Timestamp,
+    /// The evidence of the submission (A.1), where it was answered beside the receipt: by contract B.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceFacts>,
+}
+
+/// One sealed ERDS evidence; its bytes lie in the frame beside the record that names it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceFacts {
+    /// SHA-256 of its bytes.
+    pub sha256: Hex32,
+    /// The time-stamp authority that stamped it.
+    pub tsa: String,
+    /// The stamp's time: never the time of the act.
+    pub gen_time: Timestamp,
 }
 
 /// A received item was not accepted, by our fault: nothing is delivered, and the sender may come again.
@@ -308,6 +322,21 @@ pub struct HandedOver {
     pub content_sha256: Hex32,
 }
 
+/// The evidence of a recorded act was sealed, when it was first asked for; from then on everybody gets these bytes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Evidenced {
+    /// The item.
+    pub ticket: Ticket,
+    /// When it was sealed: never the time of the act.
+    pub at: Timestamp,
+    /// The event's name in EN 319 522-1, e.g. `ContentConsignment`, or our own for what it has none for.
+    pub event: String,
+    /// The journal position of the act's record.
+    pub of_position: u64,
+    /// The evidence.
+    pub evidence: EvidenceFacts,
+}
+
 /// A partner removed a file from his folder.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Removed {
@@ -330,7 +359,7 @@ pub struct Consulted {
     pub ticket: Option<Ticket>,
     /// What was answered: `OK`, or a fault's code.
     pub answer: String,
-    /// The proof that the answer held: `RECEIPT` or `DISPATCH`. Records before it was kept have none.
+    /// The proof that the answer held, e.g. `RECEIPT`. Records before it was kept have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
 }
@@ -399,6 +428,8 @@ pub enum Record {
     ExpiredUnread(ExpiredUnread),
     /// See [`HandedOver`].
     HandedOver(HandedOver),
+    /// See [`Evidenced`].
+    Evidenced(Evidenced),
     /// See [`Removed`].
     Removed(Removed),
     /// See [`Consulted`].
@@ -448,6 +479,7 @@ impl Record {
             Self::Accessed(r) => Some(r.ticket),
             Self::ExpiredUnread(r) => Some(r.ticket),
             Self::HandedOver(r) => Some(r.ticket),
+            Self::Evidenced(r) => Some(r.ticket),
             Self::Removed(r) => Some(r.ticket),
             Self::Consulted(r) => r.ticket,
             Self::Control(r) => r.ticket,
@@ -476,6 +508,7 @@ impl Record {
             Self::Accessed(r) => r.at,
             Self::ExpiredUnread(r) => r.at,
             Self::HandedOver(r) => r.at,
+            Self::Evidenced(r) => r.at,
             Self::Removed(r) => r.at,
             Self::Consulted(r) => r.request.received_at,
             Self::Control(r) => r.at,
@@ -497,6 +530,7 @@ impl Record {
             Self::Accessed(_) => "accessed",
             Self::ExpiredUnread(_) => "expired_unread",
             Self::HandedOver(_) => "handed_over",
+            Self::Evidenced(_) => "evidenced",
             Self::Removed(_) => "removed",
             Self::Consulted(_) => "consulted",
             Self::Control(_) => "control",

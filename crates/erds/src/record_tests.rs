@@ -90,6 +90,7 @@ fn one_of_each() -> Vec<Record> {
             channel,
             tsa: tsa.clone(),
             gen_time: at(2),
+            evidence: Some(evidence()),
         }),
         Record::Withdrawn(Withdrawn {
             ticket: ticket(),
@@ -143,6 +144,13 @@ fn one_of_each() -> Vec<Record> {
             certificate: digest,
             content_sha256: digest,
         }),
+        Record::Evidenced(Evidenced {
+            ticket: ticket(),
+            at: at(9),
+            event: "ContentConsignmentFailure".to_owned(),
+            of_position: 6,
+            evidence: evidence(),
+        }),
         Record::Removed(Removed { ticket: ticket(), at: at(9), file: FolderFile::Go, certificate: digest }),
         Record::Consulted(Consulted {
             request: request(),
@@ -158,6 +166,10 @@ fn one_of_each() -> Vec<Record> {
         }),
         Record::Erased(erased(1)),
     ]
+}
+
+fn evidence() -> EvidenceFacts {
+    EvidenceFacts { sha256: Hex32([8; 32]), tsa: "tsa-1".to_owned(), gen_time: at(2) }
 }
 
 fn erased(tickets: usize) -> Erased {
@@ -189,6 +201,16 @@ fn every_kind_is_written_and_read() {
         assert_eq!(Record::from_json(&json).unwrap(), record);
         assert!(record.at() >= at(0));
     }
+}
+
+#[test]
+fn an_acceptance_without_evidence_is_written_as_before_there_was_any() {
+    let accepted = one_of_each().into_iter().find_map(|record| match record {
+        Record::Accepted(accepted) => Some(Record::Accepted(Accepted { evidence: None, ..accepted })),
+        _ => None,
+    });
+    let json = String::from_utf8(accepted.unwrap().to_json().unwrap()).unwrap();
+    assert!(!json.contains("evidence"), "{json}");
 }
 
 #[test]

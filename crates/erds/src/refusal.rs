@@ -249,6 +249,12 @@ fault_codes! {
         "Ce qui était conservé de cet envoi a été effacé à la fin de sa durée de conservation.",
         "Wat van deze zending bewaard werd, is gewist aan het einde van de bewaartermijn.",
         "Was von dieser Sendung aufbewahrt wurde, ist nach Ablauf der Aufbewahrungsfrist gelöscht worden.";
+    /// The item is the sender's, and the fact that the proof would be of has not come about.
+    RepoB03 "REPO_B03" Business Consumer None,
+        "This item has no such proof.",
+        "Cet envoi n'a pas de telle preuve.",
+        "Deze zending heeft geen dergelijk bewijs.",
+        "Diese Sendung hat keinen solchen Nachweis.";
     /// An identifier is invalid.
     EpostB01 "EPOST_B01" Business Consumer Some(false),
         "An identifier is not valid.",
@@ -378,7 +384,7 @@ mod tests {
                 "{code}: one text for two languages"
             );
         }
-        assert_eq!(FaultCode::ALL.len(), 29);
+        assert_eq!(FaultCode::ALL.len(), 30);
         assert_eq!(FaultCode::Soa02002.retry(), Some(true));
     }
 

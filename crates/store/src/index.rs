@@ -27,7 +27,7 @@ pub use entry::REQUEUED;
 pub use folders::{Lay, Shelved};
 
 /// Raised with every change of [`SCHEMA`]: a database of an older version is cleared and grows anew.
-const SCHEMA_VERSION: i64 = 7;
+const SCHEMA_VERSION: i64 = 8;
 
 const SCHEMA: &str = "
 CREATE TABLE progress (
@@ -61,6 +61,7 @@ CREATE TABLE items (
 CREATE TABLE events (
     ticket TEXT NOT NULL,
     position INTEGER NOT NULL,
+    kind TEXT NOT NULL,
     PRIMARY KEY (ticket, position)
 ) WITHOUT ROWID;
 CREATE INDEX items_queue ON items (channel, state = 'consigned', due_at, ticket) WHERE due_at IS NOT NULL;
@@ -552,16 +553,20 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
         return Ok(change);
     }
     let Some(ticket) = record.ticket() else { return Ok(change) };
+    if let Record::Evidenced(_) = record {
+        // Derived from what stands there already, and found by its unique key.
+        return Ok(change);
+    }
     if let Record::Consulted(read) = record {
         // A read follows on nothing: it comes beside the courier's records, and in any order with them.
         if read.proof.is_some() {
-            history::save(transaction, ticket, position)?;
+            history::save(transaction, ticket, position, record.kind())?;
         }
         return Ok(change);
     }
     if folders::concerns(record) {
         if folders::follow(transaction, position, record)? {
-            history::save(transaction, ticket, position)?;
+            history::save(transaction, ticket, position, record.kind())?;
         }
         return Ok(change);
     }
@@ -569,7 +574,7 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
     if let Record::Received(received) = record {
         if known.is_none() {
             save(transaction, &Entry::first(position, received))?;
-            history::save(transaction, ticket, position)?;
+            history::save(transaction, ticket, position, record.kind())?;
         }
         return Ok(change);
     }
@@ -593,7 +598,7 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
     save(transaction, &entry)?;
     folders::begin(transaction, position, &entry, record)?;
     if history::is_event(record) {
-        history::save(transaction, ticket, position)?;
+        history::save(transaction, ticket, position, record.kind())?;
     }
     change.count(&entry, 1);
     change.pending -= before.pending;

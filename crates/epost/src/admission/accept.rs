@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use erds::record::{self, CheckFacts, Hex32, PartFacts, Received, Withdrawn};
 use erds::{ChannelName, FaultCode, Record, Refusal, Submission, Ticket};
 use evidence::description::ItemDescription;
+use evidence::event::AuthenticationMethod;
 use evidence::receipt::ReceiptContent;
 use evidence::seal::Sealed;
 use journal::{Appended, Entry, Frame, Recorded, UniqueKey};
@@ -18,6 +19,7 @@ use soap::message::v2::InlineContent;
 
 use super::channel::Chosen;
 use super::duplicates::Fate;
+use super::evidence::{Given, Sealing};
 use super::facts::{SignedMessage, keyed, token_key};
 use super::inline::Inline;
 use super::{Arrived, Reply};
@@ -93,15 +95,13 @@ impl Service {
                 Appended::Recorded(recorded) => {
                     let accepted = self.accept(arrived, &message, &submission, recorded).await;
                     drop(under_way);
-                    let sealed = accepted?;
-                    let ticket = arrived.spooled.ticket;
+                    let (sealed, evidence) = accepted?;
                     let reply = self.receipt_reply(
-                        arrived.head.contract,
                         message.version,
-                        ticket,
+                        arrived.spooled.ticket,
                         &submission.token,
-                        sealed.xml(),
-                        sealed.p7s(),
+                        (sealed.xml(), sealed.p7s()),
+                        evidence.as_ref(),
                     );
                     return Ok(reply?);
                 }
@@ -211,16 +211,17 @@ impl Service {
             ));
         }
         let item = self.index().item(ticket).map_err(Failure::from)?;
-        item.map_or(Ok(()), |item| self.require_kept(&item))?;
+        let item = item.ok_or_else(|| Failure::store("an item that is not in the index"))?;
+        self.require_kept(&item)?;
         let receipt = self.stored_receipt(ticket)?;
-        let reply = self.receipt_reply(
-            arrived.head.contract,
-            message.version,
-            ticket,
-            &submission.token,
-            &receipt.xml,
-            &receipt.p7s,
-        )?;
+        // Sent by contract A, or before there was any, it has none yet: this is the first time that it is asked for.
+        let evidence = match arrived.head.contract {
+            Contract::A => None,
+            Contract::B => self.evidence_of(&item, ProofKind::Receipt).await?.pop(),
+        };
+        let sealed = (receipt.xml.as_slice(), receipt.p7s.as_slice());
+        let reply =
+            self.receipt_reply(message.version, ticket, &submission.token, sealed, evidence.as_ref())?;
         Ok(Some((reply, Some(ticket))))
     }
 
@@ -248,11 +249,11 @@ impl Service {
         message: &SignedMessage,
         submission: &Submission,
         recorded: Recorded,
-    ) -> Result<Sealed, Refusal> {
+    ) -> Result<(Sealed, Option<Given>), Refusal> {
         let position = recorded.position();
         let ticket = arrived.spooled.ticket;
-        match self.seal_receipt(arrived, message, submission, &recorded).await {
-            Ok((sealed, authority)) => {
+        match self.seal_answer(arrived, message, submission, &recorded).await {
+            Ok(((sealed, authority), evidence)) => {
                 let record = Record::Accepted(record::Accepted {
                     ticket,
                     at: self.now(),
@@ -263,15 +264,19 @@ impl Service {
                     channel: self.channel_for(&submission.recipient)?.name(),
                     tsa: authority,
                     gen_time: sealed.gen_time(),
+                    evidence: evidence.as_ref().map(Sealing::facts),
                 });
                 let key = &arrived.spooled.key;
-                let frames = vec![
+                let mut frames = vec![
                     self.frame(ticket, key, "receipt.xml", sealed.xml())?,
                     self.frame(ticket, key, "receipt.p7s", sealed.p7s())?,
                 ];
+                if let Some(evidence) = &evidence {
+                    frames.push(self.evidence_frame(ticket, key, &evidence.sealed)?);
+                }
                 self.append(Entry { record, frames, unique_keys: Vec::new() }).await?;
                 self.wake_courier();
-                Ok(sealed)
+                Ok((sealed, evidence.map(Sealing::given)))
             }
             Err(failure) => {
                 let record = Record::Withdrawn(Withdrawn {
@@ -288,6 +293,31 @@ impl Service {
         }
     }
 
+    /// The receipt; for contract B its evidence beside it, each with a time-stamp of its own, asked for at once.
+    async fn seal_answer(
+        &self,
+        arrived: &Arrived,
+        message: &SignedMessage,
+        submission: &Submission,
+        recorded: &Recorded,
+    ) -> Result<((Sealed, String), Option<Sealing>), Failure> {
+        let receipt = self.seal_receipt(arrived, message, submission, recorded);
+        if arrived.head.contract == Contract::A {
+            return Ok((receipt.await?, None));
+        }
+        let method = match message.person {
+            Some(_) => AuthenticationMethod::SamlHolderOfKey,
+            None => AuthenticationMethod::X509,
+        };
+        let evidence = async {
+            let sealing = self.seal_acceptance(recorded, submission, method).await?;
+            self.require_prompt(arrived, sealing.sealed.gen_time())?;
+            Ok(sealing)
+        };
+        let (receipt, evidence) = tokio::try_join!(receipt, evidence)?;
+        Ok((receipt, Some(evidence)))
+    }
+
     async fn seal_receipt(
         &self,
         arrived: &Arrived,
@@ -300,14 +330,19 @@ impl Service {
             item: describe(arrived.spooled.ticket, &message.sender, submission)?,
         };
         let (sealed, authority) = self.seal(recorded, &receipt.to_xml()).await?;
-        let lag = sealed.gen_time().duration_since(arrived.received_at);
+        self.require_prompt(arrived, sealed.gen_time())?;
+        Ok((sealed, authority))
+    }
+
+    fn require_prompt(&self, arrived: &Arrived, gen_time: jiff::Timestamp) -> Result<(), Failure> {
+        let lag = gen_time.duration_since(arrived.received_at);
         if lag.as_secs() > self.settings().seal_lag_seconds_max {
             return Err(Failure::away(
                 "seal.lag",
                 "the time-stamp came later than seal.lag_seconds_max after reception",
             ));
         }
-        Ok((sealed, authority))
+        Ok(())
     }
 }
 

@@ -4,33 +4,42 @@ use erds::{Refusal, Status, Ticket, Token};
 use pki::digest::sha256;
 use soap::envelope::SoapVersion;
 use soap::fault::{self, Namespace};
-use soap::message::{self, HealthReport, ProofAnswer, SealedFile};
+use soap::message::{self, EvidenceAnswer, HealthReport, ProofAnswer, SealedFile};
 use soap::multipart::Writer;
 use soap::wss::SIGNATURE_SHA1;
 use soap::wss::client::{SignOptions, sign_request, timestamp_only};
 
+use super::evidence::Given;
 use super::{PeerFacts, Reply};
 use crate::door::soap::Contract;
 use crate::service::{Failure, Service};
 
+/// What getProof gives.
+pub(super) struct GivenProofs {
+    pub(super) proof: Option<ProofAnswer>,
+    pub(super) evidence: Vec<EvidenceAnswer>,
+    /// The revocation lists that go with them, each once.
+    pub(super) crls: Vec<Vec<u8>>,
+}
+
 impl Service {
-    /// SendDocumentResponse with Receipt.xml attached; in contract B SubmitResponse with it in place, signed.
+    /// SendDocumentResponse with Receipt.xml attached; with evidence, which contract B's has, SubmitResponse with both in place, signed.
     pub(super) fn receipt_reply(
         &self,
-        contract: Contract,
         version: SoapVersion,
         ticket: Ticket,
         token: &Token,
-        xml: &[u8],
-        p7s: &[u8],
+        (xml, p7s): (&[u8], &[u8]),
+        evidence: Option<&Given>,
     ) -> Result<Reply, Failure> {
-        if contract == Contract::B {
+        if let Some(evidence) = evidence {
             let receipt = ProofAnswer {
                 file_name: "Receipt.xml".to_owned(),
                 content: xml.to_vec(),
                 signature: p7s.to_vec(),
             };
-            return self.signed(version, 200, &message::v2::write_submit_response(&ticket, token, &receipt));
+            let payload = message::v2::write_submit_response(&ticket, token, &receipt, &evidence.answer());
+            return self.signed(version, 200, &payload);
         }
         let file = SealedFile::receipt(sha256(xml), content_id(ticket, "receipt"), p7s.to_vec());
         let payload = message::write_send_document_response(&ticket, token, &file);
@@ -62,10 +71,11 @@ impl Service {
         ticket: Ticket,
         token: &Token,
         status: Status,
-        proof: Option<&ProofAnswer>,
-        crls: &[Vec<u8>],
+        given: &GivenProofs,
     ) -> Result<Reply, Failure> {
-        let payload = message::write_get_proof_response(&ticket, token, status, proof, crls);
+        let GivenProofs { proof, evidence, crls } = given;
+        let payload =
+            message::write_get_proof_response(&ticket, token, status, proof.as_ref(), evidence, crls);
         self.signed(version, 200, &payload)
     }
 

@@ -107,6 +107,7 @@ fn event(number: u64, record: &Record) -> Option<DeliveryEvent> {
         Record::Control(_)
         | Record::Withdrawn(_)
         | Record::Refused(_)
+        | Record::Evidenced(_)
         | Record::Removed(_)
         | Record::Erased(_) => return None,
     })

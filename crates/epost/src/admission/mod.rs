@@ -7,6 +7,7 @@ pub mod answer;
 mod channel;
 pub mod connection;
 pub mod duplicates;
+mod evidence;
 pub mod facts;
 mod find;
 mod frames;
@@ -216,8 +217,8 @@ impl Service {
             }
             (Contract::A, Request::GetStatus { ticket }) => self.get_status(arrived, message, ticket).await,
             (Contract::A, Request::HealthCheck { kind }) => self.health_check(arrived, message, kind).await,
-            (Contract::B, Request::GetProof { item, proof }) => {
-                self.get_proof(arrived, message, item, proof).await
+            (Contract::B, Request::GetProof { item, proof, form }) => {
+                self.get_proof(arrived, message, item, (proof, form)).await
             }
             (Contract::B, Request::Submit { submission, inline, channels }) => {
                 self.submit(arrived, message, submission, inline, &channels).await

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use erds::record::Consulted;
 use erds::{FaultCode, Record, Refusal, Status, Ticket, Token};
+use jiff::Timestamp;
 use journal::{Appended, Entry, UniqueKey};
-use soap::message::{ItemName, ProofAnswer, ProofKind};
+use soap::message::{ItemName, ProofAnswer, ProofForm, ProofKind};
 use store::StoreError;
 use store::index::Item;
 
+use super::answer::GivenProofs;
+use super::evidence::Given;
 use super::facts::{SignedMessage, token_key};
 use super::refuse::unknown_ticket;
 use super::{Arrived, Reply};
@@ -39,7 +42,7 @@ impl Service {
         arrived: &Arc<Arrived>,
         message: SignedMessage,
         item: ItemName,
-        kind: ProofKind,
+        (kind, form): (ProofKind, ProofForm),
     ) -> Result<Reply, Refusal> {
         let found = match &item {
             ItemName::Ticket(ticket) => self.index().item(*ticket),
@@ -50,23 +53,43 @@ impl Service {
         let item = self.owned(found.map_err(Failure::from)?, &message)?;
         self.require_kept(&item)?;
         let token = self.token_of(&item)?;
-        let proof = match kind {
-            ProofKind::Receipt => Some(("Receipt.xml", self.stored_receipt(item.ticket)?)),
-            ProofKind::Dispatch if item.status == Status::Sent => {
-                Some(("ProofOfDispatch.xml", self.stored_dispatch(item.ticket)?))
-            }
-            // Not there yet, or never: the status says which.
-            ProofKind::Dispatch => None,
+        let (proof, evidence) = match form {
+            ProofForm::Seal => (self.sealed_proof(&item, kind)?, Vec::new()),
+            ProofForm::Evidence => (None, self.evidence_of(&item, kind).await?),
         };
-        let held = proof.as_ref().map(|_| kind);
+        let stamped: Vec<_> = proof.iter().map(|(_, gen_time)| *gen_time).collect();
+        let stamped: Vec<_> = stamped.into_iter().chain(evidence.iter().map(|one| one.gen_time)).collect();
+        let held = stamped.first().map(|_| kind);
         self.record_proof(arrived, &message, Some(item.ticket), held).await?;
-        let crls = proof.as_ref().map(|(_, proof)| self.proof_crls(proof.gen_time)).unwrap_or_default();
-        let proof = proof.map(|(name, proof)| ProofAnswer {
-            file_name: name.to_owned(),
-            content: proof.xml,
-            signature: proof.p7s,
-        });
-        Ok(self.proof_reply(message.version, item.ticket, &token, item.status, proof.as_ref(), &crls)?)
+        let mut crls: Vec<Vec<u8>> = Vec::new();
+        for crl in stamped.into_iter().flat_map(|gen_time| self.proof_crls(gen_time)) {
+            if !crls.contains(&crl) {
+                crls.push(crl);
+            }
+        }
+        let given = GivenProofs {
+            proof: proof.map(|(proof, _)| proof),
+            evidence: evidence.iter().map(Given::answer).collect(),
+            crls,
+        };
+        Ok(self.proof_reply(message.version, item.ticket, &token, item.status, &given)?)
+    }
+
+    /// The proof with its detached seal, and the time of its stamp; none: not there yet, or never, and the status says which.
+    fn sealed_proof(
+        &self,
+        item: &Item,
+        kind: ProofKind,
+    ) -> Result<Option<(ProofAnswer, Timestamp)>, Failure> {
+        let (name, proof) = match kind {
+            ProofKind::Receipt => ("Receipt.xml", self.stored_receipt(item.ticket)?),
+            ProofKind::Dispatch if item.status == Status::Sent => {
+                ("ProofOfDispatch.xml", self.stored_dispatch(item.ticket)?)
+            }
+            _ => return Ok(None),
+        };
+        let answer = ProofAnswer { file_name: name.to_owned(), content: proof.xml, signature: proof.p7s };
+        Ok(Some((answer, proof.gen_time)))
     }
 
     /// The item, if there is one and the sender's institution may read it: its own, a predecessor's or a mandator's; else the one

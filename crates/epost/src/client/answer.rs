@@ -25,6 +25,17 @@ pub struct ProofFiles {
     pub ticket: String,
 }
 
+/// Evidence as it came: the exact signed bytes, and the CRLs that the service sent with them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct EvidenceFiles {
+    /// Each with the name to save it under; names that are none are refused when they are saved.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// CRLs of the seal's and the time-stamps' chains (DER).
+    pub crls: Vec<Vec<u8>>,
+    /// The item it is about.
+    pub ticket: String,
+}
+
 /// The service's fault: what failed and what to do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Fault {
@@ -162,6 +173,17 @@ impl Answer {
             return Err(ClientError::ProofAbsent { ticket, status: answer.status.as_str().to_owned() });
         };
         Ok(ProofFiles { xml: proof.content, p7s: proof.signature, crls: answer.crls, ticket })
+    }
+
+    /// The evidence of `GetProofResponse` of contract B.
+    pub(super) fn evidence(&self) -> Result<EvidenceFiles, ClientError> {
+        let answer = parse_get_proof_response(self.body()?).map_err(AnswerError::from)?;
+        let ticket = answer.ticket.as_str().to_owned();
+        if answer.evidence.is_empty() {
+            return Err(ClientError::ProofAbsent { ticket, status: answer.status.as_str().to_owned() });
+        }
+        let files = answer.evidence.into_iter().map(|one| (one.file_name, one.content)).collect();
+        Ok(EvidenceFiles { files, crls: answer.crls, ticket })
     }
 
     /// `GetDeliveryHistoryResponse` of contract B.

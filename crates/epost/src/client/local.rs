@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{ProofFiles, ProofKind, file_stem};
+use super::{EvidenceFiles, ProofFiles, ProofKind, file_stem};
 
 /// Writes a proof and its CRLs into `out/TICKET/` and gives the paths, the XML first, its seal second.
 ///
@@ -16,21 +16,45 @@ use super::{ProofFiles, ProofKind, file_stem};
 /// # Errors
 /// What the system says, with the path: the user's to mend; the service keeps the proof.
 pub fn save(proof: &ProofFiles, kind: ProofKind, out: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let safe = proof.ticket.len() == 13 && proof.ticket.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let stem = file_stem(kind);
+    let files = vec![(format!("{stem}.xml"), &proof.xml), (format!("{stem}.p7s"), &proof.p7s)];
+    save_files(&proof.ticket, files, &proof.crls, out)
+}
+
+/// As [`save`], of evidence: each file under the name that the service gave it, which may be no path.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_evidence(evidence: &EvidenceFiles, out: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let is_name = |name: &str| {
+        let stem = name.strip_suffix(".xml").unwrap_or_default();
+        !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    if let Some((name, _)) = evidence.files.iter().find(|(name, _)| !is_name(name)) {
+        let told = format!("the service answered with a file name that is none: {}", name.escape_debug());
+        return Err(std::io::Error::other(told));
+    }
+    let files = evidence.files.iter().map(|(name, bytes)| (name.clone(), bytes)).collect();
+    save_files(&evidence.ticket, files, &evidence.crls, out)
+}
+
+fn save_files(
+    ticket: &str,
+    files: Vec<(String, &Vec<u8>)>,
+    crls: &[Vec<u8>],
+    out: &Path,
+) -> std::io::Result<Vec<PathBuf>> {
+    let safe = ticket.len() == 13 && ticket.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !safe {
         return Err(std::io::Error::other("the service answered with a ticket that is none"));
     }
-    let folder = out.join(&proof.ticket);
+    let folder = out.join(ticket);
     std::fs::create_dir_all(&folder)?;
-    let stem = file_stem(kind);
-    let mut files = vec![
-        (folder.join(format!("{stem}.xml")), &proof.xml),
-        (folder.join(format!("{stem}.p7s")), &proof.p7s),
-    ];
-    if !proof.crls.is_empty() {
-        let crls = folder.join("crls");
-        std::fs::create_dir_all(&crls)?;
-        files.extend((1..).zip(&proof.crls).map(|(number, crl)| (crls.join(format!("{number}.crl")), crl)));
+    let mut files: Vec<_> = files.into_iter().map(|(name, bytes)| (folder.join(name), bytes)).collect();
+    if !crls.is_empty() {
+        let folder = folder.join("crls");
+        std::fs::create_dir_all(&folder)?;
+        files.extend((1..).zip(crls).map(|(number, crl)| (folder.join(format!("{number}.crl")), crl)));
     }
     for (path, bytes) in &files {
         write(path, bytes)
@@ -120,6 +144,22 @@ mod tests {
         assert_eq!(std::fs::read(&paths[1]).unwrap(), [1]);
         proof.ticket = "../../../etc/".to_owned();
         assert!(save(&proof, ProofKind::Receipt, folder.path()).is_err());
+    }
+
+    #[test]
+    fn evidence_is_saved_under_names_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = |name: &str| EvidenceFiles {
+            files: vec![(name.to_owned(), b"<e/>".to_vec())],
+            crls: vec![vec![2]],
+            ticket: "0123456789ABC".to_owned(),
+        };
+        let paths = save_evidence(&named("ContentHandover.xml"), folder.path()).unwrap();
+        let inside = folder.path().join("0123456789ABC");
+        assert_eq!(paths, [inside.join("ContentHandover.xml"), inside.join("crls/1.crl")]);
+        for name in ["../ContentHandover.xml", "/tmp.xml", ".xml", "ContentHandover", "a.b.xml", ""] {
+            assert!(save_evidence(&named(name), folder.path()).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub struct Seal {
     /// Longest time between reception and the time-stamp's genTime.
     #[serde(default = "default_lag")]
     pub lag_seconds_max: u64,
+    /// URIs of the policies under which ERDS evidence is issued; it names them.
+    #[serde(default = "default_evidence_policies")]
+    pub evidence_policies: Vec<String>,
     /// Signatures being made at once.
     #[serde(default = "default_signatures")]
     pub signatures_at_once_max: usize,
@@ -31,6 +34,25 @@ pub struct Seal {
     #[serde(default = "default_signatures_waiting")]
     pub signatures_waiting_max: usize,
 }
+
+impl Seal {
+    /// The URIs that evidence may name; none: not 1 to 8 of them, or one that is none.
+    pub(crate) fn policies(&self) -> Option<Vec<String>> {
+        let policies = &self.evidence_policies;
+        let is_uri = |text: &String| {
+            let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+            (1..=500).contains(&text.len()) && text.contains(':') && plain
+        };
+        ((1..=8).contains(&policies.len()) && policies.iter().all(is_uri)).then(|| policies.clone())
+    }
+}
+
+fn default_evidence_policies() -> Vec<String> {
+    vec![EVIDENCE_POLICY.to_owned()]
+}
+
+/// The policy that ERDS evidence names where the operator has published none of his own: what this program does, and no more.
+pub const EVIDENCE_POLICY: &str = "urn:epost:registeredmail:policy:v1";
 
 fn default_signatures() -> usize {
     8
@@ -178,5 +200,22 @@ mod tests {
         assert_eq!(place.file(), Path::new("w"));
         assert_eq!(place.secrets(), [Path::new("w"), Path::new("p")]);
         assert_eq!(read(r#"key = "k""#).unwrap().secrets(), [Path::new("k")]);
+    }
+
+    #[test]
+    fn evidence_names_one_to_eight_policies() {
+        let judged = |policies: &[String]| {
+            let policies = serde_json::to_string(policies).unwrap();
+            let text = format!(
+                "certificate = \"c\"\nkey = \"k\"\nanchors = []\ncrls = []\ncontroller_cbe = \"0\"\nevidence_policies = {policies}"
+            );
+            toml::from_str::<Seal>(&text).unwrap().policies().is_some()
+        };
+        let uri = |length: usize| format!("urn:{}", "a".repeat(length - 4));
+        assert!(judged(&[uri(500)]) && !judged(&[uri(501)]));
+        assert!(judged(&vec![uri(9); 8]) && !judged(&vec![uri(9); 9]) && !judged(&[]));
+        for none in ["", "a", "urn:a b", "urn:é"] {
+            assert!(!judged(&[none.to_owned()]), "{none}");
+        }
     }
 }

@@ -304,6 +304,7 @@ impl Reader<'_> {
                     unit.ended_at = unit.ended_at.map(|ended_at| ended_at.max(at));
                 }
             }
+            Record::Evidenced(r) => self.certain = self.certain.max(r.evidence.gen_time),
             Record::Attempted(_) | Record::Consigned(_) | Record::Removed(_) => {}
             Record::Refused(r) => {
                 let kind = if r.sender.is_some() { Kind::Refused } else { Kind::Unidentified };

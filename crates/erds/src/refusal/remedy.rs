@@ -95,6 +95,11 @@ remedies! {
         "Utilisez l'accusé et la preuve d'envoi que vous détenez : ils se vérifient comme avant.",
         "Gebruik het ontvangstbewijs en het bewijs van verzending die u hebt: zij blijven verifieerbaar zoals voorheen.",
         "Verwenden Sie die Quittung und den Versandnachweis, die Sie haben: sie lassen sich prüfen wie zuvor.";
+    RepoB03
+        "Ask getDeliveryHistory what became of the item, and for the proof once the fact is there.",
+        "Demandez à getDeliveryHistory ce qu'il est advenu de l'envoi, et la preuve dès que le fait est établi.",
+        "Vraag aan getDeliveryHistory wat er van de zending geworden is, en het bewijs zodra het feit er is.",
+        "Fragen Sie getDeliveryHistory, was aus der Sendung wurde, und den Nachweis, sobald die Tatsache eingetreten ist.";
     EpostB01
         "Correct it at its source; the fault names which, never its digits.",
         "Corrigez-le à sa source ; l'erreur dit lequel, jamais ses chiffres.",

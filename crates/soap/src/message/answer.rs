@@ -112,12 +112,24 @@ pub struct ProofAnswer {
     pub signature: Vec<u8>,
 }
 
-/// A proof again, with the revocation lists kept at sealing. Without a proof where the item has none (yet).
+/// ERDS evidence as contract B gives it: inline, with its signature in itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EvidenceAnswer {
+    /// The URI of the event that it attests.
+    pub event: String,
+    /// The name to save it under: the event's, with `.xml`.
+    pub file_name: String,
+    /// Exactly the signed bytes.
+    pub content: Vec<u8>,
+}
+
+/// A proof, with the revocation lists kept at sealing. Without any where the item has none (yet).
 pub fn write_get_proof_response(
     ticket: &Ticket,
     token: &Token,
     status: Status,
     proof: Option<&ProofAnswer>,
+    evidence: &[EvidenceAnswer],
     crls: &[Vec<u8>],
 ) -> String {
     let mut out = Writer::new();
@@ -126,6 +138,9 @@ pub fn write_get_proof_response(
     out.element("v2:Status", status.as_str());
     if let Some(proof) = proof {
         inline_proof(&mut out, "v2:Proof", proof);
+    }
+    for evidence in evidence {
+        inline_evidence(&mut out, evidence);
     }
     for crl in crls {
         out.start("v2:Crl").base64(crl).end();
@@ -138,6 +153,13 @@ pub(super) fn inline_proof(out: &mut Writer, name: &'static str, proof: &ProofAn
     out.start("v2:Content").base64(&proof.content).end();
     out.start("v2:Signature").base64(&proof.signature).end();
     out.element("v2:Digest", &upper_hex(&pki::digest::sha256(&proof.content))).end();
+}
+
+pub(super) fn inline_evidence(out: &mut Writer, evidence: &EvidenceAnswer) {
+    out.start("v2:Evidence").element("v2:Event", &evidence.event);
+    out.element("v2:FileName", &evidence.file_name).element("v2:MIME", "text/xml");
+    out.start("v2:Content").base64(&evidence.content).end();
+    out.element("v2:Digest", &upper_hex(&pki::digest::sha256(&evidence.content))).end();
 }
 
 /// `xs:hexBinary` in its canonical, upper-case form.

@@ -4,11 +4,11 @@ use erds::{DigestMethod, Part, Recipient, Refusal, StatedDigest, Status, Submiss
 use xmlsec::Element;
 use xmlsec::write::Writer;
 
-use super::answer::{HealthLevel, ProofAnswer, text};
+use super::answer::{EvidenceAnswer, HealthLevel, ProofAnswer, text};
 use super::namespace::{MONITORING, TYPES, V1, V2, XSI};
 use super::read::{Allowed, Cursor, Text, violation};
 use super::request::normalised_content_id;
-use super::{HealthCheckKind, ItemName, ProofKind};
+use super::{HealthCheckKind, ItemName, ProofForm, ProofKind};
 
 /// The answer is not what the contract says: the service's fault, or another contract.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -114,8 +114,8 @@ pub fn write_health_check_request(kind: HealthCheckKind) -> String {
     text(out)
 }
 
-/// A proof of this item again.
-pub fn write_get_proof_request(item: &ItemName, proof: ProofKind) -> String {
+/// A proof of this item, in this form.
+pub fn write_get_proof_request(item: &ItemName, proof: ProofKind, form: ProofForm) -> String {
     let mut out = Writer::new();
     out.start("v2:GetProofRequest").namespace("v2", V2);
     match item {
@@ -123,6 +123,9 @@ pub fn write_get_proof_request(item: &ItemName, proof: ProofKind) -> String {
         ItemName::Token(token) => out.element("v2:Token", token.as_str()),
     };
     out.element("v2:ProofType", proof.as_str());
+    if form != proof.default_form() {
+        out.element("v2:Form", form.as_str());
+    }
     text(out)
 }
 
@@ -172,8 +175,10 @@ pub struct ProofReply {
     pub token: Token,
     /// Where it stands.
     pub status: Status,
-    /// The proof, if the item has it; its stated digest fits its bytes.
+    /// The proof, if the item has it and it was asked for with its detached seal; its stated digest fits its bytes.
     pub proof: Option<ProofAnswer>,
+    /// The evidence where that was asked for, one for each act that it attests; their stated digests fit their bytes.
+    pub evidence: Vec<EvidenceAnswer>,
     /// The revocation lists kept at sealing, DER.
     pub crls: Vec<Vec<u8>>,
 }
@@ -230,12 +235,16 @@ pub fn parse_get_proof_response(element: Element<'_>) -> Result<ProofReply, Answ
     let (ticket, token) = names(&mut response, V2)?;
     let status = response.text(V2, "Status")?.one_of(Status::from_name, "PENDING, SENT or ERROR")?;
     let proof = response.optional(V2, "Proof").map(|(proof, path)| inline_proof(proof, path)).transpose()?;
+    let mut evidence = Vec::new();
+    while let Some((element, path)) = response.optional(V2, "Evidence") {
+        evidence.push(inline_evidence(element, path)?);
+    }
     let mut crls = Vec::new();
     while let Some(crl) = response.optional_text(V2, "Crl")? {
         crls.push(crl.base64(1, usize::MAX)?);
     }
     response.end()?;
-    Ok(ProofReply { ticket, token, status, proof, crls })
+    Ok(ProofReply { ticket, token, status, proof, evidence, crls })
 }
 
 /// Reads the answer to healthCheck: the whole's status; the parts are for monitors.
@@ -302,11 +311,26 @@ pub(super) fn inline_proof(element: Element<'_>, path: String) -> Result<ProofAn
     proof.text(V2, "MIME")?;
     let content = proof.text(V2, "Content")?.base64(1, usize::MAX)?;
     let signature = proof.text(V2, "Signature")?.base64(1, usize::MAX)?;
-    let digest = proof.text(V2, "Digest")?;
+    must_digest(&proof.text(V2, "Digest")?, &content)?;
     proof.end()?;
-    let stated = erds::record::Hex32::from_hex(digest.collapsed());
-    if stated.map(|hex| hex.0) != Some(pki::digest::sha256(&content)) {
-        return Err(violation("answer.digest", digest.path(), "another digest", "the SHA-256 of Content"));
-    }
     Ok(ProofAnswer { file_name, content, signature })
+}
+
+pub(super) fn inline_evidence(element: Element<'_>, path: String) -> Result<EvidenceAnswer, Refusal> {
+    let mut evidence = Cursor::open(element, path, Allowed::Nothing)?;
+    let event = evidence.text(V2, "Event")?.as_str().to_owned();
+    let file_name = evidence.text(V2, "FileName")?.bounded(1, erds::dispatch::FILE_NAME_CHARACTERS_MAX)?;
+    evidence.text(V2, "MIME")?;
+    let content = evidence.text(V2, "Content")?.base64(1, usize::MAX)?;
+    must_digest(&evidence.text(V2, "Digest")?, &content)?;
+    evidence.end()?;
+    Ok(EvidenceAnswer { event, file_name, content })
+}
+
+fn must_digest(stated: &Text<'_>, content: &[u8]) -> Result<(), Refusal> {
+    let digest = erds::record::Hex32::from_hex(stated.collapsed());
+    match digest.map(|hex| hex.0) == Some(pki::digest::sha256(content)) {
+        true => Ok(()),
+        false => Err(violation("answer.digest", stated.path(), "another digest", "the SHA-256 of Content")),
+    }
 }

@@ -20,8 +20,8 @@ use erds::{ChannelName, Recipient, Submission, Ticket, Token};
 
 pub(crate) use answer::to_millisecond;
 pub use answer::{
-    CheckOutcome, ComponentHealth, HealthLevel, HealthReport, ProofAnswer, ResourceType, SealedFile,
-    ServiceLocation, envelope, write_get_proof_response, write_get_status_response,
+    CheckOutcome, ComponentHealth, EvidenceAnswer, HealthLevel, HealthReport, ProofAnswer, ResourceType,
+    SealedFile, ServiceLocation, envelope, write_get_proof_response, write_get_status_response,
     write_health_check_response, write_send_document_response,
 };
 pub use client::{
@@ -63,12 +63,14 @@ pub enum Request {
         /// How deep to look.
         kind: HealthCheckKind,
     },
-    /// Contract B: a proof of an item again.
+    /// Contract B: a proof of an item.
     GetProof {
         /// Which item.
         item: ItemName,
         /// Which proof.
         proof: ProofKind,
+        /// In which form; one that proofs of this kind have.
+        form: ProofForm,
     },
     /// Contract B: one item to send.
     Submit {
@@ -122,20 +124,65 @@ pub enum ProofKind {
     Receipt,
     /// That it was placed in the box.
     Dispatch,
+    /// That it was opened there, or taken out of a partner's folder.
+    Consultation,
+    /// That it was kept to its date and never opened.
+    Expiry,
+    /// That it could not be placed.
+    NonDelivery,
+}
+
+/// In which form a proof is given.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ProofForm {
+    /// A file and the detached seal over it.
+    Seal,
+    /// ERDS evidence: one file that holds its own signature.
+    Evidence,
+}
+
+impl ProofForm {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Seal => "SEAL",
+            Self::Evidence => "EVIDENCE",
+        }
+    }
+
+    /// The form of that exact name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Seal, Self::Evidence].into_iter().find(|form| form.as_str() == name)
+    }
 }
 
 impl ProofKind {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Receipt, Self::Dispatch, Self::Consultation, Self::Expiry, Self::NonDelivery];
+
+    /// The form in which it is given where none is asked for; alone has [`ProofForm::Evidence`] what has no detached seal.
+    pub fn default_form(self) -> ProofForm {
+        match self {
+            Self::Receipt | Self::Dispatch => ProofForm::Seal,
+            Self::Consultation | Self::Expiry | Self::NonDelivery => ProofForm::Evidence,
+        }
+    }
+
     /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Receipt => "RECEIPT",
             Self::Dispatch => "DISPATCH",
+            Self::Consultation => "CONSULTATION",
+            Self::Expiry => "EXPIRY",
+            Self::NonDelivery => "NON_DELIVERY",
         }
     }
 
     /// The kind of that exact name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Receipt, Self::Dispatch].into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -13,7 +13,7 @@ use xmlsec::Element;
 
 use super::namespace::{MONITORING, TYPES, V1, V2, XSI};
 use super::read::{Allowed, Cursor, Text, violation};
-use super::{HealthCheckKind, ItemName, ProofKind, Request, v2};
+use super::{HealthCheckKind, ItemName, ProofForm, ProofKind, Request, v2};
 use crate::refuse::refusal;
 
 /// By what identifiers are judged.
@@ -364,7 +364,24 @@ fn get_proof(operation: Element<'_>) -> Result<Request, Refusal> {
         Some(text) => ItemName::Token(naming_token(text, "a Token that names an item, or the Ticket")?),
         None => ItemName::Ticket(ticket(&request.text(V2, "Ticket")?)?),
     };
-    let proof = request.text(V2, "ProofType")?.one_of(ProofKind::from_name, "RECEIPT or DISPATCH")?;
+    let proof = request.text(V2, "ProofType")?.one_of(ProofKind::from_name, PROOF_KINDS)?;
+    let form = match request.optional_text(V2, "Form")? {
+        None => proof.default_form(),
+        Some(text) => {
+            let sealed = proof.default_form() == ProofForm::Seal;
+            let expected = if sealed {
+                "SEAL or EVIDENCE"
+            } else {
+                "EVIDENCE, the one form of such a proof, or no Form"
+            };
+            text.one_of(
+                |name| ProofForm::from_name(name).filter(|form| sealed || *form != ProofForm::Seal),
+                expected,
+            )?
+        }
+    };
     request.end()?;
-    Ok(Request::GetProof { item, proof })
+    Ok(Request::GetProof { item, proof, form })
 }
+
+pub(super) const PROOF_KINDS: &str = "RECEIPT, DISPATCH, CONSULTATION, EXPIRY or NON_DELIVERY";

@@ -91,14 +91,22 @@ fn what_the_client_writes_is_read() {
     let bare = format!("<HealthCheckRequest xmlns=\"{}\"/>", namespace::MONITORING);
     assert_eq!(parse(&bare), Ok(Request::HealthCheck { kind: HealthCheckKind::Default }));
     for item in [ItemName::Ticket(ticket), ItemName::Token(Token::parse("t").unwrap())] {
-        for proof in [ProofKind::Receipt, ProofKind::Dispatch] {
-            let xml = write_get_proof_request(&item, proof);
-            golden(
-                "get-proof-request.xml",
-                write_get_proof_request(&ItemName::Ticket(ticket), ProofKind::Receipt).as_bytes(),
-            );
-            assert_eq!(parse(&xml), Ok(Request::GetProof { item: item.clone(), proof }));
+        for proof in ProofKind::ALL {
+            for form in [proof.default_form(), ProofForm::Evidence] {
+                let xml = write_get_proof_request(&item, proof, form);
+                assert_eq!(parse(&xml), Ok(Request::GetProof { item: item.clone(), proof, form }));
+            }
         }
+    }
+    let by_ticket = ItemName::Ticket(ticket);
+    let xml = write_get_proof_request(&by_ticket, ProofKind::Receipt, ProofForm::Seal);
+    golden("get-proof-request.xml", xml.as_bytes());
+    let xml = write_get_proof_request(&by_ticket, ProofKind::Dispatch, ProofForm::Evidence);
+    golden("get-proof-request-evidence.xml", xml.as_bytes());
+    let said = |kind, form| parse(&xml.replace("DISPATCH", kind).replace("EVIDENCE", form)).map(drop);
+    assert_eq!(said("DISPATCH", "SEAL"), Ok(()));
+    for (kind, form) in [("DISPATCH", "PACKAGE"), ("EXPIRY", "SEAL"), ("RELAY", "EVIDENCE")] {
+        assert_eq!(said(kind, form).unwrap_err().check, "schema.enumeration", "{kind} {form}");
     }
 }
 
@@ -297,7 +305,7 @@ fn other_requests_are_strict_too() {
         ),
         (
             format!(
-                "<GetProofRequest xmlns=\"{v2}\"><Token>t</Token><ProofType>EXPIRY</ProofType></GetProofRequest>"
+                "<GetProofRequest xmlns=\"{v2}\"><Token>t</Token><ProofType>RELAY</ProofType></GetProofRequest>"
             ),
             "schema.enumeration",
         ),
@@ -346,13 +354,29 @@ fn answers_are_written_and_read() {
     let proof =
         ProofAnswer { file_name: "Receipt.xml".to_owned(), content: b"<a/>".to_vec(), signature: vec![4; 9] };
     let xml =
-        write_get_proof_response(&ticket, &token, Status::Sent, Some(&proof), &[vec![5; 4], vec![6; 5]]);
+        write_get_proof_response(&ticket, &token, Status::Sent, Some(&proof), &[], &[vec![5; 4], vec![6; 5]]);
     golden("get-proof-response.xml", xml.as_bytes());
     let read = parse_get_proof_response(document(&xml).root()).unwrap();
     assert_eq!((read.proof, read.crls.len()), (Some(proof), 2));
     let flipped = xml.replace("PGEvPg==", "PGIvPg==");
     assert_eq!(parse_get_proof_response(document(&flipped).root()).unwrap_err().code(), "answer.digest");
     assert!(parse_send_document_response(document(&xml).root()).is_err());
+
+    let evidence = [evidence("ContentAccessTracking"), evidence("ContentHandover")];
+    let xml = write_get_proof_response(&ticket, &token, Status::Sent, None, &evidence, &[vec![5; 4]]);
+    golden("get-proof-response-evidence.xml", xml.as_bytes());
+    let read = parse_get_proof_response(document(&xml).root()).unwrap();
+    assert_eq!((read.proof, read.evidence, read.crls.len()), (None, evidence.to_vec(), 1));
+    let flipped = xml.replacen("PGIvPg==", "PGMvPg==", 1);
+    assert_eq!(parse_get_proof_response(document(&flipped).root()).unwrap_err().code(), "answer.digest");
+}
+
+pub(crate) fn evidence(event: &str) -> EvidenceAnswer {
+    EvidenceAnswer {
+        event: format!("http://uri.etsi.org/19522/Event/{event}"),
+        file_name: format!("{event}.xml"),
+        content: b"<b/>".to_vec(),
+    }
 }
 
 #[test]

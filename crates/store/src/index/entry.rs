@@ -103,6 +103,7 @@ impl Entry {
             Record::Received(_)
             | Record::Refused(_)
             | Record::HandedOver(_)
+            | Record::Evidenced(_)
             | Record::Removed(_)
             | Record::Consulted(_)
             | Record::Erased(_) => {}

@@ -20,6 +20,22 @@ impl Index {
         let inner = self.inner();
         positions(&inner.connection, ticket, inner.next, skipped, limit)
     }
+
+    /// The places of an item's events that are of this kind of record, in the journal's order: at most `limit`, the last ones.
+    ///
+    /// # Errors
+    /// `Database`.
+    pub fn acts(&self, ticket: Ticket, kind: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
+        let inner = self.inner();
+        let sql =
+            "SELECT position FROM events WHERE ticket = ?1 AND kind = ?2 ORDER BY position DESC LIMIT ?3";
+        let mut statement = inner.connection.prepare_cached(sql)?;
+        let wanted = params![ticket.as_str(), kind, i64::try_from(limit).unwrap_or(i64::MAX)];
+        let found = statement.query_map(wanted, |row| position(row, 0))?;
+        let mut places: Vec<u64> = found.collect::<Result<_, _>>()?;
+        places.reverse();
+        Ok(places)
+    }
 }
 
 pub(super) fn positions(
@@ -37,9 +53,14 @@ pub(super) fn positions(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn save(connection: &Connection, ticket: Ticket, position: u64) -> Result<(), StoreError> {
-    let sql = "INSERT OR IGNORE INTO events VALUES (?1, ?2)";
-    connection.prepare_cached(sql)?.execute(params![ticket.as_str(), number(position)])?;
+pub(super) fn save(
+    connection: &Connection,
+    ticket: Ticket,
+    position: u64,
+    kind: &str,
+) -> Result<(), StoreError> {
+    let sql = "INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![ticket.as_str(), number(position), kind])?;
     Ok(())
 }
 

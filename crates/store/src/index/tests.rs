@@ -1,6 +1,7 @@
 use erds::record::{
     Accepted, Accessed, Attempted, Consigned, ConsignmentFailed, Consulted, Control, DecisionFacts,
-    Dispatched, ExpiredUnread, HandedOver, Hex32, Received, Removed, RequestFacts, Withdrawn,
+    Dispatched, EvidenceFacts, Evidenced, ExpiredUnread, HandedOver, Hex32, Received, Removed, RequestFacts,
+    Withdrawn,
 };
 use erds::{ApplicationId, EnterpriseNumber, Environment, FolderFile, Sender, Strictness};
 
@@ -73,6 +74,7 @@ fn accepted(item: usize) -> Record {
         channel: CHANNEL,
         tsa: "tsa".to_owned(),
         gen_time: at(1),
+        evidence: None,
     })
 }
 
@@ -389,6 +391,17 @@ fn removed(item: usize, file: FolderFile) -> Record {
     Record::Removed(Removed { ticket: ticket(item), at: at(8), file, certificate: HASH })
 }
 
+fn evidenced(item: usize) -> Record {
+    let evidence = EvidenceFacts { sha256: HASH, tsa: "tsa".to_owned(), gen_time: at(8) };
+    Record::Evidenced(Evidenced {
+        ticket: ticket(item),
+        at: at(8),
+        event: "ContentHandover".to_owned(),
+        of_position: 6,
+        evidence,
+    })
+}
+
 #[test]
 fn a_folder_is_filled_beside_the_ebox_and_emptied_by_its_partner() {
     use FolderFile::{Data, Dispatch, DispatchSeal, Go, Receipt, ReceiptSeal, Seal};
@@ -406,7 +419,15 @@ fn a_folder_is_filled_beside_the_ebox_and_emptied_by_its_partner() {
     assert!(in_folder(&index, PARTNER).is_empty(), "not before it is laid");
     assert_eq!(in_folder(&index, institution), [(Receipt, 1), (ReceiptSeal, 1)]);
 
-    let more = [consigned(1), dispatched(1), laid(1), handed_over(1), removed(1, Data), removed(1, Receipt)];
+    let more = [
+        consigned(1),
+        dispatched(1),
+        laid(1),
+        handed_over(1),
+        removed(1, Data),
+        removed(1, Receipt),
+        evidenced(1),
+    ];
     for record in &more[..2] {
         index.apply(records.len() as u64, record).unwrap();
         records.push(record.clone());
@@ -430,7 +451,14 @@ fn a_folder_is_filled_beside_the_ebox_and_emptied_by_its_partner() {
     assert_eq!((lay.folder.as_str(), lay.state), (PARTNER, State::HandedOver));
     assert_eq!(in_folder(&index, PARTNER), [(Seal, 5), (Go, 5)]);
     assert_eq!(in_folder(&index, institution), [(ReceiptSeal, 1), (Dispatch, 4), (DispatchSeal, 4)]);
-    assert_eq!(index.history(ticket(1), 0, 99).unwrap(), [0, 1, 2, 3, 4, 5, 6], "removing is no event");
+    assert_eq!(
+        index.history(ticket(1), 0, 99).unwrap(),
+        [0, 1, 2, 3, 4, 5, 6],
+        "removing is no event, nor evidence"
+    );
+    let acts = |kind, limit| index.acts(ticket(1), kind, limit).unwrap();
+    assert_eq!((acts("consigned", 9), acts("handed_over", 9)), (vec![3, 5], vec![6]));
+    assert_eq!((acts("consigned", 1), acts("accessed", 9)), (vec![5], vec![]), "the last ones");
 
     // Rebuilt, and with everything applied twice, it is the same; a second taking contradicts.
     let dump = grown(&records).dump().unwrap();

@@ -208,6 +208,7 @@ fn an_acceptance_is_sealed_for_its_accepted_too() {
             channel: ChannelName::EboxEnterprise,
             tsa: String::new(),
             gen_time: at(NOW - 29),
+            evidence: None,
         }),
     );
     let mut evidence = entered(events().remove(0), &accepted);

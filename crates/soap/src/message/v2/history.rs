@@ -9,7 +9,7 @@ use super::super::answer::{text, to_second};
 use super::super::client::{AnswerError, named};
 use super::super::namespace::V2;
 use super::super::read::{Allowed, Cursor, Text, violation};
-use super::super::request::ticket;
+use super::super::request::{PROOF_KINDS, ticket};
 use super::super::{ProofKind, Request};
 
 /// What happened.
@@ -230,7 +230,7 @@ fn event(mut event: Cursor<'_>) -> Result<DeliveryEvent, Refusal> {
     let not_before = event.optional_text(V2, "NotBefore")?.map(instant).transpose()?;
     let reason = event.optional_text(V2, "Reason")?.map(|text| text.as_str().to_owned());
     let proof = event.optional_text(V2, "ProofType")?;
-    let proof = proof.map(|text| text.one_of(ProofKind::from_name, "RECEIPT or DISPATCH")).transpose()?;
+    let proof = proof.map(|text| text.one_of(ProofKind::from_name, PROOF_KINDS)).transpose()?;
     let folder = event.optional_text(V2, "Folder")?.map(|text| text.as_str().to_owned());
     event.end()?;
     Ok(DeliveryEvent {

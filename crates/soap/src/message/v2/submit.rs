@@ -12,8 +12,8 @@ use xmlsec::base64::Content;
 use xmlsec::write::Writer;
 
 use super::super::Request;
-use super::super::answer::{ProofAnswer, text, upper_hex};
-use super::super::client::{AnswerError, inline_proof, named, names};
+use super::super::answer::{EvidenceAnswer, ProofAnswer, text, upper_hex};
+use super::super::client::{AnswerError, inline_evidence, inline_proof, named, names};
 use super::super::namespace::{TYPES, V2};
 use super::super::read::{Allowed, Cursor, Text, violation};
 use super::super::request::{
@@ -203,6 +203,8 @@ pub struct SubmitReply {
     pub token: Token,
     /// The receipt; its stated digest fits its bytes.
     pub receipt: ProofAnswer,
+    /// The evidence of the submission (A.1); its stated digest fits its bytes.
+    pub evidence: EvidenceAnswer,
 }
 
 /// Reads the answer to submit, whose signature was verified before.
@@ -214,15 +216,24 @@ pub fn parse_submit_response(element: Element<'_>) -> Result<SubmitReply, Answer
     let mut response = Cursor::open(element, "SubmitResponse".to_owned(), Allowed::Nothing)?;
     let (ticket, token) = names(&mut response, V2)?;
     let (receipt, path) = response.required(V2, "Receipt")?;
+    let receipt = inline_proof(receipt, path)?;
+    let (evidence, path) = response.required(V2, "Evidence")?;
+    let evidence = inline_evidence(evidence, path)?;
     response.end()?;
-    Ok(SubmitReply { ticket, token, receipt: inline_proof(receipt, path)? })
+    Ok(SubmitReply { ticket, token, receipt, evidence })
 }
 
-/// The answer to an accepted item: its receipt, in place.
-pub fn write_submit_response(ticket: &Ticket, token: &Token, receipt: &ProofAnswer) -> String {
+/// The answer to an accepted item: its receipt and its evidence, in place.
+pub fn write_submit_response(
+    ticket: &Ticket,
+    token: &Token,
+    receipt: &ProofAnswer,
+    evidence: &EvidenceAnswer,
+) -> String {
     let mut out = Writer::new();
     out.start("v2:SubmitResponse").namespace("v2", V2);
     out.element("v2:Ticket", ticket.as_str()).element("v2:Token", token.as_str());
     super::super::answer::inline_proof(&mut out, "v2:Receipt", receipt);
+    super::super::answer::inline_evidence(&mut out, evidence);
     text(out)
 }

@@ -94,12 +94,15 @@ fn answers_are_written_and_read() {
     let (ticket, token) = (Ticket::parse("0123456789ABC").unwrap(), Token::parse("2026/<1>").unwrap());
     let receipt =
         ProofAnswer { file_name: "Receipt.xml".to_owned(), content: b"<a/>".to_vec(), signature: vec![4; 9] };
-    let xml = write_submit_response(&ticket, &token, &receipt);
+    let evidence = super::super::tests::evidence("SubmissionAcceptance");
+    let xml = write_submit_response(&ticket, &token, &receipt, &evidence);
     golden("submit-response.xml", xml.as_bytes());
     let read = parse_submit_response(document(&xml).root()).unwrap();
-    assert_eq!(read, SubmitReply { ticket, token, receipt });
-    let flipped = xml.replace("PGEvPg==", "PGIvPg==");
-    assert_eq!(parse_submit_response(document(&flipped).root()).unwrap_err().code(), "answer.digest");
+    assert_eq!(read, SubmitReply { ticket, token, receipt, evidence });
+    for (from, to) in [("PGEvPg==", "PGIvPg=="), ("PGIvPg==", "PGEvPg==")] {
+        let flipped = xml.replace(from, to);
+        assert_eq!(parse_submit_response(document(&flipped).root()).unwrap_err().code(), "answer.digest");
+    }
 }
 
 #[test]
@@ -218,17 +221,22 @@ fn a_proof_to_judge_is_written_and_read_within_bounds() {
         ProofToVerify { content: vec![1; (1 << 20) + 1], ..proof.clone() },
         ProofToVerify { signature: vec![1; (1 << 20) + 1], ..proof.clone() },
         ProofToVerify { content: Vec::new(), ..proof.clone() },
-        ProofToVerify { signature: Vec::new(), ..proof.clone() },
         ProofToVerify { crls: vec![Vec::new()], ..proof.clone() },
     ] {
         assert_eq!(refused(&write_verify_proof_request(&over)), "schema.length");
     }
+    let evidence = ProofToVerify { signature: Vec::new(), ..proof.clone() };
+    let alone = write_verify_proof_request(&evidence);
+    golden("verify-proof-request-evidence.xml", alone.as_bytes());
+    assert_eq!(parse(&alone), Request::VerifyProof(evidence));
+    let empty = alone.replacen("<v2:Crl>", "<v2:Signature></v2:Signature><v2:Crl>", 1);
+    assert_eq!(refused(&empty), "schema.length", "left out, or there");
     let over = ProofToVerify { crls: vec![vec![3]; 17], ..proof };
     assert_eq!(refused(&write_verify_proof_request(&over)), "schema.unexpected");
     for (from, to, check) in [
         ("PGEvPg==", "PGEvPg", "schema.base64"),
         ("PGEvPg==", "<x/>", "schema.text"),
-        ("v2:Signature>", "v2:Seal>", "schema.order"),
+        ("v2:Signature>", "v2:Seal>", "schema.unexpected"),
     ] {
         assert_eq!(refused(&xml.replace(from, to)), check, "{to}");
     }

@@ -10,12 +10,12 @@ use super::super::answer::{text, to_second, upper_hex};
 use super::super::namespace::V2;
 use super::super::read::{Allowed, Cursor};
 
-/// The two files of a proof and what its judgement may need.
+/// The files of a proof and what its judgement may need.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProofToVerify {
-    /// `Receipt.xml` or `ProofOfDispatch.xml`, exactly as kept; one byte to 1 MiB.
+    /// `Receipt.xml`, `ProofOfDispatch.xml` or ERDS evidence, exactly as kept; one byte to 1 MiB.
     pub content: Vec<u8>,
-    /// Its detached seal, DER; one byte to 1 MiB.
+    /// Its detached seal, DER, to 1 MiB; empty: of evidence, which holds its own signature.
     pub signature: Vec<u8>,
     /// Revocation lists, DER, not yet judged as such; 16 at most.
     pub crls: Vec<Vec<u8>>,
@@ -24,7 +24,8 @@ pub struct ProofToVerify {
 pub(in super::super) fn verify_proof(operation: Element<'_>) -> Result<Request, Refusal> {
     let mut request = Cursor::open(operation, "VerifyProofRequest".to_owned(), Allowed::Nothing)?;
     let content = request.text(V2, "Content")?.base64(1, FILE_BYTES_MAX)?;
-    let signature = request.text(V2, "Signature")?.base64(1, FILE_BYTES_MAX)?;
+    let signature = request.optional_text(V2, "Signature")?;
+    let signature = signature.map(|text| text.base64(1, FILE_BYTES_MAX)).transpose()?.unwrap_or_default();
     let mut crls = Vec::new();
     while crls.len() < CRLS_MAX
         && let Some(text) = request.optional_text(V2, "Crl")?
@@ -45,7 +46,9 @@ pub fn write_verify_proof_request(proof: &ProofToVerify) -> String {
     let mut out = Writer::new();
     out.start("v2:VerifyProofRequest").namespace("v2", V2);
     out.start("v2:Content").base64(&proof.content).end();
-    out.start("v2:Signature").base64(&proof.signature).end();
+    if !proof.signature.is_empty() {
+        out.start("v2:Signature").base64(&proof.signature).end();
+    }
     for crl in &proof.crls {
         out.start("v2:Crl").base64(crl).end();
     }
