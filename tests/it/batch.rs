@@ -11,13 +11,15 @@ use epost::door::webdav::Folders;
 use epost::folder::partners::Partners;
 use erds::ChannelName::{Batch as ByBatch, EboxCitizen, EboxEnterprise};
 use erds::{ChannelName, Delegate, EnterpriseNumber, QualityCode, Recipient, Record, Strictness, Submission};
+use evidence::event::{Event, Evidence};
 use soap::message::v2::{EventCode, EventSource, write_submit_request};
+use soap::message::{ItemName, ProofKind};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use crate::house::draft::{V2, submission};
 use crate::house::inside::Plan;
-use crate::house::reply::{Answered, Proof, committed_crls};
+use crate::house::reply::{Answered, Proof, committed_crls, evidence_must_pass};
 use crate::house::scripted::Gate;
 use crate::house::wire::{client_config, read};
 use crate::house::{Draft, House, certificate, certs_test, file, until};
@@ -133,6 +135,15 @@ impl Room {
         history.events.iter().map(|event| (event.code, event.channel)).collect()
     }
 
+    /// The one evidence of that kind, judged by the offline verifier.
+    async fn proved(&self, receipt: &Proof, kind: ProofKind) -> Evidence {
+        let reply =
+            self.house.ask(&Draft::evidence(&ItemName::Ticket(receipt.ticket), kind)).await.proof_reply();
+        let [evidence] = reply.evidence.as_slice() else { panic!("{:?}", reply.evidence) };
+        evidence_must_pass(&evidence.content, &files(), &reply.crls);
+        Evidence::parse(&evidence.content).unwrap()
+    }
+
     fn handed_over(&self) -> usize {
         let records = self.house.records();
         records.iter().filter(|stored| matches!(stored.record, Record::HandedOver(_))).count()
@@ -231,6 +242,16 @@ async fn an_item_lies_in_the_box_and_in_the_folder_and_is_taken_once() {
         |code| history.events.iter().any(|event| event.code == code && event.channel == Some(EboxEnterprise));
     assert!(of_ebox(EventCode::Consigned) && of_ebox(EventCode::Dispatched));
     assert_eq!(history.status, erds::Status::Sent);
+
+    let taken = room.proved(&receipt, ProofKind::Consultation).await;
+    let Event::ContentHandover(handover) = &taken.event else { panic!("{taken:?}") };
+    assert_eq!(handover.certificate_sha256, certificate("bob").fingerprint());
+    assert_eq!(handover.content_sha256, pki::digest::sha256(&data));
+    assert_eq!(taken.request.delegate, None);
+    let Event::ContentConsignment(placed) = room.proved(&receipt, ProofKind::Dispatch).await.event else {
+        panic!("no consignment")
+    };
+    assert_eq!(placed.channel, EboxEnterprise, "the eBox's, whatever lies in a folder");
 
     for name in &names {
         assert_eq!(room.delete("bob", name).await, 204);
@@ -427,6 +448,16 @@ async fn a_delegate_gets_it_instead_of_the_recipients_folder() {
     let history = room.house.ask(&Draft::history(&receipt.ticket, 1)).await.history();
     let laid = history.events.iter().find(|event| event.channel == Some(ByBatch)).unwrap();
     assert_eq!(laid.folder.as_deref(), Some(MANDATARY));
+    for kind in [ProofKind::Receipt, ProofKind::Dispatch] {
+        let evidence = room.proved(&receipt, kind).await;
+        let delegate = evidence.request.delegate.unwrap();
+        assert_eq!(
+            (delegate.company_id.as_str(), delegate.quality_code.as_str()),
+            (MANDATARY, MANDATARY_QUALITY)
+        );
+        let recipient = format!("{:?}", evidence.request.recipient.unwrap());
+        assert!(recipient.contains(ENTERPRISE), "beside the recipient, not instead: {recipient}");
+    }
     let again = room.house.ask(&draft("T", &[EboxEnterprise, ByBatch], to_delegate)).await.submitted();
     assert_eq!(again, receipt);
     let answer = room.house.ask(&by_both("T")).await;

@@ -328,6 +328,28 @@ async fn a_proof_is_judged_as_the_offline_verifier_judges_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn evidence_is_judged_alone_and_nothing_else_is() {
+    let house = House::new().await;
+    let ticket = house.ask(&Draft::submission("T")).await.receipt().ticket;
+    let named = ItemName::Ticket(ticket);
+    let reply = house.ask(&Draft::evidence(&named, ProofKind::Receipt)).await.proof_reply();
+    let content = reply.evidence[0].content.clone();
+    let proof = ProofToVerify { content, signature: Vec::new(), crls: reply.crls };
+    let (indication, why, checks) = judged(&house, &proof).await;
+    assert_eq!((indication.as_str(), why), ("TOTAL-PASSED", None), "{checks:?}");
+    let answer = house.ask(&asking(v2::write_verify_proof_request(&proof))).await;
+    assert!(told(&answer, "Statement").unwrap().contains(&format!("item {ticket} was HANDED TO ePost")));
+
+    let mut flipped = proof.clone();
+    let middle = flipped.content.len() / 2;
+    flipped.content[middle] ^= 1;
+    assert_eq!(judged(&house, &flipped).await.0, "TOTAL-FAILED");
+    let receipt = house.ask(&Draft::proof(&named, ProofKind::Receipt)).await.proof_reply().proof.unwrap();
+    let unsigned = ProofToVerify { content: receipt.content, ..proof };
+    assert_eq!(judged(&house, &unsigned).await.0, "TOTAL-FAILED", "a receipt without its seal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_proof_moved_out_by_mtom_is_judged_only_where_the_signature_is_over_it() {
     let house = House::new().await;
     let receipt = house.ask(&Draft::submission("T")).await.receipt();

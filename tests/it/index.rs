@@ -27,10 +27,19 @@ async fn made_again_it_is_equal_as_an_ordered_dump() {
     }
     let by_ticket = ItemName::Ticket(receipt.ticket);
     sandbox.ask(&Draft::proof(&by_ticket, ProofKind::Receipt)).await.proof_reply();
+    sandbox.ask(&Draft::evidence(&by_ticket, ProofKind::Dispatch)).await.proof_reply();
     let kinds: Vec<_> = sandbox.records().iter().map(|stored| stored.record.kind()).collect();
-    for kind in
-        ["received", "refused", "accepted", "withdrawn", "consigned", "dispatched", "consulted", "control"]
-    {
+    for kind in [
+        "received",
+        "refused",
+        "accepted",
+        "withdrawn",
+        "consigned",
+        "dispatched",
+        "consulted",
+        "control",
+        "evidenced",
+    ] {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }
     let grown = sandbox.service().index().dump().unwrap();

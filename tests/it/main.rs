@@ -22,6 +22,7 @@ mod damage;
 mod delivery_faults;
 mod door;
 mod drill;
+mod evidence;
 mod flipped;
 mod index;
 mod limits;

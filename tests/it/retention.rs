@@ -49,6 +49,8 @@ async fn lived(disk: &ForgetfulDisk) -> (Proof, Proof) {
     let receipt = house.ask(&Draft::submission("T")).await.receipt();
     until(|| async { (house.service.index().counts().unwrap().sent == 1).then_some(()) }).await;
     let (_, dispatch) = house.ask(&Draft::status(&receipt.ticket)).await.status_answer();
+    let evidence = Draft::evidence(&ItemName::Ticket(receipt.ticket), ProofKind::Dispatch);
+    assert_eq!(house.ask(&evidence).await.proof_reply().evidence.len(), 1);
     let mut wrong = Draft::submission("wrong");
     wrong.attachments.clear();
     assert_eq!(house.ask(&wrong).await.code(), "EPOST_B07");
@@ -69,7 +71,7 @@ async fn what_has_ended_its_term_is_erased_on_record_and_is_said_to_be() {
     let plan = retention(&house).plan().await.unwrap();
     assert_eq!(
         counts(&plan),
-        [(Kind::Item, 1), (Kind::Refused, 1), (Kind::Unidentified, 1), (Kind::Read, 1)],
+        [(Kind::Item, 1), (Kind::Refused, 1), (Kind::Unidentified, 1), (Kind::Read, 2)],
         "{plan:?}"
     );
     assert_eq!(
@@ -79,7 +81,7 @@ async fn what_has_ended_its_term_is_erased_on_record_and_is_said_to_be() {
     );
     let asked = RunAsked { as_of: plan.as_of, plan: plan.digest() };
     let done = retention(&house).run(None, Some(&asked)).await.unwrap();
-    assert_eq!((done.acts, done.erased, done.more), (4, 4, false));
+    assert_eq!((done.acts, done.erased, done.more), (4, 5, false));
     let acts: Vec<_> = house.records().into_iter().skip(records).map(|stored| stored.record).collect();
     let named: Vec<_> = acts
         .iter()
@@ -94,13 +96,17 @@ async fn what_has_ended_its_term_is_erased_on_record_and_is_said_to_be() {
         (1, "item", "content", 3653, 1),
         (2, "refused", "transaction", 3653, 1),
         (3, "unidentified", "technical", 731, 1),
-        (4, "read", "transaction", 3653, 1),
+        (4, "read", "transaction", 3653, 2),
     ];
     assert_eq!(named, expected);
     assert!(acts[0].concerns(receipt.ticket));
 
     assert!(!house.service.keys().has(receipt.ticket));
     assert_eq!(disk.list(&folder).unwrap().len(), 0, "its files are gone too");
+    let records = house.records();
+    let evidenced = records.iter().find(|stored| matches!(stored.record, Record::Evidenced(_))).unwrap();
+    let opened = house.service.open_frame(evidenced, "evidence.xml");
+    assert_eq!(opened.unwrap_err().code(), "content.absent", "one key, one end");
     said_to_be_erased(&house, receipt.ticket).await;
     // Chain and proofs are what they were.
     let whole = journal::verify(&disk, Path::new(JOURNAL), ORIGIN, &mut |_| Ok(())).unwrap();
@@ -126,6 +132,7 @@ async fn said_to_be_erased(house: &House, ticket: Ticket) {
         Draft::status(&ticket),
         Draft::proof(&by_token, ProofKind::Receipt),
         Draft::proof(&ItemName::Ticket(ticket), ProofKind::Dispatch),
+        Draft::evidence(&ItemName::Ticket(ticket), ProofKind::Receipt),
         Draft::submission("T"),
     ];
     for mut draft in drafts {
@@ -304,7 +311,7 @@ async fn a_hold_keeps_what_it_names_by_the_door() {
     assert_eq!(room.step("alice", "/retention/plan", json!({})).await, Err("consult.role".into()));
 
     let stale = plan().await;
-    assert_eq!(stale[0]["would_erase"], 4, "{stale:?}");
+    assert_eq!(stale[0]["would_erase"], 5, "{stale:?}");
     let ticket = receipt.ticket.as_str();
     for (wrong, code) in [
         (json!({"reason": "r"}), "consult.field"),
@@ -321,8 +328,8 @@ async fn a_hold_keeps_what_it_names_by_the_door() {
     let held = plan().await;
     assert_eq!(
         held[0]["held"],
-        json!([{"hold": 1, "keys": 2}]),
-        "the item, and the request that read it: {held:?}"
+        json!([{"hold": 1, "keys": 3}]),
+        "the item, and the requests that read it: {held:?}"
     );
     assert_eq!(held[0]["would_erase"], 2);
     let run = |of: &[Value]| json!({"as_of": of[0]["as_of"], "plan": of[0]["plan"]});
@@ -344,7 +351,7 @@ async fn a_hold_keeps_what_it_names_by_the_door() {
         Err("retention.hold-absent".into())
     );
     let by_sender = plan().await;
-    assert_eq!(by_sender[0]["held"], json!([{"hold": 2, "keys": 3}]), "{by_sender:?}");
+    assert_eq!(by_sender[0]["held"], json!([{"hold": 2, "keys": 4}]), "{by_sender:?}");
     let ran = step("/retention/run", run(&by_sender)).await.unwrap();
     assert_eq!((&ran[0]["erased"], &ran[0]["acts"]), (&json!(1), &json!(1)), "what nobody signed alone");
     assert!(room.house.service.keys().has(receipt.ticket));
@@ -354,7 +361,7 @@ async fn a_hold_keeps_what_it_names_by_the_door() {
     let mut future = run(&free);
     future["as_of"] = json!(later() + SignedDuration::from_hours(1));
     assert_eq!(step("/retention/run", future).await, Err("retention.plan-future".into()));
-    assert_eq!(step("/retention/run", run(&free)).await.unwrap()[0]["erased"], 3);
+    assert_eq!(step("/retention/run", run(&free)).await.unwrap()[0]["erased"], 4);
     assert!(!room.house.service.keys().has(receipt.ticket));
 
     let holds = step("/retention/holds", json!({})).await.unwrap();

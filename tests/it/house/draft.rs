@@ -7,7 +7,7 @@ use erds::{
 use jiff::Timestamp;
 use pki::digest::{DigestAlgorithm, sha256};
 use soap::envelope::SoapVersion;
-use soap::message::{self, HealthCheckKind, ItemName, ProofKind};
+use soap::message::{self, HealthCheckKind, ItemName, ProofForm, ProofKind};
 use soap::multipart::Writer;
 use soap::wss::client::{SignOptions, sign_request};
 use xmlsec::signature::SigningReference;
@@ -92,7 +92,13 @@ impl Draft {
     }
 
     pub fn proof(item: &ItemName, kind: ProofKind) -> Self {
-        Self { path: V2, ..Self::asking(message::write_get_proof_request(item, kind)) }
+        Self { path: V2, ..Self::asking(message::write_get_proof_request(item, kind, kind.default_form())) }
+    }
+
+    /// A proof as ERDS evidence.
+    pub fn evidence(item: &ItemName, kind: ProofKind) -> Self {
+        let payload = message::write_get_proof_request(item, kind, ProofForm::Evidence);
+        Self { path: V2, ..Self::asking(payload) }
     }
 
     pub fn history(ticket: &Ticket, first: u64) -> Self {

@@ -290,6 +290,7 @@ fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
         timestamp_lifetime_seconds_max: 600,
         clock_skew_seconds_max: 60,
         seal_lag_seconds_max: 60,
+        evidence_policies: vec![epost::config::EVIDENCE_POLICY.to_owned()],
         breach: Default::default(),
         clock: Default::default(),
         signing: Default::default(),

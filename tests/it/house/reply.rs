@@ -124,6 +124,13 @@ impl Answered {
         Proof { ticket: reply.ticket, xml: reply.receipt.content, p7s: reply.receipt.signature }
     }
 
+    /// The evidence beside contract B's receipt; anything else fails the test.
+    #[track_caller]
+    pub fn evidence(&self) -> message::EvidenceAnswer {
+        assert_eq!(self.status, 200, "{self}");
+        message::v2::parse_submit_response(self.envelope().operation()).unwrap().evidence
+    }
+
     #[track_caller]
     pub fn status_answer(&self) -> (StatusAnswer, Option<Proof>) {
         assert_eq!(self.status, 200, "{self}");
@@ -201,6 +208,19 @@ impl Proof {
         flipped.p7s[middle] ^= 1;
         assert!(!flipped.judge(documents, crls).passed());
     }
+}
+
+/// ERDS evidence passes the offline verifier with these documents, and does not with a byte of it flipped.
+#[track_caller]
+pub fn evidence_must_pass(xml: &[u8], documents: &[Vec<u8>], crls: &[Vec<u8>]) {
+    let ticket = erds::Ticket::parse("0000000000000").unwrap();
+    let judged = |xml: Vec<u8>| Proof { ticket, xml, p7s: Vec::new() }.judge(documents, crls);
+    let report = judged(xml.to_vec());
+    assert!(report.passed(), "{}", report.render());
+    let mut flipped = xml.to_vec();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    assert!(!judged(flipped).passed());
 }
 
 /// The CRLs of the seal's and the TSA's chains, of the committed PKI.
