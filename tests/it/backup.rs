@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use disk::{Fault, ForgetfulDisk};
+use disk::{Disk, Fault, ForgetfulDisk};
 use epost::backup::{BackupError, Folder, Manifest, check, restore, take};
 use epost::config::Config;
 use erds::{Record, Status};
@@ -259,6 +259,34 @@ async fn each_write_of_a_backup_fails_and_a_whole_state_is_there() {
         }
     }
     println!("{cases} cases: each operation of a backup fails in three ways, three worlds each");
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_the_former_state_stays_and_the_next_run_with_room_goes_on() {
+    let place = Place::new().await;
+    place.send("A", 200_000).await;
+    let (disk, dir) = (ForgetfulDisk::new(), Path::new("backup"));
+    let onto = || {
+        let path = &place.sandbox.layout().config;
+        take(path, &place.config, None, Folder::on(&disk, dir), Timestamp::now()).map(|taken| taken.manifest)
+    };
+    let former = onto().unwrap();
+    place.send("B", 200_000).await;
+    for room in [0, 1000, 150_000] {
+        disk.set_capacity_bytes(u64::MAX);
+        let free = disk.free_bytes(dir).unwrap();
+        disk.set_capacity_bytes(u64::MAX - free + room);
+        let refused = onto().unwrap_err();
+        assert!(refused.code() == "backup.disk" && refused.to_string().contains("/part: "), "{refused}");
+        assert_eq!(check(Folder::on(&disk, dir)).unwrap(), former);
+        let part = Path::new("backup/files/part").to_owned();
+        assert!(!disk.list(&dir.join("files")).unwrap().contains(&part), "half a file takes no room");
+    }
+    disk.set_capacity_bytes(u64::MAX);
+    let now = onto().unwrap();
+    assert!(now.records > former.records);
+    assert_eq!(check(Folder::on(&disk, dir)).unwrap(), now);
     place.sandbox.stop().await;
 }
 

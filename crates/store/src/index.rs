@@ -16,12 +16,14 @@ use self::entry::Entry;
 use self::row::{COLUMNS, find, nanoseconds, number, position, read_entry, save, timestamp};
 use crate::StoreError;
 
+mod anew;
 mod check;
 mod entry;
 mod folders;
 mod history;
 mod row;
 
+pub use anew::made_anew;
 pub use check::disagreement;
 pub use entry::REQUEUED;
 pub use folders::{Lay, Shelved};

@@ -241,10 +241,15 @@ impl<'a> Taking<'a> {
     }
 
     fn copy(&mut self, source: &Path, bytes_max: u64) -> Result<Kept, BackupError> {
-        let Folder { disk, dir } = self.to;
-        let part = dir.join(FILES).join("part");
-        let opened = disk.open(&part, OpenMode::Write).and_then(|mut file| file.truncate(0).map(|()| file));
-        let mut file = opened.map_err(BackupError::disk("make", &part))?;
+        let part = self.to.dir.join(FILES).join("part");
+        // On a full disk the service may be waiting for the room that half a file takes.
+        self.copy_by(&part, source, bytes_max).inspect_err(|_| drop(self.to.disk.remove(&part)))
+    }
+
+    fn copy_by(&mut self, part: &Path, source: &Path, bytes_max: u64) -> Result<Kept, BackupError> {
+        let disk = self.to.disk;
+        let opened = disk.open(part, OpenMode::Write).and_then(|mut file| file.truncate(0).map(|()| file));
+        let mut file = opened.map_err(BackupError::disk("make", part))?;
         // A file that grew or changed since is kept as it is now, under the digest of what was written.
         let (mut failed, mut at) = (false, 0);
         let poured = pour(&RealDisk, source, bytes_max, &mut |piece| {
@@ -253,12 +258,12 @@ impl<'a> Taking<'a> {
             Ok(())
         });
         let kept = poured.map_err(|cause| match failed {
-            true => BackupError::disk("write", &part)(cause),
+            true => BackupError::disk("write", part)(cause),
             false => BackupError::disk("read", source)(cause),
         })?;
-        file.sync_data().map_err(BackupError::disk("sync", &part))?;
+        file.sync_data().map_err(BackupError::disk("sync", part))?;
         let path = self.to.kept(&kept);
-        disk.rename(&part, &path).map_err(BackupError::disk("rename", &path))?;
+        disk.rename(part, &path).map_err(BackupError::disk("rename", &path))?;
         self.written_bytes += kept.bytes;
         Ok(kept)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use disk::RealDisk;
 use journal::checkpoint::Checkpoint;
 use journal::tiles::Publisher;
-use store::index::{Counts, Index};
+use store::index::{Counts, made_anew};
 
 use super::could_not_run;
 use crate::config::Config;
@@ -56,7 +56,7 @@ pub struct Rebuilt {
 /// Makes the index anew from the journal that the configuration names. Cut short at any point it is caught up by the next start.
 ///
 /// # Errors
-/// The journal is in use by a service that runs, damaged, or not the one that was signed: the index is as it was. The disk's.
+/// The journal is in use by a service that runs, damaged, or not the one that was signed; the disk's: the index is as it was.
 pub fn rebuild(config: &Config) -> Result<Rebuilt, StartError> {
     let publisher = run::publisher(config, Arc::new(RealDisk))?;
     let signed = publisher.as_ref().and_then(Publisher::checkpoint);
@@ -72,11 +72,12 @@ pub(crate) fn rebuild_in(
 ) -> Result<Rebuilt, StartError> {
     // Held until the index is whole: no service starts meanwhile.
     let journal = run::journal_at_rest(data, origin, segment_bytes_max, signed)?;
-    let index = Index::begin_anew(&data.join(service::INDEX)).map_err(service::OpenError::from)?;
-    for stored in journal.iter(0) {
-        let stored = stored.map_err(|error| service::OpenError::Failure(error.into()))?;
-        index.apply(stored.position, &stored.record).map_err(service::OpenError::from)?;
-    }
-    let counts = index.counts().map_err(service::OpenError::from)?;
+    let counts = made_anew(&data.join(service::INDEX), |index| {
+        for stored in journal.iter(0) {
+            let stored = stored.map_err(|error| service::OpenError::Failure(error.into()))?;
+            index.apply(stored.position, &stored.record)?;
+        }
+        Ok::<_, service::OpenError>(index.counts()?)
+    })?;
     Ok(Rebuilt { records: journal.size(), counts })
 }

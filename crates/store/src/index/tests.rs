@@ -480,3 +480,38 @@ fn a_folder_is_filled_beside_the_ebox_and_emptied_by_its_partner() {
     assert!(in_folder(&index, PARTNER).is_empty() && in_folder(&index, institution).is_empty());
     assert_eq!(index.shelved(PARTNER, ticket(1), Seal).unwrap(), None, "erased");
 }
+
+#[test]
+fn made_anew_it_takes_the_formers_place_once_it_is_whole() {
+    let folder = std::env::temp_dir().join(format!("epost-index-anew-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("index.sqlite");
+    let files = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let act = |index: &Index, position: u64| index.apply(position, &received(position as usize)).unwrap();
+    let next = || Index::open(Some(&path)).unwrap().next_position().unwrap();
+    // A log of the former one that a crash left must not meet the new file.
+    std::mem::forget({
+        let former = Index::open(Some(&path)).unwrap();
+        (0..5).for_each(|position| act(&former, position));
+        former
+    });
+    assert!(files().len() > 1, "{:?}", files());
+    let refused = made_anew(&path, |index| {
+        act(index, 0);
+        Err::<(), _>(StoreError::Stopped("no room".to_owned()))
+    });
+    assert_eq!(refused.unwrap_err().code(), "store.stopped");
+    assert_eq!((next(), files().iter().any(|name| name.to_string_lossy().contains("new"))), (5, false));
+    made_anew(&path, |index| {
+        (0..7).for_each(|position| act(index, position));
+        Ok::<_, StoreError>(())
+    })
+    .unwrap();
+    assert_eq!((next(), files()), (7, vec!["index.sqlite".into()]));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
