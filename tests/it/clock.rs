@@ -112,6 +112,32 @@ async fn a_clock_that_was_set_back_before_a_start_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_while_serving_is_told_each_time() {
+    let moved = Moved::default();
+    let house = House::open(moved.plan()).await.unwrap();
+    let (_go_on, stopped) = watch::channel(false);
+    let limits =
+        Clock { check_seconds: 1, synchronised_command: vec!["true".to_owned()], ..Clock::default() };
+    let looking = tokio::spawn(clock::watch(house.service.clone(), limits, stopped));
+    // Its first look, from which it counts, is over once who keeps the clock was asked.
+    until(|| async { (!acts(&house.records(), "clock.synchronisation").is_empty()).then_some(()) }).await;
+    let mut by = Vec::new();
+    for (count, seconds) in [(1, -3600), (2, 7200)] {
+        moved.by(seconds);
+        until(|| async { (acts(&house.records(), "clock.set").len() == count).then_some(()) }).await;
+        by.push(acts(&house.records(), "clock.set").pop().unwrap()["by_seconds"].as_f64().unwrap());
+    }
+    assert!((-3610.0..-3590.0).contains(&by[0]) && (10_790.0..10_810.0).contains(&by[1]), "{by:?}");
+    // Set as it was when it was wrong, it seals nothing, whoever set it.
+    let mut draft = Draft::submission("T");
+    draft.signed_at = moved.now();
+    let answer = house.ask(&draft).await;
+    assert_eq!(house.verdict(&answer), "SOA-02002 clock.skew");
+    looking.abort();
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_keeps_the_clock_is_asked() {
     for (command, figure) in [("true", "1"), ("false", "0")] {
         let tuned =

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::config::Alarm;
 
 /// Every alarm, and what the person who gets it is to do.
-pub const REMEDIES: [(&str, &str); 29] = [
+pub const REMEDIES: [(&str, &str); 30] = [
     (
         "alarm.batch-unlaid",
         "An item cannot be laid in its partner's folder: look at the time-stamping authorities, the seal's certificate and the disk; it is tried again.",
@@ -26,6 +26,10 @@ pub const REMEDIES: [(&str, &str); 29] = [
     (
         "alarm.certificate-expiry",
         "Order and install the certificate's successor, then restart; `days` are left.",
+    ),
+    (
+        "alarm.checkpoint-failed",
+        "The newest records are not signed and published: look at the disk under data.directory/tlog; the next checkpoint makes up for it. With `journal.forked` in `error` end the service: the log is not the one that was signed; `epost journal verify` and deploy/operating.md say more.",
     ),
     (
         "alarm.checkpoint-unstamped",

@@ -417,18 +417,18 @@ async fn witness(service: &Service, publisher: &mut Publisher, witnesses: &mut W
     let published = match tokio::task::block_in_place(|| publisher.published()) {
         Ok(Some(published)) => published,
         Ok(None) => return,
-        Err(error) => return tracing::error!(event = "journal.checkpoint-failed", %error),
+        Err(error) => return tracing::error!(event = "alarm.checkpoint-failed", %error),
     };
     let cosignatures = witnesses.cosign(&published, service.now()).await;
     if let Err(error) = tokio::task::block_in_place(|| publisher.cosign(&cosignatures)) {
-        tracing::error!(event = "journal.checkpoint-failed", %error);
+        tracing::error!(event = "alarm.checkpoint-failed", %error);
     }
     service.metrics().witnessed(&witnesses.standings(service.journal().size()));
 }
 
 fn publish_once(service: &Service, publisher: &mut Publisher) {
     if let Err(error) = tokio::task::block_in_place(|| publisher.publish(service.journal()).map(|_| ())) {
-        tracing::error!(event = "journal.checkpoint-failed", %error);
+        tracing::error!(event = "alarm.checkpoint-failed", %error);
     }
 }
 
