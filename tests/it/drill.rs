@@ -7,9 +7,10 @@ use epost::drill::acts::{overdue, take_up};
 use epost::drill::{DrillError, Outcome, drill, leave};
 use erds::Record;
 use jiff::{SignedDuration, Timestamp};
+use soap::message::{ItemName, ProofKind};
 
 use crate::backup::Place;
-use crate::house::House;
+use crate::house::{Draft, House};
 
 /// Two items in their boxes, one with a part in a file of its own, and a backup of them.
 async fn place() -> Place {
@@ -46,11 +47,22 @@ impl Place {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_whole_passes_and_the_journal_says_in_what_time() {
     let place = place().await;
+    let ticket = place.sandbox.records().into_iter().find_map(|stored| match stored.record {
+        Record::Dispatched(dispatched) => Some(dispatched.ticket),
+        _ => None,
+    });
+    let ticket = ticket.unwrap();
+    let evidence = Draft::evidence(&ItemName::Ticket(ticket), ProofKind::Dispatch);
+    assert_eq!(place.sandbox.ask(&evidence).await.proof_reply().evidence.len(), 1);
     let manifest = place.take().unwrap().manifest;
     let (outcome, error) = place.drill().await;
     assert!(error.is_none() && outcome.passed, "{error:?}");
     assert_eq!((outcome.records, outcome.backup_of), (manifest.records, Some(manifest.made_at)));
-    assert_eq!((outcome.proofs, outcome.erased, outcome.code.as_deref()), (4, 0, None), "two of each item");
+    assert_eq!(
+        (outcome.proofs, outcome.erased, outcome.code.as_deref()),
+        (5, 0, None),
+        "two of each item, and evidence of one"
+    );
     assert!(outcome.opened > 8 && outcome.took_ms >= outcome.restored_ms, "{outcome:?}");
 
     let service = place.sandbox.service();

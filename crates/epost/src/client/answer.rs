@@ -23,6 +23,8 @@ pub struct ProofFiles {
     pub crls: Vec<Vec<u8>>,
     /// The item it proves.
     pub ticket: String,
+    /// Where it came along: the ERDS evidence of the same fact, with the name to save it under.
+    pub evidence: Option<(String, Vec<u8>)>,
 }
 
 /// Evidence as it came: the exact signed bytes, and the CRLs that the service sent with them.
@@ -150,7 +152,9 @@ impl Answer {
     pub(super) fn submitted(&self) -> Result<ProofFiles, AnswerError> {
         let answer = parse_submit_response(self.body()?)?;
         let (xml, p7s) = (answer.receipt.content, answer.receipt.signature);
-        Ok(ProofFiles { xml, p7s, crls: Vec::new(), ticket: answer.ticket.as_str().to_owned() })
+        let evidence = Some((answer.evidence.file_name, answer.evidence.content));
+        let ticket = answer.ticket.as_str().to_owned();
+        Ok(ProofFiles { xml, p7s, crls: Vec::new(), ticket, evidence })
     }
 
     /// `GetStatusResponse`.
@@ -172,7 +176,8 @@ impl Answer {
         let Some(proof) = answer.proof else {
             return Err(ClientError::ProofAbsent { ticket, status: answer.status.as_str().to_owned() });
         };
-        Ok(ProofFiles { xml: proof.content, p7s: proof.signature, crls: answer.crls, ticket })
+        let crls = answer.crls;
+        Ok(ProofFiles { xml: proof.content, p7s: proof.signature, crls, ticket, evidence: None })
     }
 
     /// The evidence of `GetProofResponse` of contract B.
@@ -209,7 +214,8 @@ impl Answer {
         if pki::digest::Digest::of(stated.algorithm(), xml) != stated {
             return Err(AnswerError::Digest(file.file_name));
         }
-        Ok(ProofFiles { xml: xml.clone(), p7s: file.signature, crls: Vec::new(), ticket: ticket.to_owned() })
+        let (xml, ticket) = (xml.clone(), ticket.to_owned());
+        Ok(ProofFiles { xml, p7s: file.signature, ticket, ..ProofFiles::default() })
     }
 }
 

@@ -17,7 +17,10 @@ use super::{EvidenceFiles, ProofFiles, ProofKind, file_stem};
 /// What the system says, with the path: the user's to mend; the service keeps the proof.
 pub fn save(proof: &ProofFiles, kind: ProofKind, out: &Path) -> std::io::Result<Vec<PathBuf>> {
     let stem = file_stem(kind);
-    let files = vec![(format!("{stem}.xml"), &proof.xml), (format!("{stem}.p7s"), &proof.p7s)];
+    let mut files = vec![(format!("{stem}.xml"), &proof.xml), (format!("{stem}.p7s"), &proof.p7s)];
+    if let Some((name, evidence)) = &proof.evidence {
+        files.push((evidence_name(name)?, evidence));
+    }
     save_files(&proof.ticket, files, &proof.crls, out)
 }
 
@@ -26,16 +29,19 @@ pub fn save(proof: &ProofFiles, kind: ProofKind, out: &Path) -> std::io::Result<
 /// # Errors
 /// As [`save`].
 pub fn save_evidence(evidence: &EvidenceFiles, out: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let is_name = |name: &str| {
-        let stem = name.strip_suffix(".xml").unwrap_or_default();
-        !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    if let Some((name, _)) = evidence.files.iter().find(|(name, _)| !is_name(name)) {
-        let told = format!("the service answered with a file name that is none: {}", name.escape_debug());
-        return Err(std::io::Error::other(told));
-    }
-    let files = evidence.files.iter().map(|(name, bytes)| (name.clone(), bytes)).collect();
+    let named = |(name, bytes)| Ok::<_, std::io::Error>((evidence_name(name)?, bytes));
+    let files = evidence.files.iter().map(|(name, bytes)| named((name, bytes))).collect::<Result<_, _>>()?;
     save_files(&evidence.ticket, files, &evidence.crls, out)
+}
+
+/// The name that the service gave, if it is one and no path.
+fn evidence_name(name: &str) -> std::io::Result<String> {
+    let stem = name.strip_suffix(".xml").unwrap_or_default();
+    if !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(name.to_owned());
+    }
+    let told = format!("the service answered with a file name that is none: {}", name.escape_debug());
+    Err(std::io::Error::other(told))
 }
 
 fn save_files(
@@ -133,13 +139,14 @@ mod tests {
             p7s: vec![1],
             crls: vec![vec![2], vec![3]],
             ticket: "0123456789ABC".to_owned(),
+            evidence: Some(("SubmissionAcceptance.xml".to_owned(), b"<e/>".to_vec())),
         };
         let paths = save(&proof, ProofKind::Receipt, folder.path()).unwrap();
         let names: Vec<_> = paths
             .iter()
             .map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string())
             .collect();
-        let expected = ["Receipt.xml", "Receipt.p7s", "crls/1.crl", "crls/2.crl"];
+        let expected = ["Receipt.xml", "Receipt.p7s", "SubmissionAcceptance.xml", "crls/1.crl", "crls/2.crl"];
         assert_eq!(names, expected.map(|name| format!("0123456789ABC/{name}")));
         assert_eq!(std::fs::read(&paths[1]).unwrap(), [1]);
         proof.ticket = "../../../etc/".to_owned();
