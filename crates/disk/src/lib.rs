@@ -126,6 +126,43 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     disk.sync_dir(path.parent().unwrap_or(Path::new("")))
 }
 
+/// Gives a file's first bytes, at most so many, piece by piece, each with its place; how many there were.
+///
+/// # Errors
+/// The system's; what `each` says.
+pub fn pour(
+    file: &dyn DiskFile,
+    bytes_max: u64,
+    each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<u64> {
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut at = 0;
+    loop {
+        let room = (bytes_max - at).min(PIECE_BYTES as u64) as usize;
+        let count = file.read_at(at, buffer.get_mut(..room).unwrap_or_default())?;
+        let piece = buffer.get(..count).unwrap_or_default();
+        if piece.is_empty() {
+            return Ok(at);
+        }
+        each(at, piece)?;
+        at += count as u64;
+    }
+}
+
+/// Gives the file at `path` what another one holds, durably but for its name; its length.
+///
+/// # Errors
+/// The system's: what the file holds then is nothing to rely on.
+pub fn copy(from: &dyn DiskFile, disk: &dyn Disk, path: &Path) -> io::Result<u64> {
+    let mut file = disk.open(path, OpenMode::Write)?;
+    file.truncate(0)?;
+    let bytes = pour(from, u64::MAX, &mut |at, piece| file.write_at(at, piece))?;
+    file.sync_data()?;
+    Ok(bytes)
+}
+
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// Reads exactly `length` bytes at `offset`.
 ///
 /// # Errors

@@ -262,18 +262,10 @@ fn pour(
 ) -> io::Result<Kept> {
     let file = disk.open(path, OpenMode::Read)?;
     let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
-    let mut buffer = vec![0; 256 * 1024];
-    let mut bytes = 0;
-    loop {
-        let room = (bytes_max - bytes).min(buffer.len() as u64) as usize;
-        let count = file.read_at(bytes, buffer.get_mut(..room).unwrap_or_default())?;
-        let piece = buffer.get(..count).unwrap_or_default();
-        if piece.is_empty() {
-            let sha256 = hasher.finish().as_bytes().try_into().map_err(|_| io::ErrorKind::InvalidData)?;
-            return Ok(Kept { bytes, sha256: Hex32(sha256) });
-        }
+    let bytes = ::disk::pour(file.as_ref(), bytes_max, &mut |_, piece| {
         hasher.update(piece);
-        each(piece)?;
-        bytes += count as u64;
-    }
+        each(piece)
+    })?;
+    let sha256 = hasher.finish().as_bytes().try_into().map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(Kept { bytes, sha256: Hex32(sha256) })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use disk::{Disk, DiskFile, OpenMode, RealDisk};
+use disk::{Disk, OpenMode, RealDisk};
 use erds::record::PartFacts;
 use erds::{Record, Ticket};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use super::{RepairError, record};
 use crate::backup::BackupDisk;
 use crate::config::Config;
 use crate::run::StartError;
-use crate::service::{self, parts_in_files};
+use crate::service::{self, parts_in_files, read_whole};
 
 /// A part that is not there, or not what it was.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -132,7 +132,8 @@ impl<'a> Parts<'a> {
         let folder = path.parent().unwrap_or(&self.folder);
         RealDisk.create_dir_all(folder).map_err(on_disk)?;
         let beside = path.with_added_extension("new");
-        copy(backup, &in_backup(ticket, part), &beside).map_err(on_disk)?;
+        let kept = backup.open(&in_backup(ticket, part), OpenMode::Read).map_err(on_disk)?;
+        disk::copy(kept.as_ref(), &RealDisk, &beside).map_err(on_disk)?;
         let opened =
             self.keys.open_key(ticket).map_err(service::OpenError::from).map_err(StartError::from)?;
         let key = opened.ok_or_else(|| on_disk(io::ErrorKind::NotFound.into()))?;
@@ -168,27 +169,5 @@ fn judge(
     };
     let opened = store::content::read_part(file, ticket, &part.name, key, part.ciphertext_sha256.0);
     let mut plain = opened.map_err(|error| error.to_string())?;
-    let bytes = io::copy(&mut plain, &mut io::sink()).map_err(|error| error.to_string())?;
-    match bytes == part.length_bytes {
-        true => Ok(()),
-        false => Err(format!("it holds {bytes} bytes; its record says {}", part.length_bytes)),
-    }
-}
-
-/// Writes what `from` holds, durably but for its name.
-fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
-    let source = disk.open(from, OpenMode::Read)?;
-    let mut file: Box<dyn DiskFile> = RealDisk.open(to, OpenMode::Write)?;
-    file.truncate(0)?;
-    let mut buffer = vec![0; 256 * 1024];
-    let mut at = 0;
-    loop {
-        let count = source.read_at(at, &mut buffer)?;
-        let piece = buffer.get(..count).unwrap_or_default();
-        if piece.is_empty() {
-            return file.sync_data();
-        }
-        file.write_at(at, piece)?;
-        at += count as u64;
-    }
+    read_whole(&mut plain, part, &mut |_| true).map(drop)
 }

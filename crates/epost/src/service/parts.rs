@@ -88,15 +88,27 @@ fn open_file(
     };
     let file = content.read_file(ticket, &part.name, &key).map_err(|error| error.to_string())?;
     let Some(mut file) = file else { return Ok(Some(Opened::FileGone)) };
+    Ok(read_whole(&mut *file, part, read)?.then_some(Opened::Whole))
+}
+
+/// Reads a part's plain bytes to their end, which must be where its record says; false: `read`, which hears how many they were, ended it.
+///
+/// # Errors
+/// In words: what is stored is not what was written.
+pub(crate) fn read_whole(
+    file: &mut dyn Read,
+    part: &PartFacts,
+    read: &mut dyn FnMut(u64) -> bool,
+) -> Result<bool, String> {
     let (mut buffer, mut bytes) = (vec![0; PIECE_BYTES], 0);
     loop {
         match file.read(&mut buffer).map_err(|error| error.to_string())? as u64 {
-            0 if bytes == part.length_bytes => return Ok(Some(Opened::Whole)),
-            0 => return Err(format!("{bytes} bytes of {}", part.length_bytes)),
+            0 if bytes == part.length_bytes => return Ok(true),
+            0 => return Err(format!("it holds {bytes} bytes; its record says {}", part.length_bytes)),
             more => bytes += more,
         }
         if !read(buffer.len() as u64) {
-            return Ok(None);
+            return Ok(false);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use disk::{Disk, DiskFile, OpenMode};
+use disk::{Disk, OpenMode};
 use erds::record::Hex32;
 use pki::digest::{DigestAlgorithm, Hasher};
 
@@ -27,7 +27,6 @@ pub struct Replaced {
 const BESIDE: &str = "new";
 const ASIDE: &str = ".damaged-";
 const ID_DIGITS: usize = 16;
-const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What repairs have replaced in a journal's folder, as the names of the kept files tell.
 ///
@@ -86,7 +85,8 @@ impl Survey<'_> {
         for damage in &self.damages {
             let beside = damage.path.with_added_extension(BESIDE);
             let sources = self.sources.get(&damage.path).map(Vec::as_slice).unwrap_or_default();
-            let end = write_beside(disk, sources, &beside).map_err(RepairError::disk(&beside))?;
+            let written = splice(sources).and_then(|source| disk::copy(source.as_ref(), disk, &beside));
+            let end = written.map_err(RepairError::disk(&beside))?;
             view.others.insert(damage.path.clone(), vec![Source { disk, path: beside, end }]);
         }
         let judged = judge(&self.subject, &view, &self.damages).map_err(RepairError::disk(dir))?;
@@ -108,16 +108,6 @@ pub fn put_back(disk: &dyn Disk, dir: &Path, checkpoint: &Checkpoint) -> io::Res
     Ok(kept_as)
 }
 
-/// Writes what the sources make, durably but for its name; its length.
-fn write_beside(disk: &dyn Disk, sources: &[Source<'_>], beside: &Path) -> io::Result<u64> {
-    let source = splice(sources)?;
-    let mut file = disk.open(beside, OpenMode::Write)?;
-    file.truncate(0)?;
-    let end = pour(source.as_ref(), &mut |at, piece| file.write_at(at, piece))?;
-    file.sync_data()?;
-    Ok(end)
-}
-
 /// Keeps what lies at `path` under a name of its own, durably.
 fn keep_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     let copy = path.with_added_extension("aside");
@@ -133,7 +123,7 @@ fn copy_aside(disk: &dyn Disk, path: &Path, copy: &Path) -> io::Result<PathBuf> 
     kept.truncate(0)?;
     let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
     if let Some(file) = file {
-        pour(file.as_ref(), &mut |at, piece| {
+        disk::pour(file.as_ref(), u64::MAX, &mut |at, piece| {
             hasher.update(piece);
             kept.write_at(at, piece)
         })?;
@@ -148,19 +138,4 @@ fn copy_aside(disk: &dyn Disk, path: &Path, copy: &Path) -> io::Result<PathBuf> 
     disk.rename(copy, &aside)?;
     disk.sync_dir(path.parent().unwrap_or(Path::new("")))?;
     Ok(aside)
-}
-
-/// Gives a file's bytes piece by piece; its length.
-fn pour(file: &dyn DiskFile, each: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<u64> {
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let mut at = 0;
-    loop {
-        let count = file.read_at(at, &mut buffer)?;
-        let piece = buffer.get(..count).unwrap_or_default();
-        if piece.is_empty() {
-            return Ok(at);
-        }
-        each(at, piece)?;
-        at += count as u64;
-    }
 }
