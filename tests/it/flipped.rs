@@ -17,9 +17,9 @@ use journal::checkpoint::LogKey;
 use journal::tiles::Published;
 use tokio::sync::watch;
 
+use crate::folder::copy;
 use crate::house::draft::submission;
 use crate::house::{Draft, Sandbox, file, until};
-use crate::index::copy;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

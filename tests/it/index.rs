@@ -8,6 +8,7 @@ use erds::{Record, Status};
 use soap::message::{ItemName, ProofKind};
 use store::index::Index;
 
+use crate::folder::copy;
 use crate::house::{Draft, Sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,15 +89,4 @@ fn lying(path: &Path, records: &[Record]) {
         index.apply(position, told).unwrap();
     }
     assert_eq!(index.counts().unwrap().sent, 0);
-}
-
-pub(crate) fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to.join(entry.file_name())),
-            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
-        }
-    }
 }

@@ -24,6 +24,8 @@ mod door;
 mod drill;
 mod evidence;
 mod flipped;
+#[path = "../../crates/epost/tests/folder/mod.rs"]
+mod folder;
 mod index;
 mod limits;
 mod operator;

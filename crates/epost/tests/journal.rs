@@ -1,11 +1,14 @@
 //! `epost journal` by its own program, on the journal of a sandbox that was killed: what auditors and operators run.
 
+mod folder;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use epost::dev::sandbox::CITIZEN;
+use folder::copy;
 use journal::merkle::Tree;
 use serde_json::Value;
 
@@ -452,15 +455,4 @@ fn unhex(text: &str) -> [u8; 32] {
     let bytes: Vec<u8> =
         (0..64).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
     bytes.try_into().unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to.join(entry.file_name())),
-            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
-        }
-    }
 }
