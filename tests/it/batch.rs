@@ -66,7 +66,7 @@ impl Room {
         let folders = partners.numbers().map(str::to_owned).collect();
         let house = House::open(Plan { folders, ..plan }).await.unwrap();
         let pem = |name| std::fs::read(certs_test(name)).unwrap();
-        let (anchors, named) = (partners.anchors().clone(), partners.authorities());
+        let (anchors, named) = (partners.authorities().anchors().clone(), partners.authorities().named());
         let tls =
             epost::door::tls::server_config(&pem("server.crt"), &pem("server.key"), anchors, named).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -65,7 +65,7 @@ impl Room {
         let house = House::open(Plan { clock, ..plan }).await.unwrap();
         let people = People::read(&setup).unwrap();
         let pem = |name| std::fs::read(certs_test(name)).unwrap();
-        let (anchors, named) = (people.anchors().clone(), people.authorities());
+        let (anchors, named) = (people.authorities().anchors().clone(), people.authorities().named());
         let tls =
             epost::door::tls::server_config(&pem("server.crt"), &pem("server.key"), anchors, named).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

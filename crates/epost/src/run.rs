@@ -196,13 +196,15 @@ pub fn prepare(
         door::tls::server_config(&certificate_pem, &key_pem, senders.anchors.clone(), &senders.authorities)?;
     let consult = config.consult.as_ref().map(|setup| {
         let people = People::read(setup)?;
-        let (anchors, named) = (people.anchors().clone(), people.authorities());
+        let authorities = people.authorities();
+        let (anchors, named) = (authorities.anchors().clone(), authorities.named());
         let tls = door::tls::server_config(&certificate_pem, &key_pem, anchors, named)?;
         Ok::<_, StartError>((people, tls))
     });
     let batch = config.batch.as_ref().map(|setup| {
         let partners = Partners::read(setup)?;
-        let (anchors, named) = (partners.anchors().clone(), partners.authorities());
+        let authorities = partners.authorities();
+        let (anchors, named) = (authorities.anchors().clone(), authorities.named());
         let tls = door::tls::server_config(&certificate_pem, &key_pem, anchors, named)?;
         Ok::<_, StartError>((partners, tls))
     });

@@ -1,5 +1,6 @@
 //! Trust from outside, kept at hand: authorities and CRLs read from files in the background, time-stamps fetched from TSAs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use erds::Sender;
+use erds::record::Hex32;
 use jiff::Timestamp;
 use pki::certificate::{Certificate, NameAttribute};
 use pki::crl::{Crl, CrlSet};
@@ -67,6 +69,59 @@ pub fn read_certificates(paths: &[PathBuf]) -> Result<Vec<Certificate>, TrustErr
 /// As [`read_certificates`].
 pub fn read_anchors(anchors: &[PathBuf], intermediates: &[PathBuf]) -> Result<TrustAnchors, TrustError> {
     Ok(TrustAnchors::new(read_certificates(anchors)?, read_certificates(intermediates)?))
+}
+
+/// Who vouches for the certificates of listed people or institutions, and the lists by which these are judged.
+pub struct Authorities {
+    anchors: Arc<TrustAnchors>,
+    named: Vec<Certificate>,
+    crls: Vec<PathBuf>,
+}
+
+impl Authorities {
+    /// Reads roots and intermediates; the CRL files must be readable now, too.
+    ///
+    /// # Errors
+    /// As [`read_certificates`] and [`read_crls`].
+    pub fn read(
+        anchors: &[PathBuf],
+        intermediates: &[PathBuf],
+        crls: &[PathBuf],
+    ) -> Result<Self, TrustError> {
+        read_crls(crls)?;
+        let (anchors, intermediates) = (read_certificates(anchors)?, read_certificates(intermediates)?);
+        let named = anchors.iter().chain(&intermediates).cloned().collect();
+        Ok(Self { anchors: Arc::new(TrustAnchors::new(anchors, intermediates)), named, crls: crls.to_vec() })
+    }
+
+    /// Roots and intermediates, for paths and handshakes.
+    pub fn anchors(&self) -> &Arc<TrustAnchors> {
+        &self.anchors
+    }
+
+    /// The authorities to name in a handshake.
+    pub fn named(&self) -> &[Certificate] {
+        &self.named
+    }
+
+    /// The CRL files as they are now.
+    ///
+    /// # Errors
+    /// As [`read_crls`].
+    pub fn crls(&self) -> Result<CrlSet, TrustError> {
+        Ok(CrlSet::new(read_crls(&self.crls)?))
+    }
+}
+
+/// Fingerprints as a configuration lists them, SHA-256 in hex, none of which is in `seen` already.
+///
+/// # Errors
+/// The first that is another text, or was seen before.
+pub fn fingerprints<'t>(texts: &'t [String], seen: &mut BTreeSet<Hex32>) -> Result<Vec<Hex32>, &'t str> {
+    let fresh = |text: &'t String| {
+        Hex32::from_hex(text).filter(|fingerprint| seen.insert(*fingerprint)).ok_or(text.as_str())
+    };
+    texts.iter().map(fresh).collect()
 }
 
 /// Whom this instance trusts to certify seals and time-stamping authorities: its own, by which it judges a proof that is sent to it.

@@ -1,22 +1,19 @@
 //! Who may sign a policy: people by their personal certificates, two of them for each.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use erds::record::Hex32;
 use jiff::Timestamp;
-use pki::crl::CrlSet;
 use pki::detached::{self, DetachedError};
-use pki::path::{PathError, Purpose, Revocation, TrustAnchors};
+use pki::path::{PathError, Purpose, Revocation};
 use uam::PolicyFile;
 
 use crate::config::PolicySigners;
-use crate::trust::{self, TrustError};
+use crate::trust::{self, Authorities, TrustError};
 
 /// The people of `[uam.signers]`, and the authorities that vouch for their certificates.
 pub struct Signers {
-    anchors: TrustAnchors,
-    crls: Vec<PathBuf>,
+    authorities: Authorities,
     listed: Vec<(String, Vec<Hex32>)>,
 }
 
@@ -123,22 +120,18 @@ impl Signers {
             if name.is_empty() || !names.insert(name.to_lowercase()) {
                 return Err(entry("uam.signers.person.name", &person.name, "a name, one entry a person"));
             }
-            let mut own = Vec::new();
-            for text in &person.certificates {
-                let known = Hex32::from_hex(text).filter(|fingerprint| certificates.insert(*fingerprint));
+            let own = trust::fingerprints(&person.certificates, &mut certificates).map_err(|text| {
                 let expected = "SHA-256 fingerprints in hex, each of one person";
-                own.push(known.ok_or_else(|| entry("uam.signers.person.certificates", text, expected))?);
-            }
+                entry("uam.signers.person.certificates", text, expected)
+            })?;
             listed.push((name, own));
         }
         if listed.len() < SIGNERS_MIN {
             let seen = format!("{} people", listed.len());
             return Err(entry("uam.signers.person", &seen, "two people or more"));
         }
-        trust::read_crls(&config.crls)?;
-        let anchors = trust::read_certificates(&config.anchors)?;
-        let intermediates = trust::read_certificates(&config.intermediates)?;
-        Ok(Self { anchors: TrustAnchors::new(anchors, intermediates), crls: config.crls.clone(), listed })
+        let authorities = Authorities::read(&config.anchors, &config.intermediates, &config.crls)?;
+        Ok(Self { authorities, listed })
     }
 
     /// Every signature of the policy holds, each is a listed person's, and two different people's at least are there. With a time, their
@@ -187,9 +180,10 @@ impl Signers {
         let (name, _) = known.ok_or(Undersigned::Stranger { number, certificate })?;
         if let Some(at) = at {
             let (leaf, extra) = (signature.certificate(), signature.carried());
-            let crls = CrlSet::new(trust::read_crls(&self.crls)?);
+            let crls = self.authorities.crls()?;
+            let anchors = self.authorities.anchors();
             let judged =
-                self.anchors.validate(leaf, extra, Revocation::HardFail(&crls), Purpose::MessageSigning, at);
+                anchors.validate(leaf, extra, Revocation::HardFail(&crls), Purpose::MessageSigning, at);
             judged.map_err(|error| Undersigned::Path { number, name: name.clone(), error })?;
         }
         Ok(SignedBy { name: name.clone(), certificate })

@@ -1,24 +1,19 @@
 //! Who may ask for, decide and audit consultations: people by their personal certificates.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use erds::record::Hex32;
 use jiff::Timestamp;
 use pki::certificate::Certificate;
-use pki::crl::CrlSet;
-use pki::path::{Purpose, Revocation, TrustAnchors};
+use pki::path::{Purpose, Revocation};
 
 use super::{ConsultError, Facts};
 use crate::config::{Consult, Role};
-use crate::trust::{self, TrustError};
+use crate::trust::{self, Authorities, TrustError};
 
 /// The people of a configuration, and the authorities that vouch for their certificates.
 pub struct People {
-    anchors: Arc<TrustAnchors>,
-    authorities: Vec<Certificate>,
-    crls: Vec<PathBuf>,
+    authorities: Authorities,
     listed: Vec<Listed>,
 }
 
@@ -82,17 +77,10 @@ impl People {
                     "1 to 200 characters, one entry a person",
                 ));
             }
-            let mut certificates = Vec::new();
-            for text in &person.certificates {
-                let fingerprint = Hex32::from_hex(text).filter(|fingerprint| seen.insert(*fingerprint));
-                certificates.push(fingerprint.ok_or_else(|| {
-                    entry(
-                        "consult.person.certificates",
-                        text,
-                        "SHA-256 fingerprints in hex, each of one person",
-                    )
-                })?);
-            }
+            let certificates = trust::fingerprints(&person.certificates, &mut seen).map_err(|text| {
+                let expected = "SHA-256 fingerprints in hex, each of one person";
+                entry("consult.person.certificates", &text, expected)
+            })?;
             listed.push(Listed { name, certificates, roles: person.roles.clone() });
         }
         if config.results_max == 0 || config.results_max > RESULTS_MAX {
@@ -101,24 +89,12 @@ impl People {
         if config.validity_hours == 0 {
             return Err(entry("consult.validity_hours", &config.validity_hours, "1 or more"));
         }
-        trust::read_crls(&config.crls)?;
-        let anchors = trust::read_certificates(&config.anchors)?;
-        let intermediates = trust::read_certificates(&config.intermediates)?;
-        Ok(Self {
-            authorities: anchors.iter().chain(&intermediates).cloned().collect(),
-            anchors: Arc::new(TrustAnchors::new(anchors, intermediates)),
-            crls: config.crls.clone(),
-            listed,
-        })
+        let authorities = Authorities::read(&config.anchors, &config.intermediates, &config.crls)?;
+        Ok(Self { authorities, listed })
     }
 
-    /// Roots and intermediates, for the door's handshake.
-    pub fn anchors(&self) -> &Arc<TrustAnchors> {
-        &self.anchors
-    }
-
-    /// The authorities to name in it.
-    pub fn authorities(&self) -> &[Certificate] {
+    /// Who vouches for them, for the door's handshake.
+    pub fn authorities(&self) -> &Authorities {
         &self.authorities
     }
 
@@ -127,8 +103,9 @@ impl People {
     /// # Errors
     /// `Certificate`, `Stranger`, `Trust`.
     pub fn admit(&self, certificate: &Certificate, now: Timestamp) -> Result<Person, ConsultError> {
-        let crls = CrlSet::new(trust::read_crls(&self.crls).map_err(ConsultError::Trust)?);
-        self.anchors
+        let crls = self.authorities.crls().map_err(ConsultError::Trust)?;
+        let anchors = self.authorities.anchors();
+        anchors
             .validate(certificate, &[], Revocation::HardFail(&crls), Purpose::TlsClient, now)
             .map_err(ConsultError::Certificate)?;
         let fingerprint = Hex32(certificate.fingerprint());

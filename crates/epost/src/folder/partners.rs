@@ -1,7 +1,6 @@
 //! Who opens which folder: by certificate alone, never by anything that a request says.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use erds::record::Hex32;
@@ -9,17 +8,15 @@ use erds::{EnterpriseNumber, Strictness};
 use jiff::{SignedDuration, Timestamp};
 use pki::certificate::Certificate;
 use pki::crl::CrlSet;
-use pki::path::{PathError, Purpose, Revocation, TrustAnchors};
+use pki::path::{PathError, Purpose, Revocation};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Batch;
-use crate::trust::{self, TrustError};
+use crate::trust::{self, Authorities, TrustError};
 
 /// The partners of a configuration, and the authorities that vouch for their certificates.
 pub struct Partners {
-    anchors: Arc<TrustAnchors>,
-    authorities: Vec<Certificate>,
-    crl_paths: Vec<PathBuf>,
+    authorities: Authorities,
     /// As read at that time.
     crls: Mutex<Option<(Timestamp, Arc<CrlSet>)>>,
     by_certificate: HashMap<Hex32, EnterpriseNumber>,
@@ -95,7 +92,7 @@ impl Partners {
             seen: seen.to_string(),
             expected,
         };
-        let (mut by_certificate, mut places) = (HashMap::new(), BTreeMap::new());
+        let (mut by_certificate, mut seen, mut places) = (HashMap::new(), BTreeSet::new(), BTreeMap::new());
         for partner in &config.partner {
             let cbe = EnterpriseNumber::parse(&partner.cbe, Strictness::Lax);
             let cbe = cbe.map_err(|error| entry("batch.partner.cbe", &error, "10 digits"))?;
@@ -103,35 +100,18 @@ impl Partners {
             if places.insert(cbe.digits().to_owned(), place).is_some() {
                 return Err(entry("batch.partner.cbe", &partner.cbe, "one entry an institution"));
             }
-            for text in &partner.certificates {
+            let own = trust::fingerprints(&partner.certificates, &mut seen).map_err(|text| {
                 let expected = "SHA-256 fingerprints in hex, each of one partner";
-                let wrong = || entry("batch.partner.certificates", text, expected);
-                let fingerprint = Hex32::from_hex(text).ok_or_else(wrong)?;
-                if by_certificate.insert(fingerprint, cbe.clone()).is_some() {
-                    return Err(wrong());
-                }
-            }
+                entry("batch.partner.certificates", &text, expected)
+            })?;
+            by_certificate.extend(own.into_iter().map(|fingerprint| (fingerprint, cbe.clone())));
         }
-        trust::read_crls(&config.crls)?;
-        let anchors = trust::read_certificates(&config.anchors)?;
-        let intermediates = trust::read_certificates(&config.intermediates)?;
-        Ok(Self {
-            authorities: anchors.iter().chain(&intermediates).cloned().collect(),
-            anchors: Arc::new(TrustAnchors::new(anchors, intermediates)),
-            crl_paths: config.crls.clone(),
-            crls: Mutex::default(),
-            by_certificate,
-            places,
-        })
+        let authorities = Authorities::read(&config.anchors, &config.intermediates, &config.crls)?;
+        Ok(Self { authorities, crls: Mutex::default(), by_certificate, places })
     }
 
-    /// Roots and intermediates, for the door's handshake.
-    pub fn anchors(&self) -> &Arc<TrustAnchors> {
-        &self.anchors
-    }
-
-    /// The authorities to name in it.
-    pub fn authorities(&self) -> &[Certificate] {
+    /// Who vouches for them, for the door's handshake.
+    pub fn authorities(&self) -> &Authorities {
         &self.authorities
     }
 
@@ -146,7 +126,8 @@ impl Partners {
     /// [`Denied`].
     pub fn admit(&self, certificate: &Certificate, now: Timestamp) -> Result<Visitor, Denied> {
         let crls = self.current_crls(now).map_err(Denied::Trust)?;
-        self.anchors
+        let anchors = self.authorities.anchors();
+        anchors
             .validate(certificate, &[], Revocation::HardFail(&crls), Purpose::TlsClient, now)
             .map_err(Denied::Certificate)?;
         let certificate = Hex32(certificate.fingerprint());
@@ -164,7 +145,7 @@ impl Partners {
                 return Ok(crls.clone());
             }
         }
-        let crls = Arc::new(CrlSet::new(trust::read_crls(&self.crl_paths)?));
+        let crls = Arc::new(self.authorities.crls()?);
         *known = Some((now, crls.clone()));
         Ok(crls)
     }
