@@ -234,6 +234,7 @@ fn row_47_nobody_else_answers() {
             "that may not sign",
             wanted(vec![usage(ENCIPHER), eku(false, &[OCSP_SIGNING]), no_check()]).by(&world.ca),
         ),
+        ("that is an authority itself", honest().with(basic(true, None)).by(&world.ca)),
         ("of the authority above", honest().by(&world.root)),
         ("of its own making", honest().itself()),
         ("of the authority's namesake", honest().by(&Wanted::authority("CA", 2).itself())),

@@ -128,11 +128,18 @@ fn carrying(assertion: &str, saml: &Saml) -> String {
 
 #[track_caller]
 fn judged(message: &str, tls: &Identity, expected: &str) {
-    let services = [TokenService {
-        issuer: ISSUER.to_owned(),
-        certificates: vec![STS.read()],
-        audience: AUDIENCE.to_owned(),
-    }];
+    judged_by(message, tls, vec![STS.read()], expected);
+}
+
+/// By a token service of these certificates.
+#[track_caller]
+fn judged_by(
+    message: &str,
+    tls: &Identity,
+    certificates: Vec<pki::certificate::Certificate>,
+    expected: &str,
+) {
+    let services = [TokenService { issuer: ISSUER.to_owned(), certificates, audience: AUDIENCE.to_owned() }];
     let services: &'static [TokenService] = Box::leak(Box::new(services));
     let tls: &'static pki::certificate::Certificate = Box::leak(Box::new(tls.read()));
     let policy = |policy: &mut Policy<'_>| policy.saml = Some(SamlRules { services, tls });
@@ -198,6 +205,24 @@ fn row_88_unsigned_foreign_or_changed() {
         let mut elsewhere = made();
         elsewhere.uri = "#T".to_owned();
         told(elsewhere, "SOA-01001 wss.saml.signature");
+    }
+}
+
+#[test]
+fn row_88_a_token_services_certificate_has_its_time() {
+    for (not_before, not_after, expected) in [
+        ("20260301120000Z", "20350101000000Z", TAKEN),
+        ("20260301120001Z", "20350101000000Z", "SOA-01001 wss.saml.signature"),
+        ("20200101000000Z", "20260301120000Z", TAKEN),
+        ("20200101000000Z", "20260301115959Z", "SOA-01001 wss.saml.signature"),
+    ] {
+        let service = self_signed(&Person { not_before, not_after, ..Person::bob() });
+        let certificate = service.read();
+        let saml = Saml::v2().signed_by(Box::leak(Box::new(service)));
+        let message = carrying(&saml.sign(), &saml);
+        judged_by(&message, &ALICE, vec![certificate.clone()], expected);
+        // Its successor beside it: whichever signed is the one whose time counts.
+        judged_by(&message, &ALICE, vec![STS.read(), certificate], expected);
     }
 }
 
