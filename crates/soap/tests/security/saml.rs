@@ -322,8 +322,10 @@ fn row_88_bearer_and_other_confirmations() {
     let confirmation = "</s:SubjectConfirmation>";
     let bearer = "<s:SubjectConfirmation Method=\"urn:oasis:names:tc:SAML:2.0:cm:bearer\"/>";
     told(Saml::v2().with(confirmation, &format!("{confirmation}{bearer}")), "SOA-01001 wss.assertion.form");
-    let recipient = "<s:SubjectConfirmationData Recipient=\"https://other.example/\">";
-    told(Saml::v2().with("<s:SubjectConfirmationData>", recipient), "SOA-01001 wss.assertion.form");
+    for bound in ["Recipient=\"https://other.example/\"", "InResponseTo=\"R\"", "Address=\"10.0.0.7\""] {
+        let data = format!("<s:SubjectConfirmationData {bound}>");
+        told(Saml::v2().with("<s:SubjectConfirmationData>", &data), "SOA-01001 wss.assertion.form");
+    }
 }
 
 #[test]
