@@ -292,8 +292,36 @@ async fn the_connections_of_one_sender_and_of_one_address() {
     until(|| served(&door, "alice", 1)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn row_72_who_shows_no_certificate_holds_no_door_shut() {
+    let door = open(|listen| listen.connections_max = 8).await;
+    let silent = async |host: u8| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("127.0.0.{host}:0").parse().unwrap()).unwrap();
+        socket.connect(door.address).await.unwrap()
+    };
+    let closed = |count: u64| {
+        let counted = "epost_refused_connections_total{reason=\"door.handshakes-full\"}";
+        let door = &door;
+        until(move || async move { (figure(door, counted) == count).then_some(()) })
+    };
+    // One address never begins its handshakes: half of the places are its. A second gets half of what is left.
+    let mut held = Vec::new();
+    for (host, count, refused) in [(2, 6, 2), (3, 4, 4)] {
+        for _ in 0..count {
+            held.push(silent(host).await);
+        }
+        closed(refused).await;
+    }
+    // Those who have a certificate still come in, one after the other.
+    let senders = [served(&door, "alice", 1).await, served(&door, "bob", 4).await];
+    let served = senders.iter().flatten().count();
+    println!("verdict: {} silent connections came, {served} of 2 senders are served", held.len());
+    assert_eq!(served, 2);
+}
+
 /// A connection that was answered, from that loopback address; none where it was closed.
-async fn served(door: &Door, name: &str, host: u8) -> Option<TlsStream<TcpStream>> {
+pub(super) async fn served(door: &Door, name: &str, host: u8) -> Option<TlsStream<TcpStream>> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("127.0.0.{host}:0").parse().unwrap()).unwrap();
     let stream = socket.connect(door.address).await.unwrap();

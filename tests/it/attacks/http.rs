@@ -194,7 +194,7 @@ async fn row_72_floods_meet_a_cap() {
     let door = Door::with(Plan::default(), |listen| listen.connections_max = 3).await;
     let mut held = Vec::new();
     for _ in 0..3 {
-        held.push(door.connect("alice").await);
+        held.push(super::flood::served(&door, "alice", 1).await.expect("a place"));
     }
     let over = door.connect_with(crate::house::wire::client_config(Some("bob"))).await;
     println!("verdict: the fourth of three connections: {}", if over.is_err() { "closed" } else { "open" });

@@ -12,7 +12,7 @@ pub mod webdav;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use crate::admission::stated_address;
 use crate::breach::{Breach, Seen};
 use crate::config::Listen;
 use crate::service::Service;
-use shares::{Beyond, Doorkeeper, Party};
+use shares::{Beyond, Doorkeeper, FewPlaces, Party, Share};
 
 /// An answer, whole: receipts and faults are small.
 pub type Answer = Response<Full<Bytes>>;
@@ -46,7 +46,7 @@ pub struct Peer {
     pub certificate: Certificate,
 }
 
-/// The smaller doors: accepts until `stop` turns true; beyond `connections_max` at once they are dropped.
+/// The smaller doors: accepts until `stop` turns true; beyond `connections_max` at once, or an address's part of them, they are dropped.
 async fn accept_few<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
@@ -54,11 +54,11 @@ async fn accept_few<F: Future<Output = ()> + Send + 'static>(
     failed: impl Fn(&std::io::Error),
     serve: impl Fn(TcpStream) -> F,
 ) {
-    let connections = Arc::new(Semaphore::new(connections_max));
+    let places = FewPlaces::new(connections_max);
     loop {
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     failed(&error);
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -67,10 +67,10 @@ async fn accept_few<F: Future<Output = ()> + Send + 'static>(
             },
             _ = stop.changed() => return,
         };
-        let Ok(permit) = connections.clone().try_acquire_owned() else { continue };
+        let Ok(place) = places.take(address.ip()) else { continue };
         let served = serve(stream);
         tokio::spawn(async move {
-            let _permit = permit;
+            let _place = place;
             served.await;
         });
     }
@@ -117,10 +117,15 @@ pub async fn serve(
             tracing::warn!(event = "door.address-connections-full", %address, limit);
             continue;
         };
+        let Ok(handshake) = house.keeper.handshake(address.ip()) else {
+            metrics.refused_connection("door.handshakes-full");
+            tracing::warn!(event = "door.handshakes-full", %address, limit = "listen.connections_max");
+            continue;
+        };
         let (house, watcher) = (house.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _held = (permit, place);
-            connection(stream, address, house, watcher).await;
+            connection(stream, address, handshake, house, watcher).await;
         });
     }
     drop(listener);
@@ -135,7 +140,13 @@ struct House {
     service: Arc<Service>,
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, house: Arc<House>, watcher: Watcher) {
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    handshake: Share<IpAddr>,
+    house: Arc<House>,
+    watcher: Watcher,
+) {
     let _ = stream.set_nodelay(true);
     let (listen, metrics) = (&house.listen, house.service.metrics());
     let _open = metrics.connection();
@@ -159,6 +170,7 @@ async fn connection(stream: TcpStream, address: SocketAddr, house: Arc<House>, w
             return;
         }
     };
+    drop(handshake);
     let leaf = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let Some(certificate) = leaf.and_then(|der| Certificate::from_der(der).ok()) else {
         return tracing::info!(event = "door.no-certificate", %address);

@@ -147,6 +147,8 @@ impl Party {
 pub(super) struct Doorkeeper {
     /// Connections, by address: before anybody has said who it is.
     addresses: Arc<Shares<IpAddr>>,
+    /// Those of them whose TLS handshake is under way, in fair parts: whoever has no certificate gets no further.
+    handshakes: Arc<Shares<IpAddr>>,
     connections: Arc<Shares<Arc<str>>>,
     requests: Arc<Shares<Arc<str>>>,
     spool_bytes: Arc<Shares<Arc<str>>>,
@@ -158,6 +160,7 @@ impl Doorkeeper {
         Self {
             // In all they are `listen.connections_max`, which the accept loop holds.
             addresses: Shares::new(u64::MAX, places(listen.connections_per_address_max)),
+            handshakes: Shares::new(places(listen.connections_max), u64::MAX),
             connections: Shares::new(u64::MAX, places(listen.connections_per_sender_max)),
             requests: Shares::new(places(listen.requests_max), places(listen.requests_per_sender_max)),
             spool_bytes: Shares::new(listen.spool_bytes_max, listen.spool_bytes_per_sender_max),
@@ -167,6 +170,11 @@ impl Doorkeeper {
     /// A place for one connection from an address.
     pub(super) fn address(&self, address: IpAddr) -> Result<Share<IpAddr>, Beyond> {
         self.addresses.take(&network(address), true, 1)
+    }
+
+    /// A place for one handshake from an address.
+    pub(super) fn handshake(&self, address: IpAddr) -> Result<Share<IpAddr>, Beyond> {
+        self.handshakes.take(&network(address), false, 1)
     }
 
     /// A place for one connection of a party.
@@ -182,6 +190,19 @@ impl Doorkeeper {
     /// Room for so many bytes of a body.
     pub(super) fn spool(&self, party: &Party, bytes: u64) -> Result<Share<Arc<str>>, Beyond> {
         self.spool_bytes.take(&party.name, !party.gateway, bytes)
+    }
+}
+
+/// Places at a small door, in fair parts: as many in all, and of them one address gets no more than are left after it.
+pub(super) struct FewPlaces(Arc<Shares<IpAddr>>);
+
+impl FewPlaces {
+    pub(super) fn new(places: usize) -> Self {
+        Self(Shares::new(places as u64, u64::MAX))
+    }
+
+    pub(super) fn take(&self, address: IpAddr) -> Result<Share<IpAddr>, Beyond> {
+        self.0.take(&network(address), false, 1)
     }
 }
 
