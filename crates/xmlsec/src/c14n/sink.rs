@@ -46,7 +46,7 @@ pub(super) struct Blocks<'d, 's, S> {
 
 pub(super) const BLOCK_BYTES: usize = 4096;
 /// Up to here a run is copied whole, in one step.
-const SHORT_BYTES: usize = 32;
+pub(super) const SHORT_BYTES: usize = 32;
 /// For a short one and the few bytes around it.
 const ROOM_BYTES: usize = SHORT_BYTES + 8;
 
@@ -80,6 +80,20 @@ impl<'d, 's, S: Sink> Blocks<'d, 's, S> {
     pub(super) fn put(&mut self, bytes: &[u8]) {
         self.end_run();
         self.gather(bytes);
+    }
+
+    /// Puts the first so many of `padded`: in one step if they are few, and it has [`SHORT_BYTES`] all the same.
+    #[inline]
+    pub(super) fn put_first(&mut self, padded: &[u8], bytes: usize) {
+        self.end_run();
+        let room = self.block.get_mut(self.filled..).and_then(|room| room.first_chunk_mut::<SHORT_BYTES>());
+        match (padded.first_chunk(), room) {
+            (Some(padded), Some(room)) if bytes <= SHORT_BYTES => {
+                *room = *padded;
+                self.filled += bytes;
+            }
+            _ => self.gather(padded.get(..bytes).unwrap_or_default()),
+        }
     }
 
     /// Puts a piece of the source between a few other bytes.

@@ -28,6 +28,8 @@ pub(super) struct Tables {
     pub(super) sorted: Vec<AttributeData>,
     /// The declaration that was written last, as siblings often have one and the same; and of which prefix and namespace it is.
     pub(super) declaration: Vec<u8>,
+    /// How long it is; what follows is padding.
+    pub(super) declaration_bytes: usize,
     pub(super) declared: Option<(u16, u16)>,
     /// For what is gathered of the output.
     pub(super) block: Vec<u8>,

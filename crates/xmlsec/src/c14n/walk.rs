@@ -4,7 +4,7 @@
 //! arrays by prefix, each with a list of what to undo when an element ends. Depth costs a frame, never a call.
 
 use super::attribute::{self, local_name};
-use super::sink::{Blocks, Sink, attribute_escape, text_escape};
+use super::sink::{Blocks, SHORT_BYTES, Sink, attribute_escape, text_escape};
 use super::tables::{DEFAULT_PREFIX, Frame, NO_URI, Tables, XML_PREFIX};
 use super::{Algorithm, Method, base};
 use crate::text::{self, Place};
@@ -302,8 +302,10 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 }
             }
             declaration.push(b'"');
+            self.tables.declaration_bytes = declaration.len();
+            declaration.resize(declaration.len().max(SHORT_BYTES), 0);
         }
-        self.out.put(&self.tables.declaration);
+        self.out.put_first(&self.tables.declaration, self.tables.declaration_bytes);
     }
 
     fn attributes(&mut self, node: u32, element: &ElementData, inherits: bool) {

@@ -29,13 +29,14 @@ pub(super) fn decode(source: Vec<u8>, tap: Option<&mut dyn Tap>) -> Result<(Stri
         None => scan::blocks(&source),
     };
     let suspect = |from| scan::next(&blocks, from, SUSPECT);
-    let source = if suspect(0).is_none() {
+    let first = suspect(0);
+    let source = if first.is_none() {
         ascii(source)
     } else {
         let wrong = |error: std::string::FromUtf8Error| error.utf8_error().valid_up_to();
         String::from_utf8(source).map_err(|error| ReadError { kind: Wrong::Utf8, offset: wrong(error) })?
     };
-    let mut suspects = std::iter::successors(suspect(0), |block| suspect(block + 1));
+    let mut suspects = std::iter::successors(first, |block| suspect(block + 1));
     match suspects.find_map(|block| forbidden(source.as_bytes(), block * BLOCK_BYTES)) {
         Some(offset) => Err(ReadError { kind: Wrong::Character, offset }),
         None => Ok((source, blocks)),
