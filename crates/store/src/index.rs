@@ -2,6 +2,9 @@
 //!
 //! Records of different items may be applied in any order, as the journal's callers wake in any order; those of one item come
 //! in the journal's. A record that is applied twice changes nothing.
+//!
+//! Some records are applied in one transaction, which stays open meanwhile: what a crash takes with it is applied again at the next start,
+//! as it is in the journal.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use erds::{ChannelName, Record, State, Status, Ticket};
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use self::entry::Entry;
 use self::row::{COLUMNS, find, nanoseconds, number, position, read_entry, save, timestamp};
@@ -27,6 +30,9 @@ pub use anew::made_anew;
 pub use check::disagreement;
 pub use entry::REQUEUED;
 pub use folders::{Lay, Shelved};
+
+/// Records whose changes become one commit: its pages are written once for all of them.
+const COMMITTED_TOGETHER: u32 = 64;
 
 /// Raised with every change of [`SCHEMA`]: a database of an older version is cleared and grows anew.
 const SCHEMA_VERSION: i64 = 8;
@@ -163,6 +169,8 @@ pub struct Index(Mutex<Inner>);
 
 struct Inner {
     connection: Connection,
+    /// Applied by the transaction that is open.
+    uncommitted: u32,
     /// The lowest position not applied.
     next: u64,
     /// Applied positions above it; in memory only: after a crash they are applied again, which changes nothing.
@@ -213,12 +221,11 @@ impl Index {
         connection.set_prepared_statement_cache_capacity(32);
         // A plan holds for whatever values it is asked with. SQLite would else make another one for each, at more than the answer's cost.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        let mut inner = Inner { connection, next: 0, ahead: BTreeSet::new() };
+        let mut inner = Inner { connection, uncommitted: 0, next: 0, ahead: BTreeSet::new() };
         if version < SCHEMA_VERSION {
             inner.clear()?;
         }
-        inner.next =
-            inner.connection.query_row("SELECT next_position FROM progress", [], |row| position(row, 0))?;
+        inner.next = next_position(&inner.connection)?;
         Ok(Self(Mutex::new(inner)))
     }
 
@@ -230,11 +237,12 @@ impl Index {
         Ok(self.inner().next)
     }
 
-    /// Applies the record at `position`, in one transaction. A record that contradicts what came before is told in the log and
-    /// changes nothing: the index says what the journal's legal records say.
+    /// Applies the record at `position`, whole. A record that contradicts what came before is told in the log and changes nothing: the
+    /// index says what the journal's legal records say.
     ///
     /// # Errors
-    /// `Database`: nothing was applied.
+    /// `Database`: nothing was applied, and what was applied a moment before is taken back with it: from [`Index::next_position`] on it is
+    /// to be applied again.
     pub fn apply(&self, position: u64, record: &Record) -> Result<(), StoreError> {
         let mut inner = self.inner();
         if position < inner.next || inner.ahead.contains(&position) {
@@ -244,14 +252,10 @@ impl Index {
         if position == next {
             next = (next + 1..).find(|next| !inner.ahead.contains(next)).unwrap_or(next + 1);
         }
-        let transaction = inner.connection.transaction()?;
-        let change = apply(&transaction, position, record)?;
-        if next != position || change != Change::default() {
-            let sql = "UPDATE progress SET next_position = ?1, pending = pending + ?2, sent = sent + ?3, error = error + ?4";
-            let mut statement = transaction.prepare_cached(sql)?;
-            statement.execute(params![number(next), change.pending, change.sent, change.error])?;
+        if let Err(error) = inner.apply(position, record, next) {
+            inner.take_back()?;
+            return Err(error);
         }
-        transaction.commit()?;
         if position == inner.next {
             inner.next = next;
             inner.ahead = inner.ahead.split_off(&next);
@@ -484,7 +488,43 @@ impl Index {
 }
 
 impl Inner {
+    /// Applies; behind it, `next` is the lowest position that was not applied.
+    fn apply(&mut self, position: u64, record: &Record, next: u64) -> Result<(), StoreError> {
+        if self.connection.is_autocommit() {
+            self.connection.prepare_cached("BEGIN")?.execute([])?;
+        }
+        let change = apply(&self.connection, position, record)?;
+        if next != position || change != Change::default() {
+            let sql = "UPDATE progress SET next_position = ?1, pending = pending + ?2, sent = sent + ?3, error = error + ?4";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            statement.execute(params![number(next), change.pending, change.sent, change.error])?;
+        }
+        self.uncommitted += 1;
+        if self.uncommitted >= COMMITTED_TOGETHER { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if !self.connection.is_autocommit() {
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
+        }
+        self.uncommitted = 0;
+        Ok(())
+    }
+
+    /// Back to what was committed.
+    fn take_back(&mut self) -> Result<(), StoreError> {
+        // Some errors have ended the transaction already.
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        self.uncommitted = 0;
+        self.ahead.clear();
+        self.next = next_position(&self.connection)?;
+        Ok(())
+    }
+
     fn clear(&mut self) -> Result<(), StoreError> {
+        self.commit()?;
         let transaction = self.connection.transaction()?;
         // By what is there, not by what this version would have made.
         let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
@@ -501,6 +541,17 @@ impl Inner {
         self.ahead.clear();
         Ok(())
     }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What could not be committed is applied again at the next start.
+        let _ = self.commit();
+    }
+}
+
+fn next_position(connection: &Connection) -> Result<u64, StoreError> {
+    Ok(connection.query_row("SELECT next_position FROM progress", [], |row| position(row, 0))?)
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
@@ -543,14 +594,14 @@ impl Change {
     }
 }
 
-fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Result<Change, StoreError> {
+fn apply(connection: &Connection, position: u64, record: &Record) -> Result<Change, StoreError> {
     let mut change = Change::default();
     if let Record::Erased(erased) = record {
         for ticket in &erased.tickets {
             // Keys of single requests are no items.
-            let Some(mut entry) = find(transaction, *ticket)? else { continue };
+            let Some(mut entry) = find(connection, *ticket)? else { continue };
             entry.item.erased = entry.item.erased.or(Some(position));
-            save(transaction, &entry)?;
+            save(connection, &entry)?;
         }
         return Ok(change);
     }
@@ -562,21 +613,21 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
     if let Record::Consulted(read) = record {
         // A read follows on nothing: it comes beside the courier's records, and in any order with them.
         if read.proof.is_some() {
-            history::save(transaction, ticket, position, record.kind())?;
+            history::save(connection, ticket, position, record.kind())?;
         }
         return Ok(change);
     }
     if folders::concerns(record) {
-        if folders::follow(transaction, position, record)? {
-            history::save(transaction, ticket, position, record.kind())?;
+        if folders::follow(connection, position, record)? {
+            history::save(connection, ticket, position, record.kind())?;
         }
         return Ok(change);
     }
-    let known = find(transaction, ticket)?;
+    let known = find(connection, ticket)?;
     if let Record::Received(received) = record {
         if known.is_none() {
-            save(transaction, &Entry::first(position, received))?;
-            history::save(transaction, ticket, position, record.kind())?;
+            save(connection, &Entry::first(position, received))?;
+            history::save(connection, ticket, position, record.kind())?;
         }
         return Ok(change);
     }
@@ -597,10 +648,10 @@ fn apply(transaction: &Transaction<'_>, position: u64, record: &Record) -> Resul
     }
     entry.last_position = position;
     entry.item.status = entry.state.status();
-    save(transaction, &entry)?;
-    folders::begin(transaction, position, &entry, record)?;
+    save(connection, &entry)?;
+    folders::begin(connection, position, &entry, record)?;
     if history::is_event(record) {
-        history::save(transaction, ticket, position, record.kind())?;
+        history::save(connection, ticket, position, record.kind())?;
     }
     change.count(&entry, 1);
     change.pending -= before.pending;

@@ -16,7 +16,11 @@ pub fn made_anew<T, E: From<StoreError>>(
     grow: impl FnOnce(&Index) -> Result<T, E>,
 ) -> Result<T, E> {
     let beside = path.with_added_extension("new");
-    let grown = Index::begin_anew(&beside).map_err(E::from).and_then(|index| grow(&index));
+    let grown = Index::begin_anew(&beside).map_err(E::from).and_then(|index| {
+        let grown = grow(&index)?;
+        index.inner().commit()?;
+        Ok(grown)
+    });
     let whole = grown.and_then(|grown| closed(&beside).map(|()| grown).map_err(E::from));
     if whole.is_err() {
         let _ = remove_database(&beside);

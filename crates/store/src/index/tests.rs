@@ -350,6 +350,66 @@ fn items_may_overtake_each_other_and_a_gap_is_caught_up() {
 }
 
 #[test]
+fn what_a_crash_takes_of_the_last_records_is_applied_again() {
+    let dir = std::env::temp_dir().join(format!("epost-index-crash-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("index.sqlite");
+    // What another process would find that came now.
+    let found = |name: &str| {
+        let copy = dir.join(name);
+        for suffix in ["", "-wal"] {
+            let to = format!("{}{suffix}", copy.display());
+            std::fs::copy(format!("{}{suffix}", path.display()), to).unwrap();
+        }
+        Index::open(Some(&copy)).unwrap()
+    };
+    let act =
+        Record::Control(Control { at: at(9), action: "test".into(), ticket: None, detail: String::new() });
+    let mut records = history();
+    assert!(records.len() < COMMITTED_TOGETHER as usize);
+    records.resize(COMMITTED_TOGETHER as usize + 2, act);
+    let index = Index::open(Some(&path)).unwrap();
+    let apply = |index: &Index, until: usize| {
+        for position in index.next_position().unwrap()..until as u64 {
+            index.apply(position, &records[position as usize]).unwrap();
+        }
+    };
+    apply(&index, COMMITTED_TOGETHER as usize - 1);
+    let before = found("before");
+    assert_eq!(before.next_position().unwrap(), 0, "nothing is committed yet");
+    apply(&before, COMMITTED_TOGETHER as usize - 1);
+    assert_eq!(before.dump().unwrap(), index.dump().unwrap());
+
+    apply(&index, records.len());
+    let after = found("after");
+    assert_eq!(after.next_position().unwrap(), u64::from(COMMITTED_TOGETHER));
+    apply(&after, records.len());
+    assert_eq!(after.dump().unwrap(), index.dump().unwrap());
+
+    drop(index);
+    let ended = Index::open(Some(&path)).unwrap();
+    assert_eq!(ended.next_position().unwrap(), records.len() as u64, "an end in order commits");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn an_error_takes_back_to_what_was_committed() {
+    let records = history();
+    let index = grown(&records);
+    assert_eq!(index.next_position().unwrap(), records.len() as u64);
+    let act =
+        Record::Control(Control { at: at(9), action: "test".into(), ticket: None, detail: String::new() });
+    index.inner().connection.execute_batch("ALTER TABLE progress RENAME TO gone").unwrap();
+    let error = index.apply(records.len() as u64, &act).unwrap_err();
+    assert_eq!(error.code(), "store.index", "{error}");
+    assert_eq!(index.next_position().unwrap(), 0, "the renaming with it");
+    for (position, record) in (0..).zip(&records) {
+        index.apply(position, record).unwrap();
+    }
+    assert_eq!(index.dump().unwrap(), grown(&records).dump().unwrap());
+}
+
+#[test]
 fn what_contradicts_changes_nothing() {
     let index = grown(&[received(1), accepted(1)]);
     let before = index.item(ticket(1)).unwrap();
@@ -498,6 +558,7 @@ fn made_anew_it_takes_the_formers_place_once_it_is_whole() {
     std::mem::forget({
         let former = Index::open(Some(&path)).unwrap();
         (0..5).for_each(|position| act(&former, position));
+        former.inner().commit().unwrap();
         former
     });
     assert!(files().len() > 1, "{:?}", files());
