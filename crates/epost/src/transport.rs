@@ -280,10 +280,18 @@ impl StreamedBody {
         let left = form.content_length();
         let (sender, chunks) = mpsc::channel(CHUNKS_AHEAD);
         let failed = progress.clone();
+        if left <= CHUNK_BYTES as u64 {
+            // Files of this size are in memory, or few: another thread's waking would cost more.
+            let chunk =
+                read_chunk(&mut form.into_reader(), left).inspect_err(|error| failed.set_unreadable(error));
+            let _ = sender.try_send(chunk);
+            return Self { chunks, left, progress };
+        }
         tokio::task::spawn_blocking(move || {
             let mut reader = form.into_reader();
             loop {
-                let chunk = read_chunk(&mut reader).inspect_err(|error| failed.set_unreadable(error));
+                let chunk = read_chunk(&mut reader, CHUNK_BYTES as u64)
+                    .inspect_err(|error| failed.set_unreadable(error));
                 let last = !matches!(&chunk, Ok(bytes) if !bytes.is_empty());
                 // An error here means that nobody listens any more: the request has ended.
                 if matches!(&chunk, Ok(bytes) if bytes.is_empty())
@@ -298,9 +306,9 @@ impl StreamedBody {
     }
 }
 
-fn read_chunk(reader: &mut impl Read) -> io::Result<Bytes> {
-    let mut buffer = Vec::with_capacity(CHUNK_BYTES);
-    reader.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut buffer)?;
+fn read_chunk(reader: &mut impl Read, bytes_max: u64) -> io::Result<Bytes> {
+    let mut buffer = Vec::with_capacity(usize::try_from(bytes_max).unwrap_or_default());
+    reader.by_ref().take(bytes_max).read_to_end(&mut buffer)?;
     Ok(Bytes::from(buffer))
 }
 
