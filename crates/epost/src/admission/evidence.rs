@@ -309,7 +309,7 @@ fn no_such_proof(status: Status, kind: ProofKind) -> Refusal {
         }
         (Status::Pending, _) => "Delivery goes on: ask again once getStatus says SENT.",
         (Status::Sent, _) => {
-            "It lies in the box, and ask for DISPATCH proves that; its channel has not reported this. getDeliveryHistory tells when it does."
+            "It lies in the box: ask for DISPATCH. Its channel has not reported this; getDeliveryHistory tells when it does."
         }
     };
     let seen = format!("{} of an item that is {status} and has no such proof", kind.as_str());
