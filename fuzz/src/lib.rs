@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used)]
 
 mod admission;
+mod enveloped;
 mod files;
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "the tests' own kit; not all of it is for here")]
 #[path = "../../tests/it/house/mod.rs"]
@@ -17,6 +18,7 @@ mod tlog;
 mod xml;
 
 pub use admission::admission;
+pub use enveloped::evidence;
 pub use files::fixed;
 pub use journal_log::{journal_dir, journal_segment, options as journal_options};
 pub use proofs::{NONCE, OCSP_NONCE, POLICY, STAMPED_AT, cms_tsp, statement};
@@ -31,7 +33,7 @@ pub type Codes = Vec<&'static str>;
 pub type Target = (&'static str, fn(&[u8]) -> Codes);
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("admission", admission),
     ("xml_reader", xml_reader),
     ("c14n", c14n),
@@ -39,6 +41,7 @@ pub const TARGETS: [Target; 10] = [
     ("multipart", multipart),
     ("wss", wss),
     ("cms_tsp", cms_tsp),
+    ("evidence", evidence),
     ("message", message),
     ("journal_segment", journal_segment),
     ("tlog", tlog),

@@ -3,6 +3,7 @@
 //! The requests are those of the soap crate's security tests, run with a kit that writes each message down, and a few of `requests.rs`; the rest is
 //! made of valid seeds by changes, of which those are kept that reach a code that no earlier one reached.
 
+mod evidences;
 mod kit;
 mod proofs;
 mod requests;

@@ -5,7 +5,7 @@
 #[path = "../../../crates/pki/tests/it/kit.rs"]
 mod asn1;
 #[path = "../../../crates/evidence/tests/support/mod.rs"]
-mod support;
+pub(crate) mod support;
 
 use std::path::Path;
 use std::sync::Arc;

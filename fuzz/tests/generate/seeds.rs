@@ -48,7 +48,7 @@ fn goldens(part: &str) -> Vec<(String, String)> {
 }
 
 /// Where the tags of a document stand.
-fn tags(xml: &str) -> Vec<std::ops::Range<usize>> {
+pub(crate) fn tags(xml: &str) -> Vec<std::ops::Range<usize>> {
     let starts = xml.match_indices('<').map(|(at, _)| at);
     starts.filter_map(|at| Some(at..at + xml[at..].find('>')? + 1)).collect()
 }
