@@ -8,9 +8,7 @@ use erds::Environment;
 use pki::certificate::NameAttribute;
 use pki::digest::{Digest, DigestAlgorithm, Hasher};
 
-use super::{
-    CLOCK_SKEW_SECONDS_MAX, Checks, FILE_BYTES_MAX, Inputs, Proven, ReadSeal, SubIndication, hex, second,
-};
+use super::{Checks, FILE_BYTES_MAX, Inputs, Proven, ReadSeal, SubIndication, hex, in_order, second};
 use super::{Facts, FileFact};
 use crate::description::{FileDescription, FileDigestMethod, ItemDescription};
 use crate::dispatch::{DispatchDescription, ProofOfDispatchContent};
@@ -131,8 +129,7 @@ fn judge_times(dispatch: &DispatchDescription, proven: &Proven, checks: &mut Che
     let clause = "contract: getStatus";
     let expected = "received, then placed, then time-stamped";
     let found = format!("{}, {}, {}", second(received), second(consigned), second(proven.at));
-    let latest = proven.at.as_second() + CLOCK_SKEW_SECONDS_MAX;
-    if received <= consigned && consigned.as_second() <= latest {
+    if in_order(&[received, consigned, proven.at]) {
         checks.passed(name, clause, expected, found);
     } else {
         checks.failed(name, clause, expected, found, SubIndication::TimestampOrderFailure);

@@ -5,7 +5,6 @@
 //!
 //! Sources: ETSI EN 319 102-1 §5.2, EN 319 132-1 §6.3, EN 319 522-3 V1.2.1; `evidence.md`, ERDS evidence.
 
-use jiff::Timestamp;
 use pki::certificate::Certificate;
 use pki::digest::DigestAlgorithm;
 use xmlsec::namespace::DS;
@@ -14,8 +13,8 @@ use xmlsec::{Document, Limits};
 
 use super::content::{file_fact, judge_environment, judge_files};
 use super::{
-    CLOCK_SKEW_SECONDS_MAX, Checks, FILE_BYTES_MAX, Facts, Inputs, Proven, ReadSeal, SubIndication,
-    initialise, judge_key, judge_times_and_paths, second,
+    Checks, FILE_BYTES_MAX, Facts, Inputs, Proven, ReadSeal, SubIndication, in_order, initialise, judge_key,
+    judge_times_and_paths, second,
 };
 use crate::event::xades::{ALGORITHMS, PROPERTIES_ID, Signed};
 use crate::event::{Event, Evidence};
@@ -201,19 +200,14 @@ fn judge_times(evidence: &Evidence, proven: Option<&Proven>, checks: &mut Checks
         _ => {}
     }
     times.push(evidence.event_time);
-    let in_order = times.is_sorted() && latest(&times) <= proven.at.as_second() + CLOCK_SKEW_SECONDS_MAX;
-    let expected = "submitted, then what came between, then the event, then time-stamped";
     times.push(proven.at);
+    let expected = "submitted, then what came between, then the event, then time-stamped";
     let found = times.iter().map(|at| second(*at)).collect::<Vec<_>>().join(", ");
-    if in_order {
+    if in_order(&times) {
         checks.passed(name, clause, expected, found);
     } else {
         checks.failed(name, clause, expected, found, SubIndication::TimestampOrderFailure);
     }
-}
-
-fn latest(times: &[Timestamp]) -> i64 {
-    times.iter().map(|at| at.as_second()).max().unwrap_or_default()
 }
 
 fn entries(evidence: &Evidence) -> String {

@@ -269,6 +269,16 @@ fn accept_signature(seal: &ReadSeal, proven: &Proven, checks: &mut Checks) {
     }
 }
 
+/// Whether each came after those before it, as far as clocks can tell: one that was set right by a moment between two acts contradicts nothing.
+pub(crate) fn in_order(times: &[Timestamp]) -> bool {
+    let mut latest = i64::MIN;
+    times.iter().map(|at| at.as_second()).all(|at| {
+        let follows = at >= latest.saturating_sub(CLOCK_SKEW_SECONDS_MAX);
+        latest = latest.max(at);
+        follows
+    })
+}
+
 /// The instant to the second, UTC.
 pub(crate) fn second(at: Timestamp) -> String {
     crate::dispatch::to_the_second(at)

@@ -141,12 +141,19 @@ fn times_out_of_order_fail() {
     let mut evidence = acceptance();
     evidence.event_time = at(NOW + 61);
     case(&evidence).fails(SubIndication::TimestampOrderFailure);
-    evidence.event_time = at(NOW - 31);
+    let submitted = evidence.request.submitted_at.as_second();
+    evidence.event_time = at(submitted - 61);
     case(&evidence).fails(SubIndication::TimestampOrderFailure);
+    evidence.event_time = at(submitted - 60);
+    case(&evidence).passes();
     let mut failed = sample(events().remove(3));
-    if let Event::ContentConsignmentFailure(failure) = &mut failed.event {
-        failure.attempts.reverse();
-    }
+    let tried = |failed: &mut Evidence, seconds: i64| {
+        let Event::ContentConsignmentFailure(failure) = &mut failed.event else { panic!("not a failure") };
+        failure.attempts[0].at = at(failure.attempts[1].at.as_second() + seconds);
+    };
+    tried(&mut failed, 60);
+    case(&failed).passes();
+    tried(&mut failed, 61);
     case(&failed).fails(SubIndication::TimestampOrderFailure);
 }
 
