@@ -117,6 +117,54 @@ async fn a_flipped_byte_is_found_wherever_it_is_and_mended_by_the_next_run() {
     place.sandbox.stop().await;
 }
 
+/// A timer runs the next backup before anybody has looked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rots_takes_the_place_of_nothing_that_is_whole() {
+    let place = Place::new().await;
+    let ticket = place.send("A", 200_000).await;
+    let first = place.take().unwrap();
+    assert_eq!((first.absent, first.damaged, first.held), (0, 0, 0));
+    let of_item = format!("data/content/{}/", ticket.as_str());
+    let name = first.manifest.files.keys().find(|name| name.starts_with(&of_item)).unwrap().clone();
+    let whole = first.manifest.files[&name];
+    let path = place.config.data.directory.join(name.strip_prefix("data/").unwrap());
+    let bytes = std::fs::read(&path).unwrap();
+    let mut rotten = bytes.clone();
+    rotten[100_000] ^= 1;
+    std::fs::write(&path, &rotten).unwrap();
+    for _ in 0..2 {
+        let taken = place.take().unwrap();
+        assert_eq!((taken.absent, taken.damaged, taken.held), (0, 1, 1), "told each time");
+        assert_eq!(taken.manifest.files[&name], whole);
+    }
+    std::fs::remove_file(&path).unwrap();
+    let taken = place.take().unwrap();
+    assert_eq!((taken.absent, taken.damaged, taken.held), (1, 0, 1));
+    assert_eq!(taken.manifest.files[&name], whole);
+    check(place.backup()).unwrap();
+    let into = place.folder.path().join("again");
+    restore(place.backup(), &into, Timestamp::now()).await.unwrap();
+    assert_eq!(std::fs::read(into.join(&name)).unwrap(), bytes);
+
+    // What no backup has whole is kept as it is, until somebody brings it back.
+    let kept = place.backup().join("files").join(whole.sha256.to_hex());
+    std::fs::write(&kept, &rotten).unwrap();
+    let taken = place.take().unwrap();
+    assert_eq!((taken.absent, taken.held, taken.manifest.files.get(&name)), (1, 0, None));
+    std::fs::write(&path, &rotten).unwrap();
+    assert_ne!(place.take().unwrap().manifest.files[&name], whole);
+    rotten[100_001] ^= 1;
+    std::fs::write(&path, &rotten).unwrap();
+    let taken = place.take().unwrap();
+    assert_eq!((taken.damaged, taken.held), (1, 0));
+    std::fs::write(&path, &bytes).unwrap();
+    let taken = place.take().unwrap();
+    assert_eq!((taken.absent, taken.damaged, taken.held), (0, 0, 0));
+    assert_eq!(taken.manifest.files[&name], whole);
+    check(place.backup()).unwrap();
+    place.sandbox.stop().await;
+}
+
 /// Lawfully erased: the next run's key file lacks the key, whatever ciphertext was copied before.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_erased_is_in_no_backup_from_the_next_run_on() {

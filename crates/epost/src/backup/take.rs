@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use disk::{Disk, OpenMode, RealDisk};
+use erds::record::PartFacts;
 use erds::{Record, Ticket};
 use jiff::Timestamp;
 use journal::tiles::Published;
 
 use super::disk::BackupDisk;
 use super::{BackupError, FILES, Folder, HeldBy, JOURNAL, Kept, MANIFEST, Manifest, VERSION, pour};
-use store::keys::master_key_id;
+use pki::aead::Key256;
+use store::StoreError;
+use store::keys::{KeyReader, master_key_id};
 
 use crate::config::{Config, Held, KeyPlace, MasterToken};
-use crate::service::parts_in_files;
+use crate::run::StartError;
+use crate::service::{OpenError, judge_file, parts_in_files};
 
 /// Times that files which changed meanwhile are copied again.
 const COPIES_MAX: usize = 8;
@@ -27,8 +31,12 @@ pub struct Taken {
     pub manifest: Manifest,
     /// Bytes written: what was there already is not.
     pub written_bytes: u64,
-    /// Parts that a record names and whose file is gone: lawfully erased, or lost.
+    /// Parts that a record names and whose file is gone: lawfully erased a moment ago, or lost.
     pub absent: u64,
+    /// Parts whose file is other than at the backup before, and not what its record says: disks rot.
+    pub damaged: u64,
+    /// Of both, those that the backup has as they were, from before; they stay.
+    pub held: u64,
 }
 
 /// Brings the backup in `folder`, made if absent, to the state of now. Consistent while the service runs: the signed log first, then
@@ -88,12 +96,10 @@ pub fn take<'a>(
         Ok(())
     })?;
     (manifest.records, manifest.root) = (report.records, report.root.into());
-    let absent = taking.content(&data.join("content"), &parts)?;
+    taking.content(data, &master_key, &parts)?;
     taking.keep("data/keys/items.keys".into(), &data.join("keys/items.keys"), u64::MAX)?;
     // The master key of a rotation that is not finished yet opens nothing of it.
-    store::keys::require_master(&RealDisk, &data.join("keys"), &master_key)
-        .map_err(crate::service::OpenError::from)
-        .map_err(crate::run::StartError::from)?;
+    store::keys::require_master(&RealDisk, &data.join("keys"), &master_key).map_err(keys_error)?;
     taking.folder("data/crls", &data.join("crls"))?;
     if let Some(binary) = binary {
         taking.keep(super::BINARY.to_owned(), binary, u64::MAX)?;
@@ -101,19 +107,19 @@ pub fn take<'a>(
     taking.configuration(config_path, config)?;
     manifest.files = std::mem::take(&mut taking.files);
     taking.end(&manifest)?;
-    Ok(Taken { manifest, written_bytes: taking.written_bytes, absent })
+    let Taking { written_bytes, absent, damaged, held, .. } = taking;
+    Ok(Taken { manifest, written_bytes, absent, damaged, held })
 }
 
 /// The parts of items that lie in files of their own, as the records name them.
 #[derive(Default)]
-struct Parts(HashMap<Ticket, Vec<String>>);
+struct Parts(HashMap<Ticket, Vec<PartFacts>>);
 
 impl Parts {
     fn follow(&mut self, stored: &journal::Stored) {
         match &stored.record {
             Record::Received(received) => {
-                let files: Vec<String> =
-                    parts_in_files(stored).into_iter().map(|part| part.name.clone()).collect();
+                let files: Vec<_> = parts_in_files(stored).into_iter().cloned().collect();
                 if !files.is_empty() {
                     self.0.insert(received.ticket, files);
                 }
@@ -129,6 +135,9 @@ struct Taking<'a> {
     to: Folder<'a>,
     files: BTreeMap<String, Kept>,
     written_bytes: u64,
+    absent: u64,
+    damaged: u64,
+    held: u64,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -147,7 +156,8 @@ impl<'a> Taking<'a> {
             io::ErrorKind::WouldBlock => BackupError::Locked(dir.to_owned()),
             _ => BackupError::disk("lock", dir)(error),
         })?;
-        Ok(Self { to, files: BTreeMap::new(), written_bytes: 0, _lock: lock })
+        let files = BTreeMap::new();
+        Ok(Self { to, files, written_bytes: 0, absent: 0, damaged: 0, held: 0, _lock: lock })
     }
 
     /// The static files under one checkpoint: a newer one may come, and the partial tiles of the former go, while they are copied.
@@ -172,20 +182,51 @@ impl<'a> Taking<'a> {
         Err(BackupError::Busy(tlog.to_owned()))
     }
 
-    fn content(&mut self, content: &Path, parts: &Parts) -> Result<u64, BackupError> {
-        let mut absent = 0;
-        for (ticket, names) in &parts.0 {
-            for name in names {
-                let path = content.join(ticket.as_str()).join(name);
-                match self.keep(format!("data/content/{}/{name}", ticket.as_str()), &path, u64::MAX) {
-                    Err(BackupError::Disk { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
-                        absent += 1
-                    }
-                    kept => kept?,
+    /// Content never changes: where a file is gone or other than at the backup before, the one of both that is what its record says is kept.
+    fn content(&mut self, data: &Path, master_key: &Key256, parts: &Parts) -> Result<(), BackupError> {
+        let former = Manifest::read(self.to).map(|manifest| manifest.files).unwrap_or_default();
+        let mut keys = None;
+        let all = parts.0.iter().flat_map(|(ticket, parts)| parts.iter().map(|part| (*ticket, part)));
+        for (ticket, part) in all {
+            let path = data.join("content").join(ticket.as_str()).join(&part.name);
+            let name = format!("data/content/{}/{}", ticket.as_str(), part.name);
+            let seen = match digest_of(&RealDisk, &path, u64::MAX) {
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+                seen => Some(seen.map_err(BackupError::disk("read", &path))?),
+            };
+            let known = former.get(&name).copied();
+            if let Some(seen) = seen.filter(|seen| known.is_none_or(|known| known == *seen)) {
+                self.keep_seen(name, &path, u64::MAX, seen)?;
+                continue;
+            }
+            let keys = match &mut keys {
+                Some(keys) => keys,
+                none => none.insert(
+                    KeyReader::open(&RealDisk, &data.join("keys"), master_key.clone()).map_err(keys_error)?,
+                ),
+            };
+            let key = keys.open_key(ticket).map_err(keys_error)?;
+            let whole = |disk: &dyn Disk, path: &Path| {
+                key.as_ref().is_some_and(|key| judge_file(disk, path, ticket, part, key).is_ok())
+            };
+            match seen {
+                Some(seen) if whole(&RealDisk, &path) => {
+                    self.keep_seen(name, &path, u64::MAX, seen)?;
+                    continue;
                 }
+                Some(_) => self.damaged += 1,
+                None => self.absent += 1,
+            }
+            match (known, seen) {
+                (Some(known), _) if whole(self.to.disk, &self.to.kept(&known)) => {
+                    self.held += 1;
+                    self.files.insert(name, known);
+                }
+                (_, Some(seen)) => self.keep_seen(name, &path, u64::MAX, seen)?,
+                (_, None) => {}
             }
         }
-        Ok(absent)
+        Ok(())
     }
 
     /// Configuration, policy, certificates and CRLs: what stands in the configuration beside keys.
@@ -231,9 +272,17 @@ impl<'a> Taking<'a> {
 
     /// Keeps a file's first bytes, durably but for the folder's own name for it; one whose bytes are there already is not written.
     fn keep(&mut self, name: String, source: &Path, bytes_max: u64) -> Result<(), BackupError> {
-        let digest_of =
-            |disk: &dyn Disk, path: &Path, bytes_max| pour(disk, path, bytes_max, &mut |_| Ok(()));
         let seen = digest_of(&RealDisk, source, bytes_max).map_err(BackupError::disk("read", source))?;
+        self.keep_seen(name, source, bytes_max, seen)
+    }
+
+    fn keep_seen(
+        &mut self,
+        name: String,
+        source: &Path,
+        bytes_max: u64,
+        seen: Kept,
+    ) -> Result<(), BackupError> {
         let there = digest_of(self.to.disk, &self.to.kept(&seen), u64::MAX).is_ok_and(|found| found == seen);
         let kept = if there { seen } else { self.copy(source, bytes_max)? };
         self.files.insert(name, kept);
@@ -285,6 +334,14 @@ impl<'a> Taking<'a> {
         }
         disk.sync_dir(&files).map_err(BackupError::disk("sync", &files))
     }
+}
+
+fn keys_error(error: StoreError) -> BackupError {
+    StartError::from(OpenError::from(error)).into()
+}
+
+fn digest_of(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Kept> {
+    pour(disk, path, bytes_max, &mut |_| Ok(()))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, BackupError> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 
 use super::could_not_run;
-use crate::backup::{self, BackupError, HeldBy, Manifest};
+use crate::backup::{self, BackupError, HeldBy, Manifest, Taken};
 use crate::config::Config;
 
 /// What to do.
@@ -42,7 +42,7 @@ pub struct RestoreArgs {
     into: PathBuf,
 }
 
-/// Makes or judges a backup: 0 done or whole, 1 damaged, 3 could not run.
+/// Makes or judges a backup: 0 done or whole, 1 damaged (of one that was made: some content is not what its record says), 3 could not run.
 pub fn run(args: &Args) -> ExitCode {
     match (&args.command, &args.config, &args.dir) {
         (Some(Command::Check { dir }), ..) => match backup::check(dir) {
@@ -61,8 +61,16 @@ pub fn run(args: &Args) -> ExitCode {
             match backup::take(config_path, &config, Some(&binary), dir, Timestamp::now()) {
                 Ok(taken) => {
                     let code = told("backed up", &taken.manifest);
-                    println!("{} bytes were new; {} parts are absent", taken.written_bytes, taken.absent);
-                    code
+                    let Taken { written_bytes, absent, damaged, held, .. } = taken;
+                    println!("{written_bytes} bytes were new; {absent} parts are absent, {damaged} damaged");
+                    if damaged == 0 && held == 0 {
+                        return code;
+                    }
+                    println!(
+                        "NOT WHOLE: of these the backup keeps {held} as they were; `epost journal repair --content --from {}` mends them",
+                        dir.display()
+                    );
+                    ExitCode::FAILURE
                 }
                 Err(error) => tell(&error),
             }

@@ -16,7 +16,7 @@ use super::{RepairError, record};
 use crate::backup::BackupDisk;
 use crate::config::Config;
 use crate::run::StartError;
-use crate::service::{self, parts_in_files, read_whole};
+use crate::service::{self, judge_file, parts_in_files};
 
 /// A part that is not there, or not what it was.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -96,7 +96,7 @@ impl<'a> Parts<'a> {
                 absent.push(Absent { ticket, part: part.clone(), what, cure });
                 continue;
             };
-            if let Err(what) = judge(&RealDisk, &self.path(ticket, part), ticket, part, &key) {
+            if let Err(what) = judge_file(&RealDisk, &self.path(ticket, part), ticket, part, &key) {
                 let cure = self.cure(ticket, part, &key);
                 absent.push(Absent { ticket, part: part.clone(), what, cure });
             }
@@ -107,7 +107,7 @@ impl<'a> Parts<'a> {
 
     fn cure(&self, ticket: Ticket, part: &PartFacts, key: &ItemKey) -> Cure {
         let Some(backup) = self.backup else { return Cure::No("give a backup's folder (--from)".to_owned()) };
-        match judge(backup, &in_backup(ticket, part), ticket, part, key) {
+        match judge_file(backup, &in_backup(ticket, part), ticket, part, key) {
             Ok(()) => Cure::FromBackup,
             Err(what) => Cure::No(format!("in the backup, {what}; give another one")),
         }
@@ -137,7 +137,7 @@ impl<'a> Parts<'a> {
         let opened =
             self.keys.open_key(ticket).map_err(service::OpenError::from).map_err(StartError::from)?;
         let key = opened.ok_or_else(|| on_disk(io::ErrorKind::NotFound.into()))?;
-        judge(&RealDisk, &beside, ticket, part, &key)
+        judge_file(&RealDisk, &beside, ticket, part, &key)
             .map_err(|what| on_disk(io::Error::new(io::ErrorKind::InvalidData, what)))?;
         let detail = serde_json::json!({"part": part.name, "was": absent.what}).to_string();
         record(journal, "content.repaired", Some(ticket), detail, None, now).await?;
@@ -151,23 +151,4 @@ impl<'a> Parts<'a> {
 
 fn in_backup(ticket: Ticket, part: &PartFacts) -> PathBuf {
     Path::new(CONTENT).join(ticket.as_str()).join(&part.name)
-}
-
-/// Whether a file is what the record says: it opens under the item's key to its end, and its digest is the one on record.
-fn judge(
-    disk: &dyn Disk,
-    path: &Path,
-    ticket: Ticket,
-    part: &PartFacts,
-    key: &ItemKey,
-) -> Result<(), String> {
-    let file = match disk.open(path, OpenMode::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err("the file is not there".to_owned());
-        }
-        file => file.map_err(|error| error.to_string())?,
-    };
-    let opened = store::content::read_part(file, ticket, &part.name, key, part.ciphertext_sha256.0);
-    let mut plain = opened.map_err(|error| error.to_string())?;
-    read_whole(&mut plain, part, &mut |_| true).map(drop)
 }

@@ -1,11 +1,14 @@
 //! What belongs to a record, opened to its last byte: its frames, and its parts that lie in files of their own.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::path::Path;
 
+use disk::{Disk, OpenMode};
 use erds::record::PartFacts;
 use erds::{Record, Ticket};
 use journal::Stored;
 use store::content::Content;
+use store::keys::ItemKey;
 
 use super::{KeyOf, frame_name, open_frame_with};
 
@@ -95,7 +98,7 @@ fn open_file(
 ///
 /// # Errors
 /// In words: what is stored is not what was written.
-pub(crate) fn read_whole(
+fn read_whole(
     file: &mut dyn Read,
     part: &PartFacts,
     read: &mut dyn FnMut(u64) -> bool,
@@ -111,6 +114,28 @@ pub(crate) fn read_whole(
             return Ok(false);
         }
     }
+}
+
+/// Whether a file, wherever it lies, is what the record says: it opens under the item's key to its end, and its digest is the one on record.
+///
+/// # Errors
+/// In words: what is wrong with it.
+pub(crate) fn judge_file(
+    disk: &dyn Disk,
+    path: &Path,
+    ticket: Ticket,
+    part: &PartFacts,
+    key: &ItemKey,
+) -> Result<(), String> {
+    let file = match disk.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err("the file is not there".to_owned());
+        }
+        file => file.map_err(|error| error.to_string())?,
+    };
+    let opened = store::content::read_part(file, ticket, &part.name, key, part.ciphertext_sha256.0);
+    let mut plain = opened.map_err(|error| error.to_string())?;
+    read_whole(&mut plain, part, &mut |_| true).map(drop)
 }
 
 const PIECE_BYTES: usize = 64 * 1024;
