@@ -82,7 +82,10 @@ async fn what_is_sent_beside_the_e_box_lies_in_the_sandboxs_folders() {
     let own = done(&send(&[&both[..], &["--proof-to-mailbox"]].concat()));
     let delegates = done(&send(&[&both[..], &delegate].concat()));
     let ticket = |told: &[Value]| told[0]["ticket"].as_str().unwrap().to_owned();
-    assert!(folder.path().join("proofs").join(ticket(&own)).join("ProofOfDispatch.p7s").is_file());
+    let proofs = folder.path().join("proofs").join(ticket(&own));
+    assert!(proofs.join("ProofOfDispatch.p7s").is_file());
+    let evidence = proofs.join("SubmissionAcceptance.xml").display().to_string();
+    assert!(own[0]["files"].as_array().unwrap().contains(&evidence.into()), "{own:?}");
     for wrong in [&both[2..], &delegate] {
         let refused = send(wrong);
         let told: Value = serde_json::from_slice(&refused.stdout).unwrap();

@@ -68,7 +68,7 @@ pub struct Args {
     /// Your proofs go into your own folder of the batch channel too
     #[arg(long)]
     pub proof_to_mailbox: bool,
-    /// Where to save Receipt.xml, Receipt.p7s and CRLs: in a folder named by the ticket
+    /// Where to save Receipt.xml, Receipt.p7s, CRLs and, by contract B, the evidence: in a folder named by the ticket
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
     /// Your log of what was sent [default: ~/.local/state/epost/sent.jsonl]
@@ -244,7 +244,8 @@ async fn accepted(
         );
     } else {
         println!("ticket   {ticket}");
-        for file in files.iter().take(2) {
+        let proofs = files.iter().filter(|file| file.extension().is_none_or(|extension| extension != "crl"));
+        for file in proofs {
             println!("saved    {}", file.display());
         }
         if let Some(end) = &ended {
