@@ -15,6 +15,37 @@ use xmlsec::{Document, Limits};
 /// encodings other than UTF-8, by that name.
 const STRICTER: [&str; 3] = ["xml.namespace.relative", "xml.declaration", "xml.encoding.declared"];
 
+/// Canonical XML §2.3 has a namespace's name escaped as an attribute's value; libxml2 writes it as it is, and what comes of an ampersand
+/// is not even well-formed. One damaged document of a hundred thousand has one there.
+fn namespaces_as_libxml2_writes(canonical: &[u8]) -> String {
+    let text = std::str::from_utf8(canonical).unwrap();
+    let mut pieces = text.split(" xmlns");
+    let mut written = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        written.push_str(" xmlns");
+        let mut quoted = piece.splitn(3, '"');
+        let declared = [quoted.next(), quoted.next(), quoted.next()];
+        match declared {
+            [Some(prefix), Some(name), Some(rest)] => {
+                let name = name.replace("&lt;", "<").replace("&amp;", "&");
+                written.extend([prefix, "\"", &name, "\"", rest]);
+            }
+            _ => written.push_str(piece),
+        }
+    }
+    written
+}
+
+#[test]
+fn a_namespaces_name_is_escaped_where_libxml2_does_not() {
+    let document =
+        Document::parse(b"<a xmlns:b='urn:&amp;lt' c='&amp;'/>".to_vec(), &Limits::default()).unwrap();
+    let mut ours = Vec::new();
+    canonicalize_document(&document, &Method::inclusive(), &mut ours).unwrap();
+    assert_eq!(ours, b"<a xmlns:b=\"urn:&amp;lt\" c=\"&amp;\"></a>");
+    assert_eq!(namespaces_as_libxml2_writes(&ours), "<a xmlns:b=\"urn:&lt\" c=\"&amp;\"></a>");
+}
+
 #[test]
 fn what_libxml2_refuses_is_refused() {
     let (mut count, mut read, mut same, mut wrong) = (0, 0, 0, Vec::new());
@@ -28,7 +59,7 @@ fn what_libxml2_refuses_is_refused() {
                 let mut ours = Vec::new();
                 canonicalize_document(&document, &method, &mut ours).unwrap();
                 same += 1;
-                if ours != bytes {
+                if ours != bytes && namespaces_as_libxml2_writes(&ours).as_bytes() != bytes {
                     wrong.push(format!("{:?} for {}", String::from_utf8_lossy(&ours), show()));
                 }
             }
