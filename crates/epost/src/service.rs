@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 
 pub use failure::Failure;
 pub(crate) use numbered::last_numbered;
-pub(crate) use parts::{Opened, Part, judge_file, open_parts, parts_in_files};
+pub(crate) use parts::{Opened, Part, PartsInFiles, judge_file, open_parts};
 
 use crate::access::RemoteAuthorizer;
 use crate::admission::duplicates::InFlight;

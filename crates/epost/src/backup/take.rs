@@ -1,13 +1,11 @@
 //! Making a backup, beside a service that runs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use disk::{Disk, OpenMode, RealDisk};
-use erds::record::PartFacts;
-use erds::{Record, Ticket};
 use jiff::Timestamp;
 use journal::tiles::Published;
 
@@ -19,7 +17,7 @@ use store::keys::{KeyReader, master_key_id};
 
 use crate::config::{Config, Held, KeyPlace, MasterToken};
 use crate::run::StartError;
-use crate::service::{OpenError, judge_file, parts_in_files};
+use crate::service::{OpenError, PartsInFiles, judge_file};
 
 /// Times that files which changed meanwhile are copied again.
 const COPIES_MAX: usize = 8;
@@ -89,7 +87,7 @@ pub fn take<'a>(
         },
         files: taking.files.clone(),
     };
-    let mut parts = Parts::default();
+    let mut parts = PartsInFiles::default();
     let copied = BackupDisk::new(taking.to, &manifest);
     let report = journal::verify(&copied, Path::new(JOURNAL), &manifest.origin, &mut |stored| {
         parts.follow(stored);
@@ -109,26 +107,6 @@ pub fn take<'a>(
     taking.end(&manifest)?;
     let Taking { written_bytes, absent, damaged, held, .. } = taking;
     Ok(Taken { manifest, written_bytes, absent, damaged, held })
-}
-
-/// The parts of items that lie in files of their own, as the records name them.
-#[derive(Default)]
-struct Parts(HashMap<Ticket, Vec<PartFacts>>);
-
-impl Parts {
-    fn follow(&mut self, stored: &journal::Stored) {
-        match &stored.record {
-            Record::Received(received) => {
-                let files: Vec<_> = parts_in_files(stored).into_iter().cloned().collect();
-                if !files.is_empty() {
-                    self.0.insert(received.ticket, files);
-                }
-            }
-            Record::Withdrawn(withdrawn) => drop(self.0.remove(&withdrawn.ticket)),
-            Record::Erased(erased) => self.0.retain(|ticket, _| !erased.tickets.contains(ticket)),
-            _ => {}
-        }
-    }
 }
 
 struct Taking<'a> {
@@ -183,11 +161,10 @@ impl<'a> Taking<'a> {
     }
 
     /// Content never changes: where a file is gone or other than at the backup before, the one of both that is what its record says is kept.
-    fn content(&mut self, data: &Path, master_key: &Key256, parts: &Parts) -> Result<(), BackupError> {
+    fn content(&mut self, data: &Path, master_key: &Key256, parts: &PartsInFiles) -> Result<(), BackupError> {
         let former = Manifest::read(self.to).map(|manifest| manifest.files).unwrap_or_default();
         let mut keys = None;
-        let all = parts.0.iter().flat_map(|(ticket, parts)| parts.iter().map(|part| (*ticket, part)));
-        for (ticket, part) in all {
+        for (ticket, part) in parts.iter() {
             let path = data.join("content").join(ticket.as_str()).join(&part.name);
             let name = format!("data/content/{}/{}", ticket.as_str(), part.name);
             let seen = match digest_of(&RealDisk, &path, u64::MAX) {

@@ -1,13 +1,12 @@
 //! Content that whole records name, and that is gone or damaged: a backup's file takes its place if it opens under the item's key and is
 //! what the record's digest says.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use disk::{Disk, OpenMode, RealDisk};
+use erds::Ticket;
 use erds::record::PartFacts;
-use erds::{Record, Ticket};
 use jiff::Timestamp;
 use journal::Journal;
 use store::keys::{ItemKey, KeyReader};
@@ -16,7 +15,7 @@ use super::{RepairError, record};
 use crate::backup::BackupDisk;
 use crate::config::Config;
 use crate::run::StartError;
-use crate::service::{self, judge_file, parts_in_files};
+use crate::service::{self, PartsInFiles, judge_file};
 
 /// A part that is not there, or not what it was.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,7 +53,7 @@ pub(super) struct Parts<'a> {
     folder: PathBuf,
     backup: Option<&'a BackupDisk<'a>>,
     keys: KeyReader,
-    parts: HashMap<Ticket, Vec<PartFacts>>,
+    parts: PartsInFiles,
 }
 
 impl<'a> Parts<'a> {
@@ -63,19 +62,9 @@ impl<'a> Parts<'a> {
         let data = &config.data.directory;
         let keys = KeyReader::open(&RealDisk, &data.join("keys"), crate::keys::master_key(config)?);
         let keys = keys.map_err(service::OpenError::from).map_err(StartError::from)?;
-        let mut parts = HashMap::<Ticket, Vec<PartFacts>>::new();
+        let mut parts = PartsInFiles::default();
         let read = journal::verify(&RealDisk, &data.join("journal"), &config.data.origin, &mut |stored| {
-            match &stored.record {
-                Record::Received(received) => {
-                    let files: Vec<_> = parts_in_files(stored).into_iter().cloned().collect();
-                    if !files.is_empty() {
-                        parts.insert(received.ticket, files);
-                    }
-                }
-                Record::Withdrawn(withdrawn) => drop(parts.remove(&withdrawn.ticket)),
-                Record::Erased(erased) => parts.retain(|ticket, _| !erased.tickets.contains(ticket)),
-                _ => {}
-            }
+            parts.follow(stored);
             Ok(())
         });
         read.map_err(crate::backup::BackupError::from)?;
@@ -85,9 +74,7 @@ impl<'a> Parts<'a> {
     /// Each part that is not what its record says; every file is read to its end.
     pub(super) fn absent(&self) -> Result<Vec<Absent>, RepairError> {
         let mut absent = Vec::new();
-        for (ticket, part) in
-            self.parts.iter().flat_map(|(ticket, parts)| parts.iter().map(|part| (*ticket, part)))
-        {
+        for (ticket, part) in self.parts.iter() {
             let opened =
                 self.keys.open_key(ticket).map_err(service::OpenError::from).map_err(StartError::from)?;
             let Some(key) = opened else {

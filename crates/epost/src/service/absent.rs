@@ -37,7 +37,7 @@ impl Service {
             return Err(Failure::journal("an item whose record is none"));
         }
         let mut absent = Vec::new();
-        for part in super::parts_in_files(&stored) {
+        for part in super::parts::parts_in_files(&stored) {
             if !self.content.has_file(ticket, &part.name)? {
                 absent.push(format!("data/content/{ticket}/{}", part.name));
             }

@@ -1,5 +1,6 @@
 //! What belongs to a record, opened to its last byte: its frames, and its parts that lie in files of their own.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -41,6 +42,32 @@ pub(crate) fn parts_in_files(stored: &Stored) -> Vec<&PartFacts> {
         stored.frames.iter().any(|frame| frame.name == name)
     };
     received.parts.iter().filter(|part| !framed(part)).collect()
+}
+
+/// Of a journal that is read from its beginning: the parts in files of their own, of items that are neither withdrawn nor erased.
+#[derive(Default)]
+pub(crate) struct PartsInFiles(HashMap<Ticket, Vec<PartFacts>>);
+
+impl PartsInFiles {
+    /// Takes the next record in.
+    pub(crate) fn follow(&mut self, stored: &Stored) {
+        match &stored.record {
+            Record::Received(received) => {
+                let files: Vec<_> = parts_in_files(stored).into_iter().cloned().collect();
+                if !files.is_empty() {
+                    self.0.insert(received.ticket, files);
+                }
+            }
+            Record::Withdrawn(withdrawn) => drop(self.0.remove(&withdrawn.ticket)),
+            Record::Erased(erased) => self.0.retain(|ticket, _| !erased.tickets.contains(ticket)),
+            _ => {}
+        }
+    }
+
+    /// Each with its item, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Ticket, &PartFacts)> {
+        self.0.iter().flat_map(|(ticket, parts)| parts.iter().map(|part| (*ticket, part)))
+    }
 }
 
 /// Opens all that belongs to a record, one after the other. `read` hears how many bytes were read, and may end it; `each` what came of
