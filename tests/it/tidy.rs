@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Room, and the rooms of ours that it may use.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("pki", &[]),
     ("disk", &[]),
+    ("runs", &["disk"]),
     ("xmlsec", &["pki"]),
     ("erds", &["pki"]),
     ("soap", &["erds", "xmlsec", "pki"]),
     ("uam", &["erds", "pki"]),
-    ("journal", &["erds", "pki", "disk"]),
-    ("store", &["erds", "pki", "disk"]),
+    ("journal", &["erds", "pki", "disk", "runs"]),
+    ("store", &["erds", "pki", "disk", "runs"]),
     ("evidence", &["erds", "xmlsec", "pki", "journal"]),
     ("delivery", &["erds", "pki", "store", "evidence"]),
     ("epost", &["pki", "disk", "xmlsec", "erds", "soap", "uam", "journal", "store", "evidence", "delivery"]),

@@ -30,9 +30,9 @@ impl Claims {
     /// All of them in the order of a run, a table at a time.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = Claim> {
         self.tables.iter().flat_map(|table| {
-            let claims = table.iter().map(|(key, position)| Claim { key: *key, position: *position });
+            let claims = table.iter().map(|(key, position)| Claim { key: key.0, number: *position });
             let mut claims: Vec<Claim> = claims.collect();
-            claims.sort_unstable_by_key(|claim| (order(&claim.key), claim.key.0));
+            claims.sort_unstable_by_key(|claim| (runs::order(&claim.key), claim.key));
             claims
         })
     }
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!((claims.get(&key(3000)), claims.len()), (None, 3000));
         let ordered: Vec<Claim> = claims.in_order().collect();
         let mut expected = ordered.clone();
-        expected.sort_by_key(|claim| (order(&claim.key), claim.key.0));
+        expected.sort_by_key(|claim| (runs::order(&claim.key), claim.key));
         assert_eq!((ordered.len(), ordered), (3000, expected));
     }
 }

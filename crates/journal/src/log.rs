@@ -275,7 +275,7 @@ impl Log {
 
     fn find_in(&self, runs: &[Arc<Run>], key: &UniqueKey) -> io::Result<Option<Position>> {
         for run in runs.iter().rev() {
-            match run.find(key) {
+            match run.find(&key.0) {
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     let _ = self.disk.remove(&run.path);

@@ -229,7 +229,7 @@ impl Opening<'_> {
                 let Some(root) = roots.get(end) else { continue };
                 let run = Run::open(disk, path)?;
                 found =
-                    run.filter(|run| (run.span.first, run.span.end, &run.span.root) == (first, *end, root));
+                    run.filter(|run| (run.span.first, run.span.end, &run.span.mark) == (first, *end, root));
                 if found.is_some() {
                     break;
                 }

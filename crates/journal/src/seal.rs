@@ -51,7 +51,7 @@ fn seal(log: &Log, segment: &Segment) -> io::Result<Run> {
     let tree = segment.tree.clone();
     let root = tree.root();
     Summary { first, end, segment_bytes: segment.bytes, tree }.write(disk, dir, &segment.places)?;
-    keys::write(disk, dir, Span { first, end, root }, segment.keys.len(), segment.keys.in_order())
+    keys::write(disk, dir, Span { first, end, mark: root }, segment.keys.len(), segment.keys.in_order())
 }
 
 /// Merges runs until few are left of each size.

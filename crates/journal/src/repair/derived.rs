@@ -9,7 +9,6 @@ use disk::{Disk, OpenMode};
 use super::first_of;
 use super::scan::scan;
 use super::view::View;
-use crate::UniqueKey;
 use crate::keys::{self, Run};
 use crate::log::segments;
 use crate::merkle::{Hash, Tree, leaf_hash};
@@ -23,7 +22,7 @@ pub(super) fn roots(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<(u64, Hash)>>
         roots.extend(Summary::read(disk, dir, first)?.map(|summary| (summary.end, summary.tree.root())));
     }
     for (_, _, path) in keys::paths(disk, dir)? {
-        roots.extend(Run::open(disk, &path)?.map(|run| (run.span.end, run.span.root)));
+        roots.extend(Run::open(disk, &path)?.map(|run| (run.span.end, run.span.mark)));
     }
     Ok(roots)
 }
@@ -51,7 +50,7 @@ pub(super) fn wrong(view: &View<'_>, dir: &Path, origin: &str) -> io::Result<Vec
             for (run, count) in runs.iter_mut().filter(|(run, _)| covers(run, position)) {
                 for key in &group.body.keys {
                     *count += 1;
-                    if !matches!(run.find(&UniqueKey(key.0)), Ok(Some(holder)) if holder == position) {
+                    if !matches!(run.find(&key.0), Ok(Some(holder)) if holder == position) {
                         misses.push(run.path.clone());
                     }
                 }
@@ -71,7 +70,7 @@ pub(super) fn wrong(view: &View<'_>, dir: &Path, origin: &str) -> io::Result<Vec
         }
     }
     let not_so =
-        |(run, count): &&(Run, u64)| *count != run.keys() || roots.get(&run.span.end) != Some(&run.span.root);
+        |(run, count): &&(Run, u64)| *count != run.keys() || roots.get(&run.span.end) != Some(&run.span.mark);
     wrong.extend(runs.iter().filter(not_so).map(|(run, _)| run.path.clone()));
     let of_none = |path: &PathBuf| first_of(path).is_none_or(|first| !closed.contains(&first));
     wrong.extend(summaries(live, dir)?.into_iter().filter(of_none));
