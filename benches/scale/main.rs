@@ -1,9 +1,11 @@
 //! What grows with the history and what must not: `cargo bench -p benches --bench scale [RECORDS…]`, 1 and 10 million if nothing is said.
 //!
 //! For each size: a journal of so many small records is written, then opened by a process of its own, which says how long that took and
-//! what it holds. Everything lies in a folder under the target directory that is removed at the end; 10 million take 6 GB.
+//! what it holds; `keys SLOTS…` does the same for the item keys. Everything lies in a folder under the target directory that is removed at
+//! the end; 10 million records take 6 GB.
 
 mod index;
+mod keys;
 mod proofs;
 
 use std::path::Path;
@@ -22,6 +24,8 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("open") => open(Path::new(&arguments[1])),
         Some("fill") => index::fill(Path::new(&arguments[1]), arguments[2].parse().unwrap()),
+        Some("open-keys") => keys::open(Path::new(&arguments[1]), arguments[2].parse().unwrap()),
+        Some("keys") => arguments[1..].iter().for_each(|slots| keys::measure(slots.parse().unwrap())),
         _ => {
             let sizes: Vec<u64> =
                 arguments.iter().map(|size| size.parse().expect("a number of records")).collect();

@@ -76,7 +76,7 @@ impl Service {
     fn filed(self: &Arc<Self>, shelved: &Shelved) -> Result<Option<Filed>, Failure> {
         let Shelved { ticket, file, position } = *shelved;
         let Some(item) = self.index().item(ticket)? else { return Ok(None) };
-        if !self.keys().has(ticket) {
+        if !self.keys().has(ticket)? {
             return Ok(None);
         }
         let stored = self.journal().read(position)?;

@@ -8,35 +8,34 @@
 //! lies across two.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
 use disk::{Disk, DiskFile, OpenMode, read_exactly};
 use erds::Ticket;
-use pki::aead::{self, Key256, NONCE_BYTES};
-use pki::digest::sha256;
+use pki::aead::Key256;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use self::slot::{SLOT_BYTES, check_header, header, is_destroyed, open_slot, place, seal_slot, slot_ticket};
+use self::table::{Place, Run, Table, covered, each_slot, key_of, mend, read_slots};
 use crate::StoreError;
 
 mod rotate;
+mod slot;
+mod table;
 
 pub use rotate::{Rotated, master_key_id, require_master, rotate};
 
-const SLOT_BYTES: usize = 128;
-const MAGIC: &[u8; 16] = b"ePost item keys1";
-const HEADER_AAD: &[u8] = b"epost item keys 1 header";
-const SLOT_AAD: &[u8] = b"epost item keys 1 slot";
-const WRAPPED_BYTES: usize = 32 + aead::TAG_BYTES;
-const TICKET_BYTES: usize = 13;
-const NONCE_AT: usize = 16;
-const WRAPPED_AT: usize = NONCE_AT + NONCE_BYTES;
-const SUM_AT: usize = WRAPPED_AT + WRAPPED_BYTES;
 /// Keys that wait for the writer; beyond it, who creates one waits to hand it over.
 const QUEUE_MAX: usize = 1024;
 /// Changes of one commit: how many slots at the end a power cut can leave torn.
 const BATCH_MAX: usize = 256;
+/// Slots behind the runs: a start reads them, and they stand in memory. 4 MB of the key file.
+const TAIL_SLOTS: u64 = 32 * 1024;
 
 /// The key of one item; wiped when dropped, never shown.
 #[derive(Clone)]
@@ -66,7 +65,7 @@ impl std::fmt::Debug for ItemKey {
 pub struct Keys {
     shared: Arc<Shared>,
     queue: Option<mpsc::Sender<Change>>,
-    writer: Option<std::thread::JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -74,20 +73,76 @@ struct Shared {
     master_key: Key256,
     path: PathBuf,
     reader: Box<dyn DiskFile>,
-    slots: RwLock<HashMap<Ticket, u64>>,
+    table: RwLock<Table>,
+    /// A run was found damaged: it is to be made again.
+    damaged: AtomicBool,
+    stopping: AtomicBool,
 }
 
+type Slot = Zeroizing<Vec<u8>>;
+
 impl Shared {
+    fn new(master_key: Key256, path: PathBuf, reader: Box<dyn DiskFile>, table: Table) -> Self {
+        let (damaged, stopping) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { master_key, path, reader, table: RwLock::new(table), damaged, stopping }
+    }
+
     fn open_key(&self, ticket: Ticket) -> Result<Option<ItemKey>, StoreError> {
-        let number = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&ticket).copied();
-        let Some(number) = number else { return Ok(None) };
-        let slot = read_exactly(self.reader.as_ref(), place(number), SLOT_BYTES);
-        let slot = Zeroizing::new(slot.map_err(StoreError::disk("read", &self.path))?);
+        let Some((_, slot)) = self.slot_of(ticket)? else { return Ok(None) };
         match open_slot(&slot, &self.master_key) {
             Some((found, key)) if found == ticket => Ok(Some(key)),
-            // Destroyed between the look-up and the read.
-            _ if slot.iter().all(|byte| *byte == 0) => Ok(None),
             _ => Err(StoreError::damaged(format!("the key of {ticket}"))),
+        }
+    }
+
+    /// The ticket's slot and its number; none if there never was one, or its key was destroyed.
+    fn slot_of(&self, ticket: Ticket) -> Result<Option<(u64, Slot)>, StoreError> {
+        self.each_slot_of(ticket, &mut |number, slot| (!is_destroyed(&slot)).then_some((number, slot)))
+    }
+
+    /// Gives the ticket's slots, those of destroyed keys too, until `each` has found what it looks for.
+    fn each_slot_of<T>(
+        &self,
+        ticket: Ticket,
+        each: &mut dyn FnMut(u64, Slot) -> Option<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let (newest, runs) = {
+            let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+            (table.tail.get(&ticket).copied(), table.runs.clone())
+        };
+        let mut find = |number| {
+            let slot = read_exactly(self.reader.as_ref(), place(number), SLOT_BYTES);
+            let slot = slot.map_err(StoreError::disk("read", &self.path))?;
+            Ok::<_, StoreError>(each(number, slot.into()))
+        };
+        if let Some(found) = newest.map(&mut find).transpose()?.flatten() {
+            return Ok(Some(found));
+        }
+        for run in runs.iter() {
+            for number in self.numbers_in(run, ticket)? {
+                if let Some(found) = find(number)? {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The ticket's slots among those that a run covers; where it is damaged, all of these are looked at.
+    fn numbers_in(&self, run: &Run, ticket: Ticket) -> Result<Vec<u64>, StoreError> {
+        match run.find_all(&key_of(ticket)) {
+            Ok(found) => Ok(found.collect()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!(event = "keys.runs-damaged", %error);
+                self.damaged.store(true, Ordering::Relaxed);
+                let mut found = Vec::new();
+                each_slot(self.reader.as_ref(), &run.span, &mut |number, slot| {
+                    found.extend((slot_ticket(slot) == Some(ticket)).then_some(number));
+                })
+                .map_err(StoreError::disk("read", &self.path))?;
+                Ok(found)
+            }
+            Err(error) => Err(StoreError::disk("read", &run.path)(error)),
         }
     }
 }
@@ -104,9 +159,13 @@ impl KeyReader {
         let path = dir.join("items.keys");
         let reader = disk.open(&path, OpenMode::Read).map_err(StoreError::disk("open", &path))?;
         let length = reader.length().map_err(StoreError::disk("read", &path))?;
-        check_header(reader.as_ref(), length, &master_key, &path)?;
-        let slots = read_slots(reader.as_ref(), &master_key, &path)?.tickets;
-        Ok(Self(Shared { master_key, path, reader, slots: RwLock::new(slots) }))
+        let runs = match check_header(reader.as_ref(), length, &master_key, &path)? {
+            Some(mark) => Place { disk, dir, file: reader.as_ref(), mark }.runs(),
+            None => Ok(Vec::new()),
+        };
+        let runs = runs.map_err(StoreError::disk("read", dir))?;
+        let tail = read_slots(reader.as_ref(), covered(&runs), &master_key, &path)?.tickets;
+        Ok(Self(Shared::new(master_key, path, reader, Table { runs: runs.into(), tail })))
     }
 
     /// As [`Keys::open_key`].
@@ -129,29 +188,50 @@ enum Act {
 }
 
 impl Keys {
-    /// Opens `dir`'s key file, made if absent; what a power cut left torn at its end is cut: nobody was told that it is there.
+    /// Opens `dir`'s key file, made if absent; what a power cut left torn at its end is cut: nobody was told that it is there. Reads the
+    /// newest slots alone, and makes anew what is gone of that which knows the others.
     ///
     /// # Errors
     /// `WrongMasterKey`: refused, nothing changed. `Damaged`: the file's header. The disk's.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, master_key: Key256) -> Result<Self, StoreError> {
+        Self::open_with(disk, dir, master_key, TAIL_SLOTS)
+    }
+
+    fn open_with(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        master_key: Key256,
+        tail_slots: u64,
+    ) -> Result<Self, StoreError> {
         disk.create_dir_all(dir).map_err(StoreError::disk("make", dir))?;
         let lock = disk.lock(dir).map_err(StoreError::disk("lock", dir))?;
         let path = dir.join("items.keys");
         let mut file = disk.open(&path, OpenMode::Write).map_err(StoreError::disk("open", &path))?;
         let length = file.length().map_err(StoreError::disk("read", &path))?;
         let on_disk = |error| StoreError::disk("write", &path)(error);
-        if !check_header(file.as_ref(), length, &master_key, &path)? {
+        let known = check_header(file.as_ref(), length, &master_key, &path)?;
+        if known.is_none() {
             file.truncate(0).and_then(|()| file.write_at(0, &header(&master_key)?)).map_err(on_disk)?;
             file.sync_data().map_err(on_disk)?;
         }
         // Not only for a new file: the crash may have come between its making and this.
         disk.sync_dir(dir).map_err(StoreError::disk("sync", dir))?;
-        let Slots { tickets: slots, end, wipe, length } = read_slots(file.as_ref(), &master_key, &path)?;
-        mend(file.as_mut(), length, end, &wipe).map_err(StoreError::disk("mend", &path))?;
         let reader = disk.open(&path, OpenMode::Read).map_err(StoreError::disk("open", &path))?;
-        let shared = Arc::new(Shared { master_key, path: path.clone(), reader, slots: RwLock::new(slots) });
+        let mark = match known {
+            Some(mark) => mark,
+            None => check_header(reader.as_ref(), SLOT_BYTES as u64, &master_key, &path)?.unwrap_or_default(),
+        };
+        let (runs, torn) = Place { disk: disk.as_ref(), dir, file: reader.as_ref(), mark }
+            .opened(tail_slots)
+            .map_err(StoreError::disk("read", dir))?;
+        let slots = read_slots(file.as_ref(), covered(&runs), &master_key, &path)?;
+        let wipe = [torn, slots.wipe].concat();
+        mend(file.as_mut(), slots.length, slots.end, &wipe).map_err(StoreError::disk("mend", &path))?;
+        let table = Table { runs: runs.into(), tail: slots.tickets };
+        let shared = Arc::new(Shared::new(master_key, path.clone(), reader, table));
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer { shared: shared.clone(), file, end, stopped: None };
+        let growth = Growth { disk, dir: dir.to_owned(), mark, tail_slots, next: 0, under_way: None };
+        let writer = Writer { shared: shared.clone(), file, end: slots.end, stopped: None, growth };
         let writer = std::thread::Builder::new().name("item-keys".into()).spawn(move || writer.run(waiting));
         let writer = writer.map_err(StoreError::disk("start the writer of", &path))?;
         Ok(Self { shared, queue: Some(queue), writer: Some(writer), _lock: lock })
@@ -191,8 +271,11 @@ impl Keys {
     }
 
     /// Whether there is a key of that item; it may still be damaged.
-    pub fn has(&self, ticket: Ticket) -> bool {
-        self.shared.slots.read().unwrap_or_else(PoisonError::into_inner).contains_key(&ticket)
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn has(&self, ticket: Ticket) -> Result<bool, StoreError> {
+        Ok(self.shared.slot_of(ticket)?.is_some())
     }
 
     /// The key of an item; none if there never was one, or if it was destroyed.
@@ -223,6 +306,7 @@ impl Drop for Keys {
     /// Waits for the writer, so that the lock is not given up while it still writes.
     fn drop(&mut self) {
         self.queue = None;
+        self.shared.stopping.store(true, Ordering::Relaxed);
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
@@ -236,6 +320,52 @@ struct Writer {
     /// The number of the next slot.
     end: u64,
     stopped: Option<String>,
+    growth: Growth,
+}
+
+/// What covers slots by runs, beside the writer.
+struct Growth {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    mark: [u8; 32],
+    tail_slots: u64,
+    /// Not before the file has so many slots: what failed is not tried again at once.
+    next: u64,
+    under_way: Option<JoinHandle<()>>,
+}
+
+impl Growth {
+    /// Begins to cover the slots before `end` where enough of them are not, or a run is damaged.
+    fn begin_if_due(&mut self, shared: &Arc<Shared>, end: u64) {
+        let covered = shared.table.read().unwrap_or_else(PoisonError::into_inner).covered();
+        let due = end - covered >= self.tail_slots || shared.damaged.load(Ordering::Relaxed);
+        if !due || end < self.next || self.under_way.as_ref().is_some_and(|growing| !growing.is_finished()) {
+            return;
+        }
+        self.next = end + self.tail_slots;
+        let (disk, dir, mark, shared) = (self.disk.clone(), self.dir.clone(), self.mark, shared.clone());
+        let grow = move || {
+            let place = Place { disk: disk.as_ref(), dir: &dir, file: shared.reader.as_ref(), mark };
+            if let Err(error) = grow(&place, &shared, end) {
+                tracing::warn!(event = "keys.runs-not-written", %error);
+            }
+        };
+        // Without a thread there is no harm yet: it is tried again.
+        self.under_way = std::thread::Builder::new().name("item-slots".into()).spawn(grow).ok();
+    }
+}
+
+fn grow(place: &Place<'_>, shared: &Shared, end: u64) -> io::Result<()> {
+    let runs = shared.table.read().unwrap_or_else(PoisonError::into_inner).runs.clone();
+    let mut runs = if shared.damaged.load(Ordering::Relaxed) { Vec::new() } else { runs.to_vec() };
+    place.grow(&mut runs, end, &mut || match shared.stopping.load(Ordering::Relaxed) {
+        true => Err(io::ErrorKind::Interrupted.into()),
+        false => Ok(()),
+    })?;
+    let mut table = shared.table.write().unwrap_or_else(PoisonError::into_inner);
+    *table = Table { runs: runs.into(), tail: table.tail.extract_if(|_, number| *number >= end).collect() };
+    shared.damaged.store(false, Ordering::Relaxed);
+    Ok(())
 }
 
 impl Writer {
@@ -247,6 +377,10 @@ impl Writer {
                 batch.push(next);
             }
             self.commit(batch);
+            self.growth.begin_if_due(&self.shared, self.end);
+        }
+        if let Some(growing) = self.growth.under_way.take() {
+            let _ = growing.join();
         }
     }
 
@@ -264,10 +398,13 @@ impl Writer {
         for Change { act, answer } in batch {
             let refused = match act {
                 Act::Create(ticket, key) => self.place_new(ticket, &key, &mut created, &mut new_slots).err(),
-                Act::Destroy(ticket) => {
-                    destroyed.extend(self.known(ticket, &created).map(|number| (ticket, number)));
-                    None
-                }
+                Act::Destroy(ticket) => match self.slots_to_wipe(ticket, &created) {
+                    Ok(numbers) => {
+                        destroyed.extend(numbers.into_iter().map(|number| (ticket, number)));
+                        None
+                    }
+                    Err(error) => Some(error),
+                },
             };
             match refused {
                 Some(error) => drop(answer.send(Err(error))),
@@ -280,9 +417,18 @@ impl Writer {
         }
     }
 
-    fn known(&self, ticket: Ticket, created: &HashMap<Ticket, u64>) -> Option<u64> {
-        let slots = self.shared.slots.read().unwrap_or_else(PoisonError::into_inner);
-        created.get(&ticket).or_else(|| slots.get(&ticket)).copied()
+    /// The slots that hold anything of the ticket's: those of a wiping that was torn, too, but none that is another's.
+    fn slots_to_wipe(&self, ticket: Ticket, created: &HashMap<Ticket, u64>) -> Result<Vec<u64>, StoreError> {
+        let mut numbers: Vec<u64> = created.get(&ticket).copied().into_iter().collect();
+        self.shared.each_slot_of(ticket, &mut |number, slot| {
+            let others =
+                || open_slot(&slot, &self.shared.master_key).is_some_and(|(found, _)| found != ticket);
+            if slot.iter().any(|byte| *byte != 0) && !others() {
+                numbers.push(number);
+            }
+            None::<()>
+        })?;
+        Ok(numbers)
     }
 
     fn place_new(
@@ -292,7 +438,7 @@ impl Writer {
         created: &mut HashMap<Ticket, u64>,
         new_slots: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        if self.known(ticket, created).is_some() {
+        if created.contains_key(&ticket) || self.shared.slot_of(ticket)?.is_some() {
             return Err(StoreError::TicketTaken);
         }
         new_slots.extend(seal_slot(ticket, key, &self.shared.master_key)?);
@@ -327,10 +473,10 @@ impl Writer {
             return Err(error);
         }
         self.end += created.len() as u64;
-        let mut slots = self.shared.slots.write().unwrap_or_else(PoisonError::into_inner);
-        slots.extend(created);
+        let mut table = self.shared.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.tail.extend(created);
         for (ticket, _) in destroyed {
-            slots.remove(ticket);
+            table.tail.remove(ticket);
         }
         Ok(())
     }
@@ -340,153 +486,6 @@ impl Writer {
         StoreError::Disk { doing: "write", path: self.shared.path.clone(), source }
     }
 }
-
-fn place(number: u64) -> u64 {
-    // The header takes the first place.
-    (number + 1) * SLOT_BYTES as u64
-}
-
-fn wrap(plain: &[u8; 32], aad: &[u8], master_key: &Key256) -> Result<Vec<u8>, StoreError> {
-    // Random nonces: one master key wraps far fewer than 2^32 keys (NIST SP 800-38D 8.3).
-    let mut nonce = [0; NONCE_BYTES];
-    pki::random::fill(&mut nonce)?;
-    let wrapped = aead::seal(master_key, &nonce, aad, plain)?;
-    Ok([nonce.as_slice(), &wrapped].concat())
-}
-
-fn unwrap(bytes: &[u8], aad: &[u8], master_key: &Key256) -> Option<Zeroizing<Vec<u8>>> {
-    let nonce = bytes.get(NONCE_AT..WRAPPED_AT)?.try_into().ok()?;
-    aead::open(master_key, &nonce, aad, bytes.get(WRAPPED_AT..SUM_AT)?).ok().map(Zeroizing::new)
-}
-
-fn slot_aad(ticket: Ticket) -> Vec<u8> {
-    [SLOT_AAD, ticket.as_str().as_bytes()].concat()
-}
-
-fn seal_slot(ticket: Ticket, key: &ItemKey, master_key: &Key256) -> Result<Vec<u8>, StoreError> {
-    let mut slot = Vec::with_capacity(SLOT_BYTES);
-    slot.extend_from_slice(ticket.as_str().as_bytes());
-    slot.resize(NONCE_AT, 0);
-    slot.extend(wrap(key.as_bytes(), &slot_aad(ticket), master_key)?);
-    slot.resize(SLOT_BYTES, 0);
-    Ok(slot)
-}
-
-fn slot_ticket(slot: &[u8]) -> Option<Ticket> {
-    Ticket::parse(std::str::from_utf8(slot.get(..TICKET_BYTES)?).ok()?).ok()
-}
-
-fn open_slot(slot: &[u8], master_key: &Key256) -> Option<(Ticket, ItemKey)> {
-    let ticket = slot_ticket(slot)?;
-    let plain = unwrap(slot, &slot_aad(ticket), master_key)?;
-    let key = <&[u8; 32]>::try_from(plain.as_slice()).ok()?;
-    Some((ticket, ItemKey(Key256::new(*key))))
-}
-
-fn header(master_key: &Key256) -> std::io::Result<Vec<u8>> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend(wrap(&[0; 32], HEADER_AAD, master_key).map_err(std::io::Error::other)?);
-    bytes.extend(sha256(&bytes));
-    bytes.resize(SLOT_BYTES, 0);
-    Ok(bytes)
-}
-
-/// Whether there is a whole header; false: none yet, and no slots behind it.
-fn check_header(
-    file: &dyn DiskFile,
-    length: u64,
-    master_key: &Key256,
-    path: &Path,
-) -> Result<bool, StoreError> {
-    let held = length.min(SLOT_BYTES as u64) as usize;
-    let bytes = read_exactly(file, 0, held).map_err(StoreError::disk("read", path))?;
-    let whole =
-        bytes.split_at_checked(SUM_AT).is_some_and(|(said, sum)| sum.get(..32) == Some(&sha256(said)));
-    match (whole, length > SLOT_BYTES as u64) {
-        (true, _) if !bytes.starts_with(MAGIC) => Err(StoreError::damaged(path.display().to_string())),
-        (true, _) if unwrap(&bytes, HEADER_AAD, master_key).is_none() => {
-            Err(StoreError::WrongMasterKey { path: path.to_owned() })
-        }
-        (true, _) => Ok(true),
-        (false, false) => Ok(false),
-        (false, true) => Err(StoreError::damaged(format!("the header of {}", path.display()))),
-    }
-}
-
-/// The table of slots and the number of the next one.
-fn read_slots(file: &dyn DiskFile, master_key: &Key256, path: &Path) -> Result<Slots, StoreError> {
-    let length = file.length().map_err(StoreError::disk("read", path))?;
-    let whole = (length / SLOT_BYTES as u64).saturating_sub(1);
-    let mut slots = HashMap::new();
-    let mut end = 0;
-    let (mut wipe, mut torn) = (Vec::new(), Vec::new());
-    for first in (0..whole).step_by(READ_SLOTS) {
-        let count = (whole - first).min(READ_SLOTS as u64) as usize;
-        let bytes =
-            read_exactly(file, place(first), count * SLOT_BYTES).map_err(StoreError::disk("read", path))?;
-        for (number, slot) in (first..).zip(bytes.chunks_exact(SLOT_BYTES)) {
-            // Only the last commit can be torn; opening every slot of millions would make the start slow.
-            let may_be_torn = number + BATCH_MAX as u64 >= whole;
-            match slot_ticket(slot) {
-                Some(ticket) if !may_be_torn || open_slot(slot, master_key).is_some() => {
-                    slots.insert(ticket, number);
-                    end = number + 1;
-                }
-                // A write that was cut short does not reach the slot's end; what does was whole once, and is damage now.
-                Some(ticket) if slot.get(SUM_AT - TORN_BYTES..SUM_AT) == Some(&[0; TORN_BYTES]) => {
-                    torn.push((ticket, number));
-                }
-                Some(ticket) => {
-                    tracing::error!(event = "alarm.keys.damaged", slot = number);
-                    slots.entry(ticket).or_insert(number);
-                    end = number + 1;
-                }
-                None if slot.iter().all(|byte| *byte == 0) => {}
-                // A torn wiping, or a torn creation: both are finished by wiping.
-                None if slot.iter().take(TICKET_BYTES).any(|byte| *byte == 0) => wipe.push(number),
-                None => {
-                    tracing::error!(event = "alarm.keys.damaged", slot = number);
-                    end = number + 1;
-                }
-            }
-        }
-    }
-    // At the end they are cut. Before it they may be damage: they stay, for a repair from the backup, and do not open.
-    for (ticket, number) in torn.into_iter().filter(|(_, number)| *number < end) {
-        tracing::error!(event = "alarm.keys.damaged", slot = number);
-        slots.entry(ticket).or_insert(number);
-    }
-    Ok(Slots { tickets: slots, end, wipe, length })
-}
-
-/// What a key file holds, and what a power cut left to mend.
-struct Slots {
-    tickets: HashMap<Ticket, u64>,
-    end: u64,
-    wipe: Vec<u64>,
-    length: u64,
-}
-
-/// Cuts what lies behind the last good slot and wipes what is torn before it.
-fn mend(file: &mut dyn DiskFile, length: u64, end: u64, wipe: &[u64]) -> std::io::Result<()> {
-    let before_end: Vec<u64> = wipe.iter().copied().filter(|number| *number < end).collect();
-    if length == place(end) && before_end.is_empty() {
-        return Ok(());
-    }
-    for number in before_end {
-        file.write_at(place(number), &[0; SLOT_BYTES])?;
-    }
-    if length != place(end) {
-        let cut_bytes = length.saturating_sub(place(end));
-        tracing::warn!(event = "keys.torn-end-cut", cut_bytes);
-        file.truncate(place(end))?;
-    }
-    file.sync_data()
-}
-
-const READ_SLOTS: usize = 4096;
-/// Zeros at the end of what a slot wraps, by which a write that was cut short is known: in one of four billion whole ones.
-const TORN_BYTES: usize = 4;
 
 #[cfg(test)]
 mod tests;

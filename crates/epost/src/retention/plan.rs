@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::{Position, Stored};
 use pki::digest::sha256;
 use serde_json::{Value, json};
+use store::StoreError;
 use store::index::REQUEUED;
 
 use super::hold::{Holds, LIFTED, SET};
@@ -167,7 +168,7 @@ pub(super) fn plan(
         full: false,
     };
     for stored in service.journal().iter(0) {
-        reader.follow(&stored?);
+        reader.follow(&stored?)?;
     }
     let mut units: Vec<(Ticket, Unit)> = reader.units.into_iter().collect();
     units.sort_by_key(|(_, unit)| unit.first);
@@ -271,7 +272,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn follow(&mut self, stored: &Stored) {
+    fn follow(&mut self, stored: &Stored) -> Result<(), StoreError> {
         let record = &stored.record;
         let at = record.at().max(self.certain);
         let ends = |reader: &mut Self, ticket: &Ticket, ended_at: Option<Timestamp>| {
@@ -281,7 +282,7 @@ impl Reader<'_> {
         };
         match record {
             Record::Received(r) => {
-                self.begin(stored, Kind::Item, r.ticket, Some(r.request.sender.cbe.digits()), None, None);
+                self.begin(stored, Kind::Item, r.ticket, Some(r.request.sender.cbe.digits()), None, None)?;
             }
             Record::Withdrawn(r) => {
                 if let Some(unit) = self.units.get_mut(&r.ticket) {
@@ -309,15 +310,16 @@ impl Reader<'_> {
             Record::Refused(r) => {
                 let kind = if r.sender.is_some() { Kind::Refused } else { Kind::Unidentified };
                 let sender = r.sender.as_ref().map(|sender| sender.cbe.digits());
-                self.request(stored, kind, sender, None, at);
+                self.request(stored, kind, sender, None, at)?;
             }
             Record::Consulted(r) => {
-                self.request(stored, Kind::Read, Some(r.request.sender.cbe.digits()), r.ticket, at);
+                self.request(stored, Kind::Read, Some(r.request.sender.cbe.digits()), r.ticket, at)?;
             }
-            Record::Control(control) => self.act(stored, control, at),
+            Record::Control(control) => self.act(stored, control, at)?,
             // A key that is there all the same came back with an older key file: it is erased again, on record again.
             Record::Erased(_) => {}
         }
+        Ok(())
     }
 
     fn begin(
@@ -328,18 +330,19 @@ impl Reader<'_> {
         sender: Option<&str>,
         about: Option<Ticket>,
         ended_at: Option<Timestamp>,
-    ) {
+    ) -> Result<(), StoreError> {
         let received_at = stored.record.at().max(self.certain);
         // With the key gone there is nothing to erase; so the units of a service that runs regularly are few.
-        if received_at > self.newest || !self.service.keys().has(ticket) {
-            return;
+        if received_at > self.newest || !self.service.keys().has(ticket)? {
+            return Ok(());
         }
         if self.units.len() == UNITS_MAX {
             self.full = true;
-            return;
+            return Ok(());
         }
         let (first, sender) = (stored.position, sender.map(ToOwned::to_owned));
         self.units.entry(ticket).or_insert(Unit { kind, first, about, sender, received_at, ended_at });
+        Ok(())
     }
 
     /// A request that ends with its one record; the key is its own, named by its frames.
@@ -350,25 +353,26 @@ impl Reader<'_> {
         sender: Option<&str>,
         about: Option<Ticket>,
         at: Timestamp,
-    ) {
+    ) -> Result<(), StoreError> {
         let named = stored.frames.first().and_then(|frame| frame.name.split_once('/'));
         if let Some(ticket) = named.and_then(|(ticket, _)| Ticket::parse(ticket).ok()) {
-            self.begin(stored, kind, ticket, sender, about, Some(at));
+            self.begin(stored, kind, ticket, sender, about, Some(at))?;
         }
+        Ok(())
     }
 
     /// Consultations and holds have keys of their own, and more than one step; a policy ends with the next one.
-    fn act(&mut self, stored: &Stored, control: &Control, at: Timestamp) {
-        let Some(ticket) = control.ticket else { return };
+    fn act(&mut self, stored: &Stored, control: &Control, at: Timestamp) -> Result<(), StoreError> {
+        let Some(ticket) = control.ticket else { return Ok(()) };
         if control.action == REQUEUED {
             // Failed, and on its way again.
             if let Some(unit) = self.units.get_mut(&ticket) {
                 unit.ended_at = None;
             }
-            return;
+            return Ok(());
         }
         if stored.frames.is_empty() {
-            return;
+            return Ok(());
         }
         if control.action == ADOPTED {
             let former = self.policy.replace(ticket);
@@ -384,10 +388,11 @@ impl Reader<'_> {
             ADOPTED => (Kind::Policy, None),
             _ => (Kind::Consultation, Some(expires_at.map_or(at, |end| end.max(at)))),
         };
-        self.begin(stored, kind, ticket, None, None, ended_at);
+        self.begin(stored, kind, ticket, None, None, ended_at)?;
         if let Some(unit) = self.units.get_mut(&ticket).filter(|unit| unit.kind == kind) {
             unit.ended_at = unit.ended_at.max(ended_at);
         }
+        Ok(())
     }
 
     /// Until when the channel is asked whether the item was read: so long it is not at its end.

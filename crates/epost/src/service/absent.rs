@@ -29,7 +29,7 @@ impl Service {
 
     /// Which of an item's parts nobody can read, as the backup's manifest names them.
     fn absent(&self, ticket: Ticket, received: u64) -> Result<Vec<String>, Failure> {
-        if !self.keys.has(ticket) {
+        if !self.keys.has(ticket)? {
             return Ok(vec![format!("the key of {ticket} in data/keys/items.keys")]);
         }
         let stored = self.journal.read(received)?;

@@ -11,7 +11,9 @@ use pki::aead::Key256;
 use pki::digest::sha256;
 use zeroize::Zeroizing;
 
-use super::{Keys, READ_SLOTS, SLOT_BYTES, check_header, header, open_slot, place, seal_slot};
+use super::Keys;
+use super::slot::{SLOT_BYTES, check_header, header, open_slot, place, seal_slot};
+use super::table::{READ_SLOTS, slots_in};
 use crate::StoreError;
 
 /// What a rotation did.
@@ -38,8 +40,8 @@ pub fn require_master(disk: &dyn Disk, dir: &Path, master_key: &Key256) -> Resul
     let file = disk.open(&path, OpenMode::Read).map_err(StoreError::disk("open", &path))?;
     let length = file.length().map_err(StoreError::disk("read", &path))?;
     match check_header(file.as_ref(), length, master_key, &path)? {
-        true => Ok(()),
-        false => Err(StoreError::damaged(format!("the header of {}", path.display()))),
+        Some(_) => Ok(()),
+        None => Err(StoreError::damaged(format!("the header of {}", path.display()))),
     }
 }
 
@@ -101,7 +103,7 @@ fn each_slot(
     each: &mut dyn FnMut(&[Opened]) -> Result<(), StoreError>,
 ) -> Result<u64, StoreError> {
     let length = file.length().map_err(StoreError::disk("read", path))?;
-    let whole = (length / SLOT_BYTES as u64).saturating_sub(1);
+    let whole = slots_in(length);
     let mut keys = 0;
     for first in (0..whole).step_by(READ_SLOTS) {
         let count = (whole - first).min(READ_SLOTS as u64) as usize;
