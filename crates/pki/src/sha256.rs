@@ -7,6 +7,8 @@
 
 use sha2::block_api::compress256;
 
+pub(crate) mod lanes;
+
 /// A SHA-256 in the making.
 #[derive(Clone, Debug)]
 pub struct Sha256 {
