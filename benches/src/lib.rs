@@ -13,6 +13,16 @@ pub fn cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
+/// The pages that this thread has touched for the first time since the system gave them, in bytes: what a call's memory costs beyond its
+/// use. From `/proc`, where there is one.
+pub fn faulted_bytes() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
+    // The name, which may hold spaces, ends with the last bracket; `minflt` is the eighth field after it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let faults: u64 = fields.split_whitespace().nth(7).and_then(|field| field.parse().ok()).unwrap_or(0);
+    faults * rustix::param::page_size() as u64
+}
+
 /// CPU time of one call of ours and of its floor.
 #[derive(Clone, Copy, Debug)]
 pub struct Figure {
@@ -37,7 +47,13 @@ pub fn beside(mut ours: impl FnMut(), floor: impl FnMut()) -> Figure {
 
 /// As [`beside`], for calls that use up what they are given; `prepare` is not in the figure. A few inputs are made at a time, so that they
 /// are as near to the processor as what has just been received, and reading the clock between costs nothing.
-pub fn beside_with<T>(
+pub fn beside_with<T>(prepare: impl FnMut() -> T, ours: impl FnMut(T), floor: impl FnMut()) -> Figure {
+    beside_in(GROUPS, prepare, ours, floor)
+}
+
+/// As [`beside_with`], in so many groups: for calls of which [`GROUPS`] times two would take minutes.
+pub fn beside_in<T>(
+    groups: usize,
     mut prepare: impl FnMut() -> T,
     mut ours: impl FnMut(T),
     mut floor: impl FnMut(),
@@ -45,7 +61,7 @@ pub fn beside_with<T>(
     let ours_calls = calls_a_group(&mut || ours(prepare()));
     let floor_calls = calls_a_group(&mut floor);
     let at_once = (ours_calls / (GROUP.as_micros() / AT_ONCE.as_micros()) as u32).max(1);
-    let mut figures: Vec<Figure> = (0..GROUPS)
+    let mut figures: Vec<Figure> = (0..groups)
         .map(|_| {
             let (mut used, mut calls) = (Duration::ZERO, 0);
             while calls < ours_calls {
@@ -62,7 +78,7 @@ pub fn beside_with<T>(
         })
         .collect();
     figures.sort_by(|one, other| one.reached().total_cmp(&other.reached()));
-    figures[GROUPS / 2]
+    figures[groups / 2]
 }
 
 /// How many calls fill a group: the second call is the one that counts, as the first meets cold caches.
@@ -86,8 +102,13 @@ pub fn line(what: &str, figure: Figure) {
 
 /// As [`line`], with megabytes in a CPU second.
 pub fn line_of_bytes(what: &str, figure: Figure, bytes: usize) {
+    println!("{}", text_of_bytes(what, figure, bytes));
+}
+
+/// What [`line_of_bytes`] prints.
+pub fn text_of_bytes(what: &str, figure: Figure, bytes: usize) -> String {
     let speed = bytes as f64 / figure.ours.as_secs_f64() / 1e6;
-    println!("{}   {speed:>6.0} MB/s", text(what, figure));
+    format!("{}   {speed:>6.0} MB/s", text(what, figure))
 }
 
 /// As [`line`], with what is spent beyond the floor.

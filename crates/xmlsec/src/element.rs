@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::base64::Content;
 use crate::chars::is_space;
 use crate::text::{self, Place};
-use crate::tree::{AttributeData, ElementData, Kind, NO_NODE, NodeData, Plain};
+use crate::tree::{AttributeData, ElementData, Kind, NO_NODE, NameData, NodeData, OwnData, Plain};
 use crate::{Document, namespace};
 
 /// The number of a node in its document, in document order.
@@ -59,20 +59,21 @@ impl std::fmt::Debug for Element<'_> {
 impl<'d> Element<'d> {
     fn data(self) -> ElementData {
         const NONE: ElementData = ElementData {
-            name_start: 0,
-            local_start: 0,
-            name_end: 0,
+            name: NameData { local_offset: 0, bytes: 0 },
             content_start: 0,
             content_end: 0,
-            attributes_start: 0,
-            declarations_start: 0,
-            attributes_count: 0,
-            declarations_count: 0,
+            own: OwnData::NONE,
             prefix: 0,
             uri: 0,
             plain: Plain::NOTHING,
         };
         self.document.element_data(self.node).copied().unwrap_or(NONE)
+    }
+
+    /// And where its name stands.
+    fn data_and_name(self) -> (ElementData, (u32, u32)) {
+        let data = self.data();
+        (data, data.name_in(self.document.node(self.node)))
     }
 
     /// The document that it is of.
@@ -92,14 +93,14 @@ impl<'d> Element<'d> {
 
     /// The local name.
     pub fn local_name(self) -> &'d str {
-        let data = self.data();
-        self.document.slice(data.local_start, data.name_end)
+        let (data, (start, end)) = self.data_and_name();
+        self.document.slice(start + u32::from(data.name.local_offset), end)
     }
 
     /// The name as written, with its prefix.
     pub fn qualified_name(self) -> &'d str {
-        let data = self.data();
-        self.document.slice(data.name_start, data.name_end)
+        let (_, (start, end)) = self.data_and_name();
+        self.document.slice(start, end)
     }
 
     /// Whether it has this expanded name; `namespace` is empty for none.
@@ -171,7 +172,7 @@ impl<'d> Element<'d> {
     pub fn descendants_and_self(self) -> impl Iterator<Item = Element<'d>> {
         let document = self.document;
         (self.node..document.node(self.node).after)
-            .filter(move |&node| matches!(document.node(node).kind, Kind::Element(_)))
+            .filter(move |&node| matches!(document.node(node).kind(), Kind::Element(_)))
             .map(move |node| Element { document, node })
     }
 
@@ -183,8 +184,8 @@ impl<'d> Element<'d> {
         let document = self.document;
         let mut whole = Cow::Borrowed("");
         for node in self.child_numbers() {
-            let NodeData { kind, start, end, .. } = document.node(node);
-            match kind {
+            let data @ NodeData { start, end, .. } = document.node(node);
+            match data.kind() {
                 Kind::Element(_) => return Err(TextError { offset: start as usize }),
                 Kind::Text { .. } => {
                     let piece = text::decoded(document.slice(start, end), Place::Content);
@@ -206,7 +207,7 @@ impl<'d> Element<'d> {
         let document = self.document;
         let mut children = self.child_numbers();
         let text = document.node(children.next().filter(|_| children.next().is_none())?);
-        if text.kind != (Kind::Text { verbatim: true }) {
+        if text.kind() != (Kind::Text { verbatim: true }) {
             return None;
         }
         let (decoder, rest) =
@@ -218,8 +219,8 @@ impl<'d> Element<'d> {
     pub fn has_text_content(self) -> bool {
         let document = self.document;
         self.child_numbers().any(|node| {
-            let NodeData { kind, start, end, .. } = document.node(node);
-            matches!(kind, Kind::Text { .. })
+            let data @ NodeData { start, end, .. } = document.node(node);
+            matches!(data.kind(), Kind::Text { .. })
                 && !text::decoded(document.slice(start, end), Place::Content).bytes().all(is_space)
         })
     }
@@ -264,7 +265,7 @@ impl<'d> Element<'d> {
     }
 
     fn has(self, kind: Kind) -> bool {
-        (self.node..self.document.node(self.node).after).any(|node| self.document.node(node).kind == kind)
+        (self.node..self.document.node(self.node).after).any(|node| self.document.node(node).kind() == kind)
     }
 
     fn child_numbers(self) -> Siblings<'d> {
@@ -283,7 +284,7 @@ impl<'d> Iterator for Children<'d> {
         let document = self.0.document;
         self.0
             .by_ref()
-            .find(|&node| matches!(document.node(node).kind, Kind::Element(_)))
+            .find(|&node| matches!(document.node(node).kind(), Kind::Element(_)))
             .map(|node| Element { document, node })
     }
 }
@@ -327,14 +328,14 @@ impl<'d> Attribute<'d> {
 
     /// The local name.
     pub fn local_name(&self) -> &'d str {
-        self.document.slice(self.data.local_start, self.data.name_end)
+        self.document.slice(self.data.local_start(), self.data.name_end())
     }
 
     /// The value, normalised (XML 1.0 §3.3.3, as for CDATA).
     pub fn value(&self) -> Cow<'d, str> {
-        let value = self.document.slice(self.data.value_start, self.data.value_end);
+        let value = self.document.slice(self.data.value_start, self.data.value_end());
         // What is canonical as written has nothing to decode but references.
-        if self.data.verbatim && memchr::memchr(b'&', value.as_bytes()).is_none() {
+        if self.data.verbatim() && memchr::memchr(b'&', value.as_bytes()).is_none() {
             return Cow::Borrowed(value);
         }
         text::decoded(value, Place::Attribute)

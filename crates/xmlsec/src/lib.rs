@@ -7,6 +7,7 @@
 //! Sources: XML 1.0 (fifth edition), Namespaces in XML 1.0 (third edition), Canonical XML 1.0 and 1.1,
 //! Exclusive XML Canonicalization 1.0, XML Signature 1.1, Web Services Security: SOAP Message Security 1.0 §8.3.
 
+mod arena;
 pub mod base64;
 pub mod c14n;
 mod chars;

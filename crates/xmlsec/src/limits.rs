@@ -23,8 +23,11 @@ pub struct Limits {
     pub text_bytes_max: usize,
     /// Bytes, as written, of one attribute value.
     pub attribute_bytes_max: usize,
-    /// Bytes of one name, comment target excluded.
+    /// Bytes of one name, comment target excluded; never more than 65,535, whatever is configured.
     pub name_bytes_max: usize,
+    /// Bytes of memory, whatever the number of threads, that the process keeps of a large document's tree for the next large one; what
+    /// is beyond goes back to the system. Without it a document of little but tags takes up to twice the time.
+    pub kept_bytes_max: usize,
 }
 
 impl Limits {
@@ -45,6 +48,7 @@ impl Default for Limits {
             text_bytes_max: 64 << 20,
             attribute_bytes_max: 64 << 10,
             name_bytes_max: 1 << 10,
+            kept_bytes_max: 64 << 20,
         }
     }
 }

@@ -3,9 +3,7 @@
 //! Nothing is copied out of the source but namespace names and prefixes, once each. Text and attribute values stay as
 //! written and are decoded where they are asked for; the reader has already proved that they decode.
 
-use std::cell::Cell;
-use std::ops::{Deref, DerefMut};
-
+use crate::arena::Arena;
 use crate::chars::is_space;
 use crate::element::{Element, Node, NodeId, ProcessingInstruction, Siblings};
 use crate::signature::Ahead;
@@ -27,83 +25,11 @@ pub struct Document {
     pub(crate) ahead: Option<Ahead>,
 }
 
-/// What a document has thousands of; numbers alone, nothing of what it says.
-#[derive(Default)]
-pub(crate) struct Parts {
-    pub(crate) nodes: Vec<NodeData>,
-    pub(crate) elements: Vec<ElementData>,
-    pub(crate) attributes: Vec<AttributeData>,
-    pub(crate) declarations: Vec<DeclarationData>,
-    /// In the order of their places.
-    pub(crate) edits: Vec<Edit>,
-}
-
-/// The parts of one document. Their memory is that of a document before, on this thread: asking the system for it anew, page by page,
-/// cost a fifth of reading a large one.
-pub(crate) struct Arena(Parts);
-
-thread_local! {
-    static SPARE: Cell<Option<Parts>> = const { Cell::new(None) };
-}
-
-/// A thread keeps no more than this.
-const SPARE_BYTES_MAX: usize = 16 << 20;
-
-impl Arena {
-    /// Empty, with room for a document of so many tags.
-    pub(crate) fn with_room(tags: usize) -> Self {
-        let mut parts = SPARE.take().unwrap_or_default();
-        // Half the tags begin elements and half have text before them, mostly; what has more grows, once.
-        parts.nodes.reserve_exact(tags + 1);
-        parts.elements.reserve_exact(tags / 2 + 1);
-        parts.attributes.reserve_exact(tags / 2);
-        Self(parts)
-    }
-}
-
-impl Drop for Arena {
-    fn drop(&mut self) {
-        let mut parts = std::mem::take(&mut self.0);
-        if parts.bytes() <= SPARE_BYTES_MAX {
-            parts.nodes.clear();
-            parts.elements.clear();
-            parts.attributes.clear();
-            parts.declarations.clear();
-            parts.edits.clear();
-            // A thread that ends has no spare any more.
-            let _ = SPARE.try_with(|spare| spare.set(Some(parts)));
-        }
-    }
-}
-
-impl Parts {
-    fn bytes(&self) -> usize {
-        self.nodes.capacity() * size_of::<NodeData>()
-            + self.elements.capacity() * size_of::<ElementData>()
-            + self.attributes.capacity() * size_of::<AttributeData>()
-            + self.declarations.capacity() * size_of::<DeclarationData>()
-            + self.edits.capacity() * size_of::<Edit>()
-    }
-}
-
-impl Deref for Arena {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
-
-impl DerefMut for Arena {
-    fn deref_mut(&mut self) -> &mut Parts {
-        &mut self.0
-    }
-}
-
 /// One node of the arena: its parent, the node after its last descendant, and its place in the source.
 #[derive(Clone, Copy)]
 pub(crate) struct NodeData {
-    pub(crate) kind: Kind,
+    /// Two bits of kind, and what that kind has to say.
+    kind: u32,
     pub(crate) parent: u32,
     pub(crate) after: u32,
     pub(crate) start: u32,
@@ -119,20 +45,81 @@ pub(crate) enum Kind {
     ProcessingInstruction,
 }
 
+impl NodeData {
+    /// Nodes are numbered below this.
+    pub(crate) const CEILING: u32 = 1 << 30;
+    const TEXT: u32 = 1 << 30;
+    const COMMENT: u32 = 2 << 30;
+    const INSTRUCTION: u32 = 3 << 30;
+
+    /// The number of an element is below [`Self::CEILING`].
+    #[inline(always)]
+    pub(crate) const fn new(kind: Kind, parent: u32, after: u32, start: u32, end: u32) -> Self {
+        let kind = match kind {
+            Kind::Element(number) => number,
+            Kind::Text { verbatim } => Self::TEXT | verbatim as u32,
+            Kind::Comment => Self::COMMENT,
+            Kind::ProcessingInstruction => Self::INSTRUCTION,
+        };
+        Self { kind, parent, after, start, end }
+    }
+
+    #[inline(always)]
+    pub(crate) fn kind(self) -> Kind {
+        match self.kind & Self::INSTRUCTION {
+            0 => Kind::Element(self.kind),
+            Self::TEXT => Kind::Text { verbatim: self.kind != Self::TEXT },
+            Self::COMMENT => Kind::Comment,
+            _ => Kind::ProcessingInstruction,
+        }
+    }
+}
+
+/// A qualified name as it is written somewhere: how far from its start its local part is, and how long it is.
+#[derive(Clone, Copy)]
+pub(crate) struct NameData {
+    pub(crate) local_offset: u16,
+    pub(crate) bytes: u16,
+}
+
+impl NameData {
+    /// No name is longer.
+    pub(crate) const BYTES_CEILING: usize = u16::MAX as usize;
+}
+
+/// Of a node that is an element; its name stands behind the node's `<`.
 #[derive(Clone, Copy)]
 pub(crate) struct ElementData {
-    pub(crate) name_start: u32,
-    pub(crate) local_start: u32,
-    pub(crate) name_end: u32,
+    pub(crate) name: NameData,
     pub(crate) content_start: u32,
     pub(crate) content_end: u32,
+    /// Its place in the table of what elements have: [`OwnData::NONE`] if it has neither attributes nor declarations.
+    pub(crate) own: u32,
+    pub(crate) prefix: u16,
+    pub(crate) uri: u16,
+    pub(crate) plain: Plain,
+}
+
+impl ElementData {
+    /// Where the name stands, in an element whose node is `data`.
+    #[inline(always)]
+    pub(crate) fn name_in(&self, data: NodeData) -> (u32, u32) {
+        let start = data.start + 1;
+        (start, start + u32::from(self.name.bytes))
+    }
+}
+
+/// The attributes and the declarations of an element.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnData {
     pub(crate) attributes_start: u32,
     pub(crate) declarations_start: u32,
     pub(crate) attributes_count: u16,
     pub(crate) declarations_count: u16,
-    pub(crate) prefix: u16,
-    pub(crate) uri: u16,
-    pub(crate) plain: Plain,
+}
+
+impl OwnData {
+    pub(crate) const NONE: u32 = u32::MAX;
 }
 
 /// Of an element: what of it is canonical as written, whichever the canonical form, but for the document's [`Edit`]s and for the
@@ -207,8 +194,8 @@ pub(crate) enum Canonical {
     Space,
     /// Quotation marks instead of the first and the last byte.
     Quotes,
-    /// Instead of `/>`: `>` and the end tag of the name that stands from here to there.
-    EndTag(u32, u32),
+    /// Instead of `/>`: `>` and the end tag of the name that stands there, so long.
+    EndTag(u32, u16),
     /// The text that is written, decoded, with the escapes that are canonical.
     Content,
     /// The same of an attribute's value, in quotation marks; what is written stands in quotes, too.
@@ -218,14 +205,45 @@ pub(crate) enum Canonical {
 #[derive(Clone, Copy)]
 pub(crate) struct AttributeData {
     pub(crate) name_start: u32,
-    pub(crate) local_start: u32,
-    pub(crate) name_end: u32,
+    pub(crate) name: NameData,
     pub(crate) value_start: u32,
-    pub(crate) value_end: u32,
+    /// Thirty-one bits of where the value ends, and whether it is canonical as it stands in the source.
+    value_end: u32,
     pub(crate) prefix: u16,
     pub(crate) uri: u16,
+}
+
+impl AttributeData {
+    const VERBATIM: u32 = 1 << 31;
+
+    /// Of no namespace yet.
+    #[inline(always)]
+    pub(crate) fn new(name_start: u32, name: NameData, value: (u32, u32), verbatim: bool) -> Self {
+        let verbatim = if verbatim { Self::VERBATIM } else { 0 };
+        let (value_start, value_end) = value;
+        Self { name_start, name, value_start, value_end: value_end | verbatim, prefix: 0, uri: 0 }
+    }
+
+    #[inline(always)]
+    pub(crate) fn local_start(&self) -> u32 {
+        self.name_start + u32::from(self.name.local_offset)
+    }
+
+    #[inline(always)]
+    pub(crate) fn name_end(&self) -> u32 {
+        self.name_start + u32::from(self.name.bytes)
+    }
+
+    #[inline(always)]
+    pub(crate) fn value_end(&self) -> u32 {
+        self.value_end & !Self::VERBATIM
+    }
+
     /// Canonical as it stands in the source.
-    pub(crate) verbatim: bool,
+    #[inline(always)]
+    pub(crate) fn verbatim(&self) -> bool {
+        self.value_end & Self::VERBATIM != 0
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -359,12 +377,12 @@ impl Document {
 
     /// Whether a comment stands anywhere, outside the root element too.
     pub fn has_comments(&self) -> bool {
-        self.arena.nodes.iter().any(|node| node.kind == Kind::Comment)
+        self.arena.nodes.iter().any(|node| node.kind() == Kind::Comment)
     }
 
     /// Whether a processing instruction stands anywhere, outside the root element too (the XML declaration is none).
     pub fn has_processing_instructions(&self) -> bool {
-        self.arena.nodes.iter().any(|node| node.kind == Kind::ProcessingInstruction)
+        self.arena.nodes.iter().any(|node| node.kind() == Kind::ProcessingInstruction)
     }
 
     /// The children of the document itself: the root element, and the comments and instructions around it.
@@ -383,34 +401,36 @@ impl Document {
     }
 
     pub(crate) fn node(&self, node: u32) -> NodeData {
-        const OUTSIDE: NodeData =
-            NodeData { kind: Kind::Comment, parent: NO_NODE, after: NO_NODE, start: 0, end: 0 };
+        const OUTSIDE: NodeData = NodeData::new(Kind::Comment, NO_NODE, NO_NODE, 0, 0);
         self.arena.nodes.get(node as usize).copied().unwrap_or(OUTSIDE)
     }
 
     pub(crate) fn element_data(&self, node: u32) -> Option<&ElementData> {
-        match self.node(node).kind {
+        match self.node(node).kind() {
             Kind::Element(element) => self.arena.elements.get(element as usize),
             _ => None,
         }
     }
 
+    fn own_of(&self, element: &ElementData) -> Option<&OwnData> {
+        self.arena.own.get(element.own as usize)
+    }
+
     pub(crate) fn attributes_of(&self, element: &ElementData) -> &[AttributeData] {
-        let start = element.attributes_start as usize;
-        self.arena.attributes.get(start..start + usize::from(element.attributes_count)).unwrap_or_default()
+        let Some(own) = self.own_of(element) else { return &[] };
+        let start = own.attributes_start as usize;
+        self.arena.attributes.get(start..start + usize::from(own.attributes_count)).unwrap_or_default()
     }
 
     pub(crate) fn declarations_of(&self, element: &ElementData) -> &[DeclarationData] {
-        let start = element.declarations_start as usize;
-        self.arena
-            .declarations
-            .get(start..start + usize::from(element.declarations_count))
-            .unwrap_or_default()
+        let Some(own) = self.own_of(element) else { return &[] };
+        let start = own.declarations_start as usize;
+        self.arena.declarations.get(start..start + usize::from(own.declarations_count)).unwrap_or_default()
     }
 
     pub(crate) fn view(&self, node: u32) -> Node<'_> {
-        let NodeData { kind, start, end, .. } = self.node(node);
-        match kind {
+        let data @ NodeData { start, end, .. } = self.node(node);
+        match data.kind() {
             Kind::Element(_) => Node::Element(Element { document: self, node }),
             Kind::Text { .. } => Node::Text(text::decoded(self.slice(start, end), Place::Content)),
             Kind::Comment => {

@@ -49,11 +49,15 @@ fn a_verification_allocates_as_often_for_a_large_document_as_for_a_small_one() {
     let base64 = |bytes: usize| signed(&"QUJD".repeat(bytes / 4), &signer);
     let markup = |bytes: usize| signed(&"<e a='1'>text</e>".repeat(bytes / 17), &signer);
     // What is kept from document to document is there after the first of a size.
-    for (name, large) in [("base64", base64(1 << 20)), ("markup", markup(1 << 20))] {
-        allocations_of_verifying(large.clone(), &signer, plain);
-        let small = if name == "base64" { base64(4 << 10) } else { markup(4 << 10) };
-        let of_small = allocations_of_verifying(small, &signer, plain);
-        let of_large = allocations_of_verifying(large, &signer, plain);
+    for (name, small, large) in [
+        ("base64", base64(4 << 10), base64(1 << 20)),
+        ("markup", markup(4 << 10), markup(1 << 20)),
+        ("more markup", markup(1 << 20), markup(8 << 20)),
+    ] {
+        let [of_small, of_large] = [small, large].map(|message| {
+            allocations_of_verifying(message.clone(), &signer, plain);
+            allocations_of_verifying(message, &signer, plain)
+        });
         assert_eq!(of_large, of_small, "{name}");
         assert!((1..ALLOCATIONS_MAX).contains(&of_large), "{name}: {of_large}");
     }

@@ -20,9 +20,10 @@ pub(super) fn in_order(document: &Document, attributes: &[AttributeData]) -> boo
 }
 
 pub(super) fn write<S: Sink>(out: &mut Blocks<'_, '_, S>, document: &Document, attribute: &AttributeData) {
-    let AttributeData { name_start, name_end, value_start, value_end, .. } = *attribute;
+    let AttributeData { name_start, value_start, .. } = *attribute;
+    let (name_end, value_end) = (attribute.name_end(), attribute.value_end());
     // ` name="value"`, as written if it is written so.
-    if attribute.verbatim && value_start == name_end + 2 {
+    if attribute.verbatim() && value_start == name_end + 2 {
         out.copy_or_put(name_start - 1, b" ");
         out.copy(name_start, name_end);
         out.copy_or_put(name_end, b"=");
@@ -33,7 +34,7 @@ pub(super) fn write<S: Sink>(out: &mut Blocks<'_, '_, S>, document: &Document, a
     out.put(b" ");
     out.copy(name_start, name_end);
     out.put(b"=\"");
-    if attribute.verbatim {
+    if attribute.verbatim() {
         out.copy(value_start, value_end);
     } else {
         // The reader has decoded this very slice before.
@@ -45,7 +46,7 @@ pub(super) fn write<S: Sink>(out: &mut Blocks<'_, '_, S>, document: &Document, a
 }
 
 pub(super) fn local_name<'d>(document: &'d Document, attribute: &AttributeData) -> &'d str {
-    document.slice(attribute.local_start, attribute.name_end)
+    document.slice(attribute.local_start(), attribute.name_end())
 }
 
 pub(super) fn sorts_after_base(document: &Document, attribute: &AttributeData) -> bool {

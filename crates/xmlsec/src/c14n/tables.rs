@@ -50,7 +50,7 @@ impl Frame {
     pub(super) fn of(data: NodeData, element: &ElementData, tables: &Tables) -> Self {
         Self {
             after: data.after,
-            name: (element.name_start, element.name_end),
+            name: element.name_in(data),
             end_tag: (data.end > element.content_end).then_some((element.content_end, data.end)),
             scope_undo: tables.scope_undo.len(),
             rendered_undo: tables.rendered_undo.len(),

@@ -50,7 +50,7 @@ pub(super) fn document(
     let mut node = 0;
     while (node as usize) < document.arena.nodes.len() {
         let data = document.node(node);
-        let written = method.comments || data.kind != Kind::Comment;
+        let written = method.comments || data.kind() != Kind::Comment;
         if written && node > document.root {
             walk.out.put(b"\n");
         }
@@ -123,7 +123,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 node = data.after.max(node + 1);
                 continue;
             }
-            match data.kind {
+            match data.kind() {
                 Kind::Element(element) => {
                     let Some(element) = self.document.arena.elements.get(element as usize) else { break };
                     if node != first && element.plain.tag() && self.is_plain_within(node, data, element) {
@@ -132,7 +132,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                         continue;
                     }
                     let frame = Frame::of(data, element, &self.tables);
-                    self.start(node, element, node == first, frame.end_tag.is_some());
+                    self.start((node, data), element, node == first, frame.end_tag.is_some());
                     if frame.end_tag.is_some() && self.is_plain_within(node, data, element) {
                         self.copy_edited(element.content_start, data.end);
                         self.tables.undo(&frame);
@@ -173,18 +173,18 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
     }
 
     /// Writes a start tag; `<name/>` has no end tag.
-    fn start(&mut self, node: u32, element: &ElementData, apex: bool, has_end_tag: bool) {
+    fn start(&mut self, (node, data): (u32, NodeData), element: &ElementData, apex: bool, has_end_tag: bool) {
         let document = self.document;
         for declaration in document.declarations_of(element) {
             self.tables.declare(declaration.prefix, declaration.uri);
         }
         // With its `<`.
-        self.out.copy(element.name_start - 1, element.name_end);
+        let (_, name_end) = element.name_in(data);
+        self.out.copy(data.start, name_end);
         self.namespaces(element, apex);
-        let inherits =
-            apex && self.algorithm != Algorithm::Exclusive && document.node(node).parent != NO_NODE;
+        let inherits = apex && self.algorithm != Algorithm::Exclusive && data.parent != NO_NODE;
         if element.plain.tag() && has_end_tag && !inherits {
-            return self.copy_edited(element.name_end, element.content_start);
+            return self.copy_edited(name_end, element.content_start);
         }
         self.attributes(node, element, inherits);
         self.out.copy_or_put(element.content_start - 1, b">");
@@ -223,7 +223,9 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
                 Canonical::Nothing => {}
                 Canonical::Space => self.out.put(b" "),
                 Canonical::Quotes => self.out.put_around(b"\"", (edit.start + 1, edit.end - 1), b"\""),
-                Canonical::EndTag(start, end) => self.out.put_around(b"></", (start, end), b">"),
+                Canonical::EndTag(start, bytes) => {
+                    self.out.put_around(b"></", (start, start + u32::from(bytes)), b">");
+                }
                 Canonical::Content => {
                     self.decoded(edit.start, edit.end, Place::Content, text_escape);
                 }
@@ -367,7 +369,7 @@ impl<'d, 's, S: Sink> Walk<'d, 's, S> {
         let own = self.tables.sorted.iter().take(own_count).position(is_base);
         let own = own.map(|index| self.tables.sorted.remove(index));
         let value =
-            |a: &AttributeData| text::decoded(document.slice(a.value_start, a.value_end), Place::Attribute);
+            |a: &AttributeData| text::decoded(document.slice(a.value_start, a.value_end()), Place::Attribute);
         // Canonical XML 1.1 §2.4: the innermost with the one around it, the result with the next; one alone stays as it is.
         let mut values = own.as_ref().into_iter().chain(&bases).map(value);
         let mut joined = values.next()?.into_owned();

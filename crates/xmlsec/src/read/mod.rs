@@ -12,11 +12,12 @@ mod uri;
 pub use error::{ReadError, ReadErrorKind};
 pub(crate) use tap::{STEP_BYTES, Tap, Wanted};
 
+use crate::arena::Arena;
 use crate::chars::{is_ncname, is_space, name_run_bytes};
 use crate::near::{self, TEXT_END};
 use crate::scan::{self, BLOCK_BYTES, MARKUP, SPECIAL};
 use crate::text::{self, CDATA_START, Place};
-use crate::tree::{Arena, Canonical, Edit, Interned, Kind, NO_NODE, NodeData, Plain};
+use crate::tree::{Canonical, Edit, Interned, Kind, NO_NODE, NameData, NodeData, Plain};
 use crate::{Document, Limits, NodeId, namespace};
 use ReadErrorKind as Wrong;
 
@@ -81,6 +82,7 @@ struct Reader<'s> {
     blocks: &'s [u8],
     limits: &'s Limits,
     nodes_max: usize,
+    name_bytes_max: usize,
     at: usize,
     /// Everything of the document but its source.
     tree: Document,
@@ -114,14 +116,15 @@ impl<'s> Reader<'s> {
         let mut uris = Interned::with_room();
         uris.push("");
         let xml = uris.push(namespace::XML);
-        let arena = Arena::with_room(tags(source.as_bytes(), blocks).min(limits.nodes_max));
+        let arena = Arena::with_room(tags(source.as_bytes(), blocks), limits);
         let tree = Document { source: String::new(), arena, prefixes, uris, root: NO_NODE, ahead: None };
         Self {
             source,
             bytes: source.as_bytes(),
             blocks,
             limits,
-            nodes_max: limits.nodes_max.min(NO_NODE as usize - 1),
+            nodes_max: limits.nodes_max.min(NodeData::CEILING as usize),
+            name_bytes_max: limits.name_bytes_max.min(NameData::BYTES_CEILING),
             at: 0,
             tree,
             bound: vec![0, xml],
@@ -316,7 +319,7 @@ impl<'s> Reader<'s> {
     fn name(&mut self) -> Result<&'s str, ReadError> {
         let rest = self.source.get(self.at..).unwrap_or_default();
         let length = name_run_bytes(rest);
-        if length > self.limits.name_bytes_max {
+        if length > self.name_bytes_max {
             return Err(self.wrong(Wrong::NameBytes));
         }
         self.at += length;
@@ -341,7 +344,7 @@ impl<'s> Reader<'s> {
         };
         let after = number as u32 + 1;
         let (start, end) = (start as u32, self.at as u32);
-        self.tree.arena.nodes.push(NodeData { kind, parent, after, start, end });
+        self.tree.arena.nodes.push(NodeData::new(kind, parent, after, start, end));
         Ok(number as u32)
     }
 

@@ -8,7 +8,9 @@ use crate::chars::{is_ncname_start, is_space};
 use crate::namespace;
 use crate::near::{self, VALUE_END};
 use crate::text::{self, Place};
-use crate::tree::{AttributeData, Canonical, DeclarationData, ElementData, Interned, Kind, Plain};
+use crate::tree::{
+    AttributeData, Canonical, DeclarationData, ElementData, Interned, Kind, NameData, OwnData, Plain,
+};
 
 /// A name as written: where it begins, where its local part does, where it ends.
 #[derive(Clone, Copy)]
@@ -19,6 +21,15 @@ struct Name {
 }
 
 impl Name {
+    /// The caller has seen that it is within its cap.
+    #[inline(always)]
+    fn lengths(self) -> NameData {
+        NameData {
+            local_offset: (self.local_start - self.start) as u16,
+            bytes: (self.end - self.start) as u16,
+        }
+    }
+
     /// How long its prefix is; 0 if it has none.
     fn prefix_bytes(self) -> usize {
         (self.local_start - self.start).saturating_sub(1)
@@ -48,16 +59,26 @@ impl Reader<'_> {
 
         let parts = &mut *self.tree.arena;
         let element = parts.elements.len() as u32;
+        let attributes_count = (parts.attributes.len() - attributes_start) as u16;
+        let declarations_count = (parts.declarations.len() - declarations_start) as u16;
+        let own = if attributes_count | declarations_count == 0 {
+            OwnData::NONE
+        } else {
+            let own = parts.own.len() as u32;
+            let (attributes_start, declarations_start) = (attributes_start as u32, declarations_start as u32);
+            parts.own.push(OwnData {
+                attributes_start,
+                declarations_start,
+                attributes_count,
+                declarations_count,
+            });
+            own
+        };
         parts.elements.push(ElementData {
-            name_start: name.start as u32,
-            local_start: name.local_start as u32,
-            name_end: name.end as u32,
+            name: name.lengths(),
             content_start: self.at as u32,
             content_end: self.at as u32,
-            attributes_start: attributes_start as u32,
-            declarations_start: declarations_start as u32,
-            attributes_count: (parts.attributes.len() - attributes_start) as u16,
-            declarations_count: (parts.declarations.len() - declarations_start) as u16,
+            own,
             prefix,
             uri: if prefix == 0 { self.bound.first().copied().unwrap_or(0) } else { uri },
             plain,
@@ -120,7 +141,7 @@ impl Reader<'_> {
         if let Some(node) = self.tree.arena.nodes.get_mut(node as usize) {
             node.after = after;
             node.end = self.at as u32;
-            if let Kind::Element(element) = node.kind
+            if let Kind::Element(element) = node.kind()
                 && let Some(element) = self.tree.arena.elements.get_mut(element as usize)
             {
                 element.content_end = content_end as u32;
@@ -149,7 +170,7 @@ impl Reader<'_> {
     }
 
     fn local_name(&self, attribute: &AttributeData) -> Option<&[u8]> {
-        self.bytes.get(attribute.local_start as usize..attribute.name_end as usize)
+        self.bytes.get(attribute.local_start() as usize..attribute.name_end() as usize)
     }
 
     /// Reads attributes and declarations up to and with `>` or `/>`, and tells which; notes whether all is `plain`, and the edits.
@@ -180,7 +201,11 @@ impl Reader<'_> {
                 }
                 (Some(b'/'), Some(b'>')) => {
                     self.at = start + 2;
-                    self.edit(before, self.at, Canonical::EndTag(element.start as u32, element.end as u32));
+                    self.edit(
+                        before,
+                        self.at,
+                        Canonical::EndTag(element.start as u32, element.lengths().bytes),
+                    );
                     return Ok(true);
                 }
                 (None, _) | (Some(b'/'), None) => {
@@ -226,16 +251,9 @@ impl Reader<'_> {
             if own >= self.limits.attributes_max.min(usize::from(u16::MAX)) {
                 return Err(ReadError { kind: Wrong::Attributes, offset: start });
             }
-            self.tree.arena.attributes.push(AttributeData {
-                name_start: name.start as u32,
-                local_start: name.local_start as u32,
-                name_end: name.end as u32,
-                value_start: value_start as u32,
-                value_end: value_end as u32,
-                prefix: 0,
-                uri: 0,
-                verbatim,
-            });
+            let value = (value_start as u32, value_end as u32);
+            let attribute = AttributeData::new(name.start as u32, name.lengths(), value, verbatim);
+            self.tree.arena.attributes.push(attribute);
         }
     }
 
@@ -375,17 +393,16 @@ impl Reader<'_> {
         prefixes: &mut Option<u32>,
     ) -> Result<(), ReadError> {
         for index in attributes_start..self.tree.arena.attributes.len() {
-            let Some(&AttributeData { name_start, local_start, .. }) = self.tree.arena.attributes.get(index)
-            else {
+            let Some(&AttributeData { name_start, name, .. }) = self.tree.arena.attributes.get(index) else {
                 break;
             };
             // An attribute without prefix is in no namespace: it uses none.
-            if local_start == name_start {
+            if name.local_offset == 0 {
                 continue;
             }
             let offset = name_start as usize;
             let (prefix, uri) = self
-                .resolve(offset, (local_start - name_start) as usize - 1)
+                .resolve(offset, usize::from(name.local_offset) - 1)
                 .map_err(|kind| ReadError { kind, offset })?;
             if let Some(attribute) = self.tree.arena.attributes.get_mut(index) {
                 (attribute.prefix, attribute.uri) = (prefix, uri);
@@ -409,7 +426,7 @@ impl Reader<'_> {
         let source = self.source;
         let key = |index: &u32| {
             attributes.get(*index as usize).map(|attribute| {
-                let local = source.get(attribute.local_start as usize..attribute.name_end as usize);
+                let local = source.get(attribute.local_start() as usize..attribute.name_end() as usize);
                 (attribute.uri, local.unwrap_or_default(), attribute.name_start)
             })
         };
@@ -434,7 +451,7 @@ impl Reader<'_> {
         while let [one, others @ ..] = own {
             for other in others {
                 let alike = one.uri == other.uri
-                    && one.name_end - one.local_start == other.name_end - other.local_start;
+                    && one.name_end() - one.local_start() == other.name_end() - other.local_start();
                 if alike && self.local_name(one) == self.local_name(other) {
                     first = Some(first.map_or(other.name_start, |before| before.min(other.name_start)));
                 }
@@ -451,7 +468,7 @@ impl Reader<'_> {
     #[inline(always)]
     fn name_at(&mut self, start: usize, none: Wrong) -> Result<Name, ReadError> {
         match near::name(self.bytes, start) {
-            Some((local_start, end)) if end - start <= self.limits.name_bytes_max => {
+            Some((local_start, end)) if end - start <= self.name_bytes_max => {
                 Ok(Name { start, local_start, end })
             }
             _ => {
