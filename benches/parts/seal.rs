@@ -10,6 +10,7 @@ use evidence::ReceiptContent;
 use evidence::description::{
     FileDescription, FileDigestMethod, ItemDescription, RecipientDescription, SenderDescription,
 };
+use evidence::seal::Stampable as _;
 use jiff::Timestamp;
 use journal::{Appended, Entry, Journal, Options, Recorded};
 use pki::algorithm::SignatureAlgorithm;

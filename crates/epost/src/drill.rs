@@ -299,6 +299,7 @@ impl Anchors {
             crls: &self.crls,
             seal_anchors: &self.seal,
             tsa_anchors: &self.tsa,
+            log_key: None,
             now,
         });
         match report.indication {

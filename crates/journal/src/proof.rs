@@ -110,6 +110,11 @@ impl Proof {
         Ok(Self { salted, position, beside, note: checkpoint.note().to_owned() })
     }
 
+    /// The record's place, as the proof says.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
     /// The signed note of the checkpoint: what a time-stamp is over.
     pub fn note(&self) -> &str {
         &self.note

@@ -15,6 +15,7 @@ use evidence::event::{
     Access, Assurance, AuthenticationMethod, DelegateDescription, Event, Evidence, LogEntry,
     RequestDescription,
 };
+use evidence::seal::Stampable as _;
 use jiff::Timestamp;
 use journal::{Appended, Entry, Journal, Recorded};
 

@@ -190,6 +190,7 @@ impl Proof {
             crls: &crls,
             seal_anchors: &root("seal-root.crt"),
             tsa_anchors: &root("tsa-root.crt"),
+            log_key: None,
             now: jiff::Timestamp::now(),
         })
     }

@@ -35,6 +35,7 @@ impl Service {
                 crls: &crls,
                 seal_anchors: &anchors.seal,
                 tsa_anchors: &anchors.tsa,
+                log_key: None,
                 now,
             }))
         })?;

@@ -228,6 +228,7 @@ impl Auditor {
             crls: &self.crls,
             seal_anchors: &self.seal_anchors,
             tsa_anchors: &self.tsa_anchors,
+            log_key: None,
             now: Timestamp::now(),
         })
     }

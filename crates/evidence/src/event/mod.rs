@@ -1,7 +1,7 @@
 //! ERDS evidence: one XML file that states one event, with its signature and its time-stamp inside.
 //!
 //! [`Evidence`] is what it says; [`seal()`] signs it for a record that is durable and gives an [`Unstamped`], which proves
-//! nothing; [`Unstamped::stamp`] gives the [`Sealed`] evidence. Reading ([`Evidence::parse`]) ends with writing again: bytes that
+//! nothing; [`crate::seal::Stampable::stamp`] gives the [`Sealed`] evidence. Reading ([`Evidence::parse`]) ends with writing again: bytes that
 //! our writer would not have made are refused.
 //!
 //! Sources: ETSI EN 319 522-1 §6.2 (events), EN 319 522-3 V1.2.1 (the XML), EN 319 132-1 §6.3 (XAdES-BASELINE-T);
@@ -9,9 +9,9 @@
 
 mod read;
 mod sealing;
+pub(crate) mod signed;
 mod words;
 mod write;
-pub(crate) mod xades;
 
 use erds::{ChannelName, Delegate, Environment, Sender, Submission, Ticket};
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use crate::description::{
     ANNEX_TYPE, DigestNotProvable, FileDescription, ItemDescription, RecipientDescription, SenderDescription,
 };
 
+pub(crate) use sealing::attests;
 pub use sealing::{Sealed, Unstamped, seal};
 
 /// The namespace of the standard's elements.

@@ -1,7 +1,7 @@
 //! Reading an evidence back: what it says, from the elements in their order.
 //!
 //! Only the fields are taken here; that nothing else stands in the file is seen by writing it again
-//! ([`super::xades::Signed::parse`]).
+//! ([`super::signed::Signed::parse`]).
 
 use erds::{ChannelName, Environment};
 use jiff::Timestamp;

@@ -6,11 +6,12 @@ use pki::digest::Digest;
 use pki::signer::Signer;
 use pki::tsp::CheckedToken;
 
+use super::signed::{Signed, place};
 use super::write::{self, Unsigned};
-use super::xades::{ALGORITHMS, Form, Signed};
 use super::{Event, Evidence, LogEntry};
 use crate::schema::ProofReadError;
 use crate::seal::{SealError, Stampable, checked_token};
+use crate::xades::{Covered, Form};
 
 /// An evidence that is signed but has no trusted time yet: it proves nothing. It can only be stamped or dropped.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Unstamped {
 
 /// A sealed evidence: one file, with its signature and a time-stamp that was checked in full.
 ///
-/// Only [`Unstamped::stamp`] makes one, and only for something that the journal holds durably.
+/// Only [`Stampable::stamp`] makes one, and only for something that the journal holds durably.
 #[derive(Clone, Debug)]
 pub struct Sealed {
     xml: Vec<u8>,
@@ -51,7 +52,7 @@ pub fn seal(
 
 /// Whether the evidence is of the record's event, item and time, and says of it what the record says: no mix-up of variables brings a
 /// proof of another fact into the world.
-fn attests(record: &Record, evidence: &Evidence) -> bool {
+pub(crate) fn attests(record: &Record, evidence: &Evidence) -> bool {
     let is_own = evidence.event_entry == evidence.request_entry;
     let (name, at, fits) = match (record, &evidence.event) {
         (Record::Received(r), Event::SubmissionAcceptance(said)) => {
@@ -95,48 +96,13 @@ fn attests(record: &Record, evidence: &Evidence) -> bool {
 
 /// The part of [`seal`] that does not ask for a witness: for the tests of this crate.
 pub(crate) fn sign(evidence: &Evidence, signer: &dyn Signer, at: Timestamp) -> Result<Unstamped, SealError> {
-    let algorithm = signer.algorithm();
-    if !ALGORITHMS.contains(&algorithm) {
-        return Err(SealError::Algorithm);
-    }
-    let certificate = signer.certificate();
-    let unsigned = write::write(evidence, certificate);
-    let mut certificates = vec![certificate.der().to_vec()];
-    for intermediate in signer.chain() {
-        if !certificates.iter().any(|known| known == intermediate.der()) {
-            certificates.push(intermediate.der().to_vec());
-        }
-    }
-    let mut form = Form {
-        signing_time: Timestamp::from_second(at.as_second()).map_err(|_| SealError::Time)?,
-        content_sha256: pki::digest::sha256(&unsigned.canonical()),
-        certificate_sha256: certificate.fingerprint(),
-        algorithm,
-        value: Vec::new(),
-        certificates,
-        token: Some(Vec::new()),
-    };
+    let unsigned = write::write(evidence, signer.certificate());
+    let covered = Covered::Root(pki::digest::sha256(&unsigned.canonical()));
+    let mut form = Form::new(signer, at, covered)?;
     // What the verifier would refuse is never signed: texts and lists beyond their lengths.
-    Signed::parse(&form.place(&unsigned))?;
+    Signed::parse(&place(&form, &unsigned))?;
     form.value = signer.sign(&form.signed_info())?;
     Ok(Unstamped { unsigned, form })
-}
-
-impl Unstamped {
-    /// The imprint that the time-stamp must have: SHA-256 over the canonical signature value.
-    pub fn signature_digest(&self) -> Digest {
-        self.form.imprint()
-    }
-
-    /// Adds the time-stamp and ends the work.
-    ///
-    /// # Errors
-    /// As [`crate::seal::Unstamped::stamp`].
-    pub fn stamp(mut self, checked: CheckedToken) -> Result<Sealed, SealError> {
-        let (token, gen_time) = checked_token(&checked, &self.signature_digest())?;
-        self.form.token = Some(token);
-        Ok(Sealed { xml: self.form.place(&self.unsigned), gen_time })
-    }
 }
 
 #[cfg(test)]
@@ -144,19 +110,22 @@ impl Unstamped {
     /// The file with any token, checked or not.
     pub(super) fn into_xml_with(mut self, token: Vec<u8>) -> Vec<u8> {
         self.form.token = Some(token);
-        self.form.place(&self.unsigned)
+        place(&self.form, &self.unsigned)
     }
 }
 
 impl Stampable for Unstamped {
     type Sealed = Sealed;
 
+    /// SHA-256 over the canonical signature value.
     fn signature_digest(&self) -> Digest {
-        Self::signature_digest(self)
+        self.form.imprint()
     }
 
-    fn stamp(self, checked: CheckedToken) -> Result<Sealed, SealError> {
-        Self::stamp(self, checked)
+    fn stamp(mut self, checked: CheckedToken) -> Result<Sealed, SealError> {
+        let (token, gen_time) = checked_token(&checked, &self.signature_digest())?;
+        self.form.token = Some(token);
+        Ok(Sealed { xml: place(&self.form, &self.unsigned), gen_time })
     }
 }
 

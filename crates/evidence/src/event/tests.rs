@@ -8,7 +8,7 @@ use pki::signer::FileSigner;
 use super::*;
 use crate::description::FileDigestMethod;
 use crate::schema::ProofReadError;
-use crate::seal::SealError;
+use crate::seal::{SealError, Stampable as _};
 use crate::verify::tests::support::House;
 
 pub(crate) const NOW: i64 = 1_795_000_000;
@@ -170,7 +170,7 @@ fn what_is_written_is_canonical() {
         let value = signature.child(xmlsec::namespace::DS, "SignatureValue").unwrap();
         let mut canonical = Vec::new();
         canonicalize(value, &Method::exclusive(), &mut canonical).unwrap();
-        let signed = xades::Signed::read(&document).unwrap();
+        let signed = signed::Signed::read(&document).unwrap();
         assert_eq!(
             pki::digest::Digest::of(pki::digest::DigestAlgorithm::Sha256, &canonical),
             signed.form.imprint()

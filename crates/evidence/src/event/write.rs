@@ -15,11 +15,10 @@ use xmlsec::write::Writer;
 use super::{ERDS_NAMESPACE, Event, Evidence, LogEntry, PARTICULARS_NAMESPACE, REASON_URN};
 use crate::description::{FileDescription, FileDigestMethod, RecipientDescription};
 use crate::dispatch::to_the_second;
+use crate::xades::ROOT_ID;
 
 /// The value of `version`.
 pub(super) const VERSION: &str = "EN319522v1.2.1";
-/// The root's identifier.
-pub(super) const ROOT_ID: &str = "evidence";
 /// How an event's URI begins.
 pub(super) const EVENT_URI: &str = "http://uri.etsi.org/19522/Event/";
 /// The content type of a part whose sender stated none.

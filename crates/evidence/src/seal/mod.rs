@@ -1,7 +1,7 @@
 //! The seal: a detached CAdES-BASELINE-T over a proof's exact bytes.
 //!
 //! Two steps, two types: [`seal`] signs and gives an [`Unstamped`], which is no proof and cannot be handed out;
-//! [`Unstamped::stamp`] takes a checked time-stamp token over the signature and gives the [`Sealed`] proof.
+//! [`Stampable::stamp`] takes a checked time-stamp token over the signature and gives the [`Sealed`] proof.
 //!
 //! Sources: `contract.md` (The seal), ETSI EN 319 122-1 §6.3 (baseline levels), RFC 3161 Appendix A.
 
@@ -15,6 +15,7 @@ use pki::digest::{Digest, DigestAlgorithm};
 use pki::signer::{SignError, Signer};
 use pki::tsp::CheckedToken;
 
+use crate::package::PackageError;
 use crate::schema::ProofReadError;
 use form::{FormAlgorithm, SealForm};
 
@@ -28,7 +29,7 @@ pub struct Unstamped {
 
 /// A sealed proof: the file, and its signature with a time-stamp that was checked in full.
 ///
-/// Only [`Unstamped::stamp`] makes one, and only for something that the journal holds durably.
+/// Only [`Stampable::stamp`] makes one, and only for something that the journal holds durably.
 #[derive(Clone, Debug)]
 pub struct Sealed {
     xml: Vec<u8>,
@@ -136,26 +137,10 @@ fn sign_digest(
     Ok(Unstamped { xml, form })
 }
 
+#[cfg(test)]
 impl Unstamped {
-    #[cfg(test)]
     pub(crate) fn into_form(self) -> SealForm {
         self.form
-    }
-
-    /// The imprint that the time-stamp must have: SHA-256 of the signature value (EN 319 122-1 §5.3).
-    pub fn signature_digest(&self) -> Digest {
-        Digest::of(DigestAlgorithm::Sha256, &self.form.signature)
-    }
-
-    /// Adds the time-stamp and ends the work.
-    ///
-    /// # Errors
-    /// [`SealError::Imprint`]: the token is over something else: the caller's mistake. [`SealError::Token`]: the
-    /// authority makes tokens that our own verifier would refuse: take another authority.
-    pub fn stamp(mut self, checked: CheckedToken) -> Result<Sealed, SealError> {
-        let (token, gen_time) = checked_token(&checked, &self.signature_digest())?;
-        self.form.token = Some(token);
-        Ok(Sealed { xml: self.xml, p7s: self.form.encode(), gen_time })
     }
 }
 
@@ -174,7 +159,7 @@ pub(crate) fn checked_token(
     Ok((token.der().to_vec(), token.tst_info().gen_time))
 }
 
-/// What is signed and wants a time-stamp: a detached seal, or an evidence ([`crate::event`]).
+/// What is signed and wants a time-stamp: a detached seal, an evidence ([`crate::event`]) or a package ([`crate::package`]).
 pub trait Stampable: Sized {
     /// What it is once it is stamped.
     type Sealed;
@@ -183,19 +168,23 @@ pub trait Stampable: Sized {
     /// Adds the time-stamp and ends the work.
     ///
     /// # Errors
-    /// As [`Unstamped::stamp`].
+    /// [`SealError::Imprint`]: the token is over something else: the caller's mistake. [`SealError::Token`]: the
+    /// authority makes tokens that our own verifier would refuse: take another authority.
     fn stamp(self, checked: CheckedToken) -> Result<Self::Sealed, SealError>;
 }
 
 impl Stampable for Unstamped {
     type Sealed = Sealed;
 
+    /// SHA-256 of the signature value (EN 319 122-1 §5.3).
     fn signature_digest(&self) -> Digest {
-        Self::signature_digest(self)
+        Digest::of(DigestAlgorithm::Sha256, &self.form.signature)
     }
 
-    fn stamp(self, checked: CheckedToken) -> Result<Sealed, SealError> {
-        Self::stamp(self, checked)
+    fn stamp(mut self, checked: CheckedToken) -> Result<Sealed, SealError> {
+        let (token, gen_time) = checked_token(&checked, &self.signature_digest())?;
+        self.form.token = Some(token);
+        Ok(Sealed { xml: self.xml, p7s: self.form.encode(), gen_time })
     }
 }
 
@@ -246,6 +235,9 @@ pub enum SealError {
     /// The evidence says something that its reader would refuse: a text or a list beyond its length.
     #[error("the evidence could not be read back: {0}")]
     Evidence(#[from] ProofReadError),
+    /// The contents are none of a package, or do not belong together.
+    #[error("no package: {0}")]
+    Package(#[from] PackageError),
     /// The time-stamp token has bytes that nothing accounts for: certificates beside its path, wrong versions.
     #[error("the time-stamp token carries more than its path, or versions that RFC 5652 does not allow")]
     Token,
@@ -265,6 +257,7 @@ impl SealError {
             Self::Time => "seal.time",
             Self::Sign(_) => "seal.sign",
             Self::Evidence(_) => "seal.evidence",
+            Self::Package(_) => "seal.package",
             Self::Token => "seal.token",
             Self::Imprint => "seal.imprint",
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use jiff::Timestamp;
+use journal::checkpoint::Verifier;
 use pki::certificate::Certificate;
 use pki::crl::Crl;
 use pki::path::TrustAnchors;
@@ -16,7 +17,7 @@ use super::{GivenFile, Inputs, Report, verify};
 #[derive(Debug, Parser)]
 #[command(name = "epost-verify", version, after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Proofs: each an XML file, followed by its signature, or alone if the signature lies beside it as NAME.p7s, or inside it
+    /// Proofs: each an XML file, followed by its signature, or alone if the signature lies beside it as NAME.p7s, or inside it; or a package (.asice)
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// A file that was sent: must have a digest that every proof given names (repeatable)
@@ -28,9 +29,12 @@ pub struct Arguments {
     /// Whom you trust to certify time-stamping authorities: certificates in PEM or DER (repeatable)
     #[arg(long, required = true, value_name = "FILE")]
     pub tsa_anchors: Vec<PathBuf>,
-    /// Revocation lists, PEM or DER, or a directory of *.crl, *.pem, *.der (repeatable); without them: INDETERMINATE
+    /// Revocation lists, PEM or DER, or a directory of *.crl, *.pem, *.der (repeatable); without them: INDETERMINATE. A package has its own
     #[arg(long = "crl", value_name = "FILE|DIR")]
     pub crls: Vec<PathBuf>,
+    /// The key of ePost's log, NAME+ID+KEY, as ePost publishes it: the log in a package must be signed by it
+    #[arg(long, value_name = "KEY")]
+    pub log_key: Option<Verifier>,
     /// Judge as of this time, for instance 2026-11-21T12:00:00Z, instead of now
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
@@ -44,6 +48,7 @@ Examples:
   epost-verify Receipt.xml Receipt.p7s --seal-anchors seal-root.pem --tsa-anchors tsa-root.pem --crl crls/
   epost-verify Receipt.xml --document letter.pdf --document annex.pdf --seal-anchors s.pem --tsa-anchors t.pem --crl crls/
   epost-verify Evidence.xml --seal-anchors s.pem --tsa-anchors t.pem --crl crls/
+  epost-verify Package.asice --seal-anchors s.pem --tsa-anchors t.pem
   epost-verify Receipt.xml ProofOfDispatch.xml --seal-anchors s.pem --tsa-anchors t.pem --crl crls/ --json
 
 Exit code:
@@ -128,6 +133,7 @@ fn run_all(arguments: &Arguments, now: Timestamp) -> Result<Answer, CommandError
         let p7s = match p7s_path {
             Some(given) => read_file(&given)?,
             None if crate::event::looks_like_evidence(&xml) => Vec::new(),
+            None if crate::package::looks_like_package(&xml) => Vec::new(),
             None => read_file(&xml_path.with_extension("p7s"))?,
         };
         let inputs = Inputs {
@@ -137,6 +143,7 @@ fn run_all(arguments: &Arguments, now: Timestamp) -> Result<Answer, CommandError
             crls: &crls,
             seal_anchors: &seal_anchors,
             tsa_anchors: &tsa_anchors,
+            log_key: arguments.log_key.as_ref(),
             now,
         };
         reports.push((xml_path, verify(&inputs)));

@@ -16,9 +16,10 @@ use super::{
     Checks, FILE_BYTES_MAX, Facts, Inputs, Proven, ReadSeal, SubIndication, in_order, initialise, judge_key,
     judge_times_and_paths, second,
 };
-use crate::event::xades::{ALGORITHMS, PROPERTIES_ID, Signed};
+use crate::event::signed::Signed;
 use crate::event::{Event, Evidence};
 use crate::schema::{ProofReadError, structure};
+use crate::xades::{ALGORITHMS, PROPERTIES_ID};
 
 /// Judges the evidence; gives what it says if it can be read.
 pub(super) fn judge(inputs: &Inputs<'_>, checks: &mut Checks) -> Option<Facts> {
@@ -221,7 +222,7 @@ fn entries(evidence: &Evidence) -> String {
     format!("{which}: stated; that the log has them, its proof of inclusion shows")
 }
 
-fn facts(
+pub(super) fn facts(
     inputs: &Inputs<'_>,
     evidence: &Evidence,
     seal: Option<&ReadSeal>,

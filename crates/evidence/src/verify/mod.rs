@@ -3,19 +3,22 @@
 //! Every check is one line of the [`Report`], named by its clause. A proof passes only if every byte of both files is
 //! accounted for: the XML by the digest, the seal by its one form, the time-stamp token by its own signature and by
 //! the path that its certificates must make up exactly. An ERDS evidence is one file, read only in the one way in which it is
-//! written, under a signature inside it (`enveloped.rs`).
+//! written, under a signature inside it (`enveloped.rs`); a package is all of them in one container (`package.rs`).
 //!
 //! Source: ETSI EN 319 102-1 §5.2 (building blocks), §5.4 (time-stamps), §5.5 (signatures with time).
 
+pub(crate) mod belonging;
 pub mod command;
 mod content;
 mod enveloped;
 mod indication;
+mod package;
 mod paths;
 mod report;
 mod stamp;
 
 use jiff::Timestamp;
+use journal::checkpoint::Verifier;
 use pki::algorithm::SignatureAlgorithm;
 use pki::certificate::Certificate;
 use pki::crl::Crl;
@@ -24,7 +27,7 @@ use pki::path::{Purpose, TrustAnchors};
 
 pub use content::GivenFile;
 pub use indication::{Indication, SubIndication};
-pub use report::{Check, Facts, FileFact, Outcome, Report, line};
+pub use report::{Check, Facts, FileFact, Inside, Outcome, Report, line};
 
 use crate::seal::form::{self, FormAlgorithm, SealForm};
 use crate::seal::token;
@@ -33,18 +36,20 @@ use pki::der::DerError;
 
 /// What one proof is judged by. Trust anchors are the user's, and nothing is fetched.
 pub struct Inputs<'a> {
-    /// The proof: `Receipt.xml`, `ProofOfDispatch.xml` or an ERDS evidence, exactly as received.
+    /// The proof: `Receipt.xml`, `ProofOfDispatch.xml`, an ERDS evidence or a package, exactly as received.
     pub xml: &'a [u8],
-    /// Its detached signature, DER; empty for an ERDS evidence, which has its own inside.
+    /// Its detached signature, DER; empty for an ERDS evidence or a package, which has its own inside.
     pub p7s: &'a [u8],
     /// The files that were sent, as far as the user has them.
     pub documents: &'a [GivenFile],
-    /// Revocation lists of the seal's and the time-stamping authority's paths.
+    /// Revocation lists of the seal's and the time-stamping authority's paths; those of a package count beside them.
     pub crls: &'a [Crl],
     /// Whom the user trusts to certify seals.
     pub seal_anchors: &'a TrustAnchors,
     /// Whom the user trusts to certify time-stamping authorities.
     pub tsa_anchors: &'a TrustAnchors,
+    /// The log's key that the user trusts; without one, a package's own is taken by the seal's word.
+    pub log_key: Option<&'a Verifier>,
     /// The time of the judgement.
     pub now: Timestamp,
 }
@@ -57,6 +62,10 @@ pub(crate) const FILE_BYTES_MAX: usize = 1 << 20;
 /// Judges one proof. Pure: no socket, no file, no clock; the same inputs give the same report.
 pub fn verify(inputs: &Inputs<'_>) -> Report {
     let mut checks = Checks::default();
+    if inputs.p7s.is_empty() && crate::package::looks_like_package(inputs.xml) {
+        let (facts, inside) = package::judge(inputs, &mut checks);
+        return Report { inside, ..Report::of(checks.0, facts) };
+    }
     if inputs.p7s.is_empty() && crate::event::looks_like_evidence(inputs.xml) {
         let facts = enveloped::judge(inputs, &mut checks);
         return Report::of(checks.0, facts);
@@ -89,6 +98,11 @@ pub(crate) struct Proven {
 pub(crate) struct Checks(Vec<Check>);
 
 impl Checks {
+    /// The name of the first that failed.
+    pub(crate) fn first_failed(&self) -> Option<&'static str> {
+        self.0.iter().find(|check| check.outcome == Outcome::Failed).map(|check| check.name)
+    }
+
     pub(crate) fn passed(
         &mut self,
         name: &'static str,

@@ -15,6 +15,19 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// What the proof says. Only worth anything if the indication is TOTAL-PASSED; `None` if it cannot be read.
     pub facts: Option<Facts>,
+    /// Of a package: the report on each proof in it; all of them count in the package's own checks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inside: Vec<Inside>,
+}
+
+/// One proof in a package.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Inside {
+    /// Its name there.
+    pub file: String,
+    /// What was found of it.
+    #[serde(flatten)]
+    pub report: Report,
 }
 
 /// One check: one line.
@@ -62,7 +75,7 @@ impl Outcome {
 /// What a proof says, in words and in fields.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Facts {
-    /// `RECEIPT` (handed to ePost), `PROOF_OF_DISPATCH` (placed in the recipient's box), or the name of an evidence's event.
+    /// `RECEIPT` (handed to ePost), `PROOF_OF_DISPATCH` (placed in the recipient's box), the name of an evidence's event, or `PACKAGE`.
     pub kind: &'static str,
     /// The fact as a sentence.
     pub statement: String,
@@ -114,7 +127,7 @@ impl Report {
             (None, None) => (Indication::TotalPassed, None),
         };
         let sub_indication = decisive.and_then(|check| check.sub_indication);
-        Self { indication, sub_indication, checks, facts }
+        Self { indication, sub_indication, checks, facts, inside: Vec::new() }
     }
 
     /// Whether the proof holds.
@@ -128,6 +141,12 @@ impl Report {
         self.render_verdict(&mut out);
         self.render_facts(&mut out);
         self.render_checks(&mut out);
+        for Inside { file, report } in &self.inside {
+            let _ = writeln!(out, "\n  {file}:");
+            for text in report.render().lines() {
+                let _ = writeln!(out, "{}", format!("    {text}").trim_end());
+            }
+        }
         out
     }
 

@@ -3,6 +3,9 @@
 #[path = "../../tests/support/mod.rs"]
 pub(crate) mod support;
 
+#[path = "../../tests/support/sealing.rs"]
+pub(crate) mod sealing;
+
 mod command;
 mod enveloped;
 
@@ -129,6 +132,7 @@ impl Case {
             crls: &crls,
             seal_anchors: &anchors(&self.seal_anchor),
             tsa_anchors: &anchors(&self.tsa_anchor),
+            log_key: None,
             now: at(self.now),
         })
     }
@@ -223,7 +227,7 @@ fn refuses_every_flip(case: &Case) {
     let passes = |xml: &[u8], p7s: &[u8]| {
         let (documents, crls, now) = (&[], &crls[..], at(case.now));
         let (seal_anchors, tsa_anchors) = (&seal_anchors, &tsa_anchors);
-        verify(&Inputs { xml, p7s, documents, crls, seal_anchors, tsa_anchors, now }).passed()
+        verify(&Inputs { xml, p7s, documents, crls, seal_anchors, tsa_anchors, log_key: None, now }).passed()
     };
     assert!(passes(&case.xml, &case.p7s));
     let mut taken = Vec::new();

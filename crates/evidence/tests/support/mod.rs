@@ -242,6 +242,7 @@ impl Token {
 }
 
 /// Two hierarchies (root, intermediate, end entity), and revocation lists for both.
+#[derive(Clone)]
 pub struct House {
     pub seal_root: Party,
     pub seal_ca: Party,

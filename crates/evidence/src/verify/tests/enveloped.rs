@@ -55,7 +55,8 @@ fn no_flipped_byte_passes_of_an_evidence() {
     let (seal_anchors, tsa_anchors) = (&anchors(&honest.seal_anchor), &anchors(&honest.tsa_anchor));
     let passes = |xml: &[u8]| {
         let (documents, crls, now) = (&[], &crls[..], at(honest.now));
-        verify(&Inputs { xml, p7s: &[], documents, crls, seal_anchors, tsa_anchors, now }).passed()
+        verify(&Inputs { xml, p7s: &[], documents, crls, seal_anchors, tsa_anchors, log_key: None, now })
+            .passed()
     };
     assert!(passes(&honest.xml));
     let taken = |&offset: &usize| passes(&flipped(&honest.xml, offset, 1 << (offset % 8)));
