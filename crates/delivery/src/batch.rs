@@ -1,15 +1,15 @@
 //! The batch channel: an item as one file in a partner's folder, under the sector's file convention.
 //!
 //! The file is a ZIP archive whose bytes follow from its parts alone: they are made anew each time they are read, and the signature
-//! over them must hold for as long as the item is kept. So its form stands here, stored and without times, and in no library that may
-//! write another one day.
+//! over them must hold for as long as the item is kept. So its form is the one of [`evidence::archive`].
 //!
-//! Sources: delivery.md, "Batch channel"; PKWARE APPNOTE 6.3.3 §4.3 (local headers, central directory and its end).
+//! Source: delivery.md, "Batch channel".
 
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use erds::{Environment, FolderFile, Ticket};
+use evidence::archive;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -104,43 +104,19 @@ impl Package {
     }
 
     fn pieces(&self) -> Vec<Piece> {
-        let (mut pieces, mut directory, mut offset) = (Vec::new(), Vec::new(), 0_u32);
+        let mut pieces = Vec::new();
         for entry in &self.entries {
-            let local = [b"PK\x03\x04".as_slice(), &entry.shared(), entry.name.as_bytes()].concat();
-            directory.extend_from_slice(b"PK\x01\x02");
-            directory.extend_from_slice(&VERSION);
-            directory.extend_from_slice(&entry.shared());
-            // No comment; disk 0; no attributes.
-            directory.extend_from_slice(&[0; 10]);
-            directory.extend_from_slice(&offset.to_le_bytes());
-            directory.extend_from_slice(entry.name.as_bytes());
-            let length = u32::try_from(local.len()).unwrap_or(u32::MAX).saturating_add(entry.bytes);
-            offset = offset.saturating_add(length);
-            pieces.push(Piece::Bytes(local));
+            pieces.push(Piece::Bytes(entry.archived().local_header()));
             pieces.push(Piece::Part { name: entry.part.clone(), bytes: entry.bytes });
         }
-        let count = u16::try_from(self.entries.len()).unwrap_or(u16::MAX).to_le_bytes();
-        let size = u32::try_from(directory.len()).unwrap_or(u32::MAX);
-        directory.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-        directory.extend_from_slice(&[count, count].concat());
-        directory.extend_from_slice(&[size.to_le_bytes(), offset.to_le_bytes()].concat());
-        directory.extend_from_slice(&[0, 0]);
-        pieces.push(Piece::Bytes(directory));
+        pieces.push(Piece::Bytes(archive::directory(self.entries.iter().map(PackageEntry::archived))));
         pieces
     }
 }
 
 impl PackageEntry {
-    /// What local header and central directory both say of it: stored, on the format's first day, and so on to its name's length.
-    fn shared(&self) -> Vec<u8> {
-        let mut out = VERSION.to_vec();
-        out.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0x21, 0]);
-        for number in [self.crc32, self.bytes, self.bytes] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        out.extend_from_slice(&u16::try_from(self.name.len()).unwrap_or(u16::MAX).to_le_bytes());
-        out.extend_from_slice(&[0, 0]);
-        out
+    fn archived(&self) -> archive::Entry<'_> {
+        archive::Entry { name: &self.name, bytes: self.bytes, crc32: self.crc32 }
     }
 }
 
@@ -269,8 +245,6 @@ const MESSAGE_TYPE: &str = "REGMAIL";
 const ENDING_BYTES_MAX: usize = 8;
 const LINE_CHARACTERS: usize = 64;
 const BUFFER_BYTES: usize = 64 * 1024;
-/// Version 1.0 of the format: no folders, no extensions.
-const VERSION: [u8; 2] = [10, 0];
 
 #[cfg(test)]
 mod tests {
