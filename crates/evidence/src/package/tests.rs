@@ -130,14 +130,16 @@ fn without_what_may_be_left_out_it_passes_and_says_so() {
     assert!(request.found.starts_with("content absent"), "{}", request.found);
 }
 
-/// One bit of every byte, another of the next.
+/// One bit of every byte at both ends, where the container says what it is, and of every seventh between; another of the next. (Each bit
+/// of a container's own bytes: the tests of `archive`.)
 #[test]
 fn no_flipped_byte_passes() {
     let desk = desk();
     let (recorded, contents) = desk.item();
     let package = desk.package(&recorded, &contents);
     let mut changed = package.clone();
-    for at in 0..package.len() {
+    let ends = 4096..package.len() - 4096;
+    for at in (0..package.len()).filter(|at| at % 7 == 0 || !ends.contains(at)) {
         changed[at] ^= 1 << (at % 8);
         assert!(!judge(&desk, &changed).passed(), "byte {at}");
         changed[at] = package[at];
