@@ -52,7 +52,7 @@ fn a_verification_allocates_as_often_for_a_large_document_as_for_a_small_one() {
     for (name, small, large) in [
         ("base64", base64(4 << 10), base64(1 << 20)),
         ("markup", markup(4 << 10), markup(1 << 20)),
-        ("more markup", markup(1 << 20), markup(8 << 20)),
+        ("more markup", markup(1 << 20), markup(4 << 20)),
     ] {
         let [of_small, of_large] = [small, large].map(|message| {
             allocations_of_verifying(message.clone(), &signer, plain);

@@ -37,6 +37,31 @@ fn each_cap_holds_at_its_limit_and_one_past() {
     check("<a xmlns='urn:x' xmlns:b='urn:y'/>", &limits, Err((Wrong::DistinctNamespaces, 17)));
 }
 
+/// The reader is quick where bytes enough follow, and has slower ways near the end: a cap is a cap in both.
+#[test]
+fn the_caps_hold_far_from_the_end_too() {
+    let far = |source: &str, limits: &Limits, expected| {
+        check(&format!("{source}{}", " ".repeat(64)), limits, expected);
+    };
+    let limits = Limits { text_bytes_max: 3, ..Limits::default() };
+    far("<a>xyz</a>", &limits, Ok(()));
+    far("<a>wxyz</a>", &limits, Err((Wrong::TextBytes, 6)));
+    let limits = Limits { attribute_bytes_max: 3, ..Limits::default() };
+    far("<a b='xyz' c=\"x&amp;\"/>", &limits, Err((Wrong::AttributeBytes, 14)));
+    far("<a b='xyz'/>", &limits, Ok(()));
+    far("<a b='wxyz'/>", &limits, Err((Wrong::AttributeBytes, 6)));
+    let limits = Limits { name_bytes_max: 3, ..Limits::default() };
+    far("<abc a:b='' xmlns:a='urn:a'/>", &limits, Err((Wrong::NameBytes, 12)));
+    far("<abc/>", &limits, Ok(()));
+    far("<abcd/>", &limits, Err((Wrong::NameBytes, 1)));
+    far("<a><?abcd?></a>", &limits, Err((Wrong::NameBytes, 5)));
+    // More than that no name can be, whatever is configured.
+    let limits = Limits { name_bytes_max: usize::MAX, ..Limits::default() };
+    let longest = "n".repeat(usize::from(u16::MAX));
+    far(&format!("<{longest}/>"), &limits, Ok(()));
+    far(&format!("<{longest}n/>"), &limits, Err((Wrong::NameBytes, 1)));
+}
+
 /// What libxml2 takes for no URI, too, has no canonical form there.
 #[test]
 fn namespace_names_are_uris() {
