@@ -21,6 +21,7 @@ use pki::signer::{FileSigner, Signer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 use crate::config::{Config, Identifiers};
 use crate::consult::{self, Desk, People};
@@ -191,7 +192,7 @@ pub fn prepare(
     let remote = config.uam.remote.as_ref().map(access::RemoteAuthorizer::read).transpose()?.map(Arc::new);
     let signer = seal_signer(config, settings.environment)?;
     let certificate_pem = trust::read(&config.listen.certificate)?;
-    let key_pem = trust::read(&config.listen.key)?;
+    let key_pem = Zeroizing::new(trust::read(&config.listen.key)?);
     let tls =
         door::tls::server_config(&certificate_pem, &key_pem, senders.anchors.clone(), &senders.authorities)?;
     let consult = config.consult.as_ref().map(|setup| {
@@ -576,7 +577,8 @@ fn judge_seal(config: &Config, signer: &dyn Signer) -> Result<(), StartError> {
 
 fn ebox(config: &Config) -> Result<Arc<Ebox>, StartError> {
     let setup = &config.ebox;
-    let signer = FileSigner::from_pem(&trust::read(&setup.key)?, &trust::read(&setup.certificate)?)
+    let key_pem = Zeroizing::new(trust::read(&setup.key)?);
+    let signer = FileSigner::from_pem(&key_pem, &trust::read(&setup.certificate)?)
         .map_err(|error| value("ebox.key", error, "the key of ebox.certificate"))?;
     let anchors = setup.tls_anchors.iter().map(|path| trust::read(path)).collect::<Result<Vec<_>, _>>()?;
     let http = transport::client(&anchors, None, Duration::from_secs(10))
@@ -610,7 +612,7 @@ fn ebox(config: &Config) -> Result<Arc<Ebox>, StartError> {
 /// The key of the journal's checkpoints, if there is one.
 pub(crate) fn log_key(config: &Config) -> Result<Option<LogKey>, StartError> {
     let Some(path) = &config.data.log_key else { return Ok(None) };
-    let pem = zeroize::Zeroizing::new(trust::read(path)?);
+    let pem = Zeroizing::new(trust::read(path)?);
     let key = LogKey::from_pem(&config.data.origin, &pem)
         .map_err(|error| value("data.log_key", error, "an Ed25519 key in PEM; `epost init` makes one"))?;
     Ok(Some(key))

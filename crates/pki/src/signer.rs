@@ -3,10 +3,12 @@
 use openssl::bn::BigNumRef;
 use openssl::cms::{CMSOptions, CmsContentInfo};
 use openssl::ecdsa::EcdsaSig;
+use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
-use openssl::sign::Signer as OpensslSigner;
+use openssl::rsa::Padding;
+use openssl::sign::{RsaPssSaltlen, Signer as OpensslSigner};
 use openssl::stack::Stack;
 use zeroize::Zeroizing;
 
@@ -124,7 +126,7 @@ impl FileSigner {
     /// # Errors
     /// [`SignError`]; a wrong password is `Key`.
     pub fn from_pkcs12(der: &[u8], password: &str) -> Result<Self, SignError> {
-        let key_error = |error: openssl::error::ErrorStack| SignError::Key(error.to_string());
+        let key_error = |error: ErrorStack| SignError::Key(error.to_string());
         let parsed = Pkcs12::from_der(der).and_then(|file| file.parse2(password)).map_err(key_error)?;
         let key = parsed.pkey.ok_or_else(|| SignError::Key("no key in the file".into()))?;
         let leaf = parsed.cert.ok_or_else(|| SignError::Key("no certificate in the file".into()))?;
@@ -133,6 +135,14 @@ impl FileSigner {
             certificates.push(Certificate::from_der(&certificate.to_der().map_err(key_error)?)?);
         }
         Self::new(key, certificates)
+    }
+
+    /// The same RSA key, signing by RSASSA-PSS with SHA-256, MGF1 over it and 32 bytes of salt, instead of PKCS#1 v1.5; `None` of any
+    /// other key.
+    pub fn by_pss(mut self) -> Option<Self> {
+        self.certified.algorithm = (self.certified.algorithm == SignatureAlgorithm::RsaSha256)
+            .then_some(SignatureAlgorithm::RsaPssSha256)?;
+        Some(self)
     }
 
     fn new(key: PKey<Private>, certificates: Vec<Certificate>) -> Result<Self, SignError> {
@@ -149,7 +159,7 @@ impl FileSigner {
     /// # Errors
     /// `Failed`.
     pub fn sign_detached(&self, content: &[u8]) -> Result<Vec<u8>, SignError> {
-        let failed = |error: openssl::error::ErrorStack| SignError::Failed(error.to_string());
+        let failed = |error: ErrorStack| SignError::Failed(error.to_string());
         let mut chain = Stack::new().map_err(failed)?;
         for certificate in &self.certified.chain {
             chain.push(certificate.openssl().to_owned()).map_err(failed)?;
@@ -172,13 +182,23 @@ impl FileSigner {
             .map_err(|error| SignError::Failed(error.to_string()))
     }
 
+    fn sign_rsa(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+        let mut signer = OpensslSigner::new(MessageDigest::sha256(), &self.key)?;
+        if algorithm == SignatureAlgorithm::RsaPssSha256 {
+            signer.set_rsa_padding(Padding::PKCS1_PSS)?;
+            signer.set_rsa_pss_saltlen(RsaPssSaltlen::custom(32))?;
+            signer.set_rsa_mgf1_md(MessageDigest::sha256())?;
+        }
+        signer.sign_oneshot_to_vec(message)
+    }
+
     fn sign_ecdsa(
         &self,
         digest: DigestAlgorithm,
         half_bytes: i32,
         message: &[u8],
     ) -> Result<Vec<u8>, SignError> {
-        let failed = |error: openssl::error::ErrorStack| SignError::Failed(error.to_string());
+        let failed = |error: ErrorStack| SignError::Failed(error.to_string());
         let key = self.key.ec_key().map_err(failed)?;
         let value = EcdsaSig::sign(Digest::of(digest, message).as_bytes(), &key).map_err(failed)?;
         let padded = |number: &BigNumRef| number.to_vec_padded(half_bytes).map_err(failed);
@@ -205,11 +225,7 @@ impl Signer for FileSigner {
         match self.certified.algorithm {
             SignatureAlgorithm::EcdsaSha256 => self.sign_ecdsa(DigestAlgorithm::Sha256, 32, message),
             SignatureAlgorithm::EcdsaSha384 => self.sign_ecdsa(DigestAlgorithm::Sha384, 48, message),
-            _ => {
-                let failed = |error: openssl::error::ErrorStack| SignError::Failed(error.to_string());
-                let mut signer = OpensslSigner::new(MessageDigest::sha256(), &self.key).map_err(failed)?;
-                signer.sign_oneshot_to_vec(message).map_err(failed)
-            }
+            by_rsa => self.sign_rsa(by_rsa, message).map_err(|error| SignError::Failed(error.to_string())),
         }
     }
 }

@@ -118,15 +118,17 @@ fn signed(document: &Document, choice: &mut Choice, signer: &dyn Signer) -> Vec<
 #[ignore = "tests/differential/run has libxmlsec1 judge what comes of it"]
 fn signatures_for_libxmlsec1() {
     let keys = std::env::var("XMLSEC_KEYS").unwrap();
-    let signers = ["rsa", "p256", "p384"].map(|name| {
+    let signer = |name: &str| {
         let read = |kind| std::fs::read(format!("{keys}/{name}.{kind}")).unwrap();
-        (name, FileSigner::from_pem(&read("key"), &read("crt")).unwrap())
-    });
+        FileSigner::from_pem(&read("key"), &read("crt")).unwrap()
+    };
+    let [p256, p384] = ["p256", "p384"].map(|name| (name, signer(name)));
+    let signers = [("rsa", signer("rsa")), p256, p384, ("rsa", signer("rsa").by_pss().unwrap())];
     let mut out = std::fs::File::create(std::env::var("XMLSEC_OUT").unwrap()).unwrap();
     for (number, (_, source)) in Records::of("XMLSEC_PLAIN", "none").enumerate() {
         // Spread out, so that neighbours differ in everything.
         let mut choice = Choice(number.wrapping_mul(2_654_435_761));
-        let (name, signer) = &signers[choice.of(3)];
+        let (name, signer) = &signers[choice.of(signers.len())];
         let made = signed(&parse(source), &mut choice, signer);
         let document = parse(made.as_slice());
         verify(&document, &signature_in(&document), signer.certificate().public_key(), &everything())
@@ -141,6 +143,34 @@ fn alice() -> FileSigner {
     let certs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../certs-test");
     let read = |name| std::fs::read(format!("{certs}/{name}")).unwrap();
     FileSigner::from_pem(&read("alice.key"), &read("alice.crt")).unwrap()
+}
+
+#[test]
+fn an_rsa_key_signs_by_pss_and_the_service_takes_it() {
+    let (signer, source) = (alice().by_pss().unwrap(), parse("<a><b Id='b'>t</b></a>"));
+    let b = source.root().children().next().unwrap();
+    let made = sign_within(
+        source.root(),
+        &Method::exclusive(),
+        &[SigningReference::over_by(b, "b", Method::exclusive(), DigestAlgorithm::Sha256).unwrap()],
+        None,
+        &signer,
+        &Limits::default(),
+    )
+    .unwrap();
+    let document = parse(made.as_slice());
+    let signature = signature_in(&document);
+    assert_eq!(signature.method().uri, "http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1");
+    let key = signer.certificate().public_key();
+    verify(&document, &signature, key, &Profile::service()).unwrap();
+    // The same value under the name of PKCS#1 v1.5.
+    let renamed = String::from_utf8(made).unwrap().replace(
+        "http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1",
+        "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
+    );
+    let document = parse(renamed);
+    let refused = verify(&document, &signature_in(&document), key, &Profile::service()).unwrap_err();
+    assert_eq!(refused.code(), "xmlsec.signature.value");
 }
 
 /// What the library can make beyond the service's profile, that profile refuses.

@@ -60,6 +60,7 @@ fn every_usual_file_is_read() {
         (p256(), SignatureAlgorithm::EcdsaSha256),
         (p384(), SignatureAlgorithm::EcdsaSha384),
         (rsa(2048), SignatureAlgorithm::RsaSha256),
+        (rsa(4096), SignatureAlgorithm::RsaSha256),
     ] {
         let leaf = world.leaf(key);
         let chain = world.chain_pem(&leaf);
@@ -77,6 +78,26 @@ fn every_usual_file_is_read() {
         let pkcs8 = signer.private_key_pkcs8_der().unwrap();
         assert!(PKey::private_key_from_der(&pkcs8).unwrap().public_eq(&leaf.key));
     }
+}
+
+#[test]
+fn an_rsa_key_signs_by_pss_too_and_no_other_does() {
+    let world = World::new();
+    let signer = |key| {
+        let leaf = world.leaf(key);
+        let pem = leaf.key.private_key_to_pem_pkcs8().unwrap();
+        (FileSigner::from_pem(&pem, &world.chain_pem(&leaf)).unwrap(), leaf)
+    };
+    let (rsa, leaf) = signer(rsa(2048));
+    let by_pss = rsa.by_pss().unwrap();
+    assert_eq!(by_pss.algorithm(), SignatureAlgorithm::RsaPssSha256);
+    works(&by_pss, &leaf, &world.ca);
+    let (one, other) = (by_pss.sign(b"message").unwrap(), by_pss.sign(b"message").unwrap());
+    assert_ne!(one, other, "each with a salt of its own");
+    let key = leaf.certificate();
+    assert!(key.public_key().verify(SignatureAlgorithm::RsaSha256, b"message", &one).is_err());
+    assert!(by_pss.by_pss().is_none(), "it does already");
+    assert!(signer(p256()).0.by_pss().is_none());
 }
 
 #[test]
