@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use erds::{FaultCode, Record};
+use erds::{FaultCode, Record, Sender};
 use evidence::event::{self, Evidence};
 use evidence::seal::{SealError, Sealed, Stampable};
 use journal::Recorded;
@@ -123,10 +123,9 @@ impl Service {
         &self,
         recorded: &Recorded,
         evidence: &Evidence,
+        sender: &Sender,
     ) -> Result<(event::Sealed, String), Failure> {
-        let sender = &evidence.request.sender;
-        let whose = format!("{} {}", sender.company_id, sender.application_id);
-        self.seal_by(&whose, || event::seal(recorded, evidence, self.signer(), self.now())).await
+        self.seal_by(&sender.name(), || event::seal(recorded, evidence, self.signer(), self.now())).await
     }
 
     /// Seals a file that is delivered for an acceptance, by its SHA-256.
@@ -172,7 +171,7 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::mpsc::{Sender, channel};
+    use std::sync::mpsc::channel;
 
     use super::*;
 
@@ -189,7 +188,7 @@ mod tests {
     async fn slow(
         pool: &Arc<SigningPool>,
         count: usize,
-    ) -> (Vec<tokio::task::JoinHandle<bool>>, Vec<Sender<()>>) {
+    ) -> (Vec<tokio::task::JoinHandle<bool>>, Vec<std::sync::mpsc::Sender<()>>) {
         let (began, mut begun) = tokio::sync::mpsc::unbounded_channel();
         let mut running = Vec::new();
         let mut ends = Vec::new();

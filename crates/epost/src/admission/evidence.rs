@@ -5,7 +5,7 @@
 //! second finds the first one's key.
 
 use erds::record::{self, EvidenceFacts, Evidenced, Hex32, Received};
-use erds::{FaultCode, Record, Refusal, Status, Submission, Ticket};
+use erds::{FaultCode, Record, Refusal, Sender, Status, Submission, Ticket};
 use evidence::event::{
     Acceptance, Access, Assurance, Attempt, AuthenticationMethod, CheckDescription, Consignment,
     ConsignmentFailure, Event, Evidence, Handover, LogEntry, RequestDescription, Sealed, Unopened,
@@ -108,8 +108,8 @@ impl Service {
         if let Some(position) = self.journal().find(&key)? {
             return self.stored_evidence(&self.journal().read(position)?);
         }
-        let (recorded, evidence) = tokio::task::block_in_place(|| self.evidence(item, act))?;
-        let (sealed, authority) = self.seal_evidence(&recorded, &evidence).await?;
+        let (recorded, evidence, sender) = tokio::task::block_in_place(|| self.evidence(item, act))?;
+        let (sealed, authority) = self.seal_evidence(&recorded, &evidence, &sender).await?;
         let absent = || Failure::broken(FaultCode::RepoT01, "key.absent", item.ticket.as_str());
         let item_key = self.keys().open_key(item.ticket)?.ok_or_else(absent)?;
         let event = evidence.event.name();
@@ -164,12 +164,12 @@ impl Service {
         let entry = LogEntry::of(recorded);
         let event = Event::SubmissionAcceptance(acceptance(received));
         let evidence = self.describe_act(received, submission, method, entry, (recorded, event))?;
-        let (sealed, authority) = self.seal_evidence(recorded, &evidence).await?;
+        let (sealed, authority) = self.seal_evidence(recorded, &evidence, &received.request.sender).await?;
         Ok(Sealing { sealed, authority })
     }
 
-    /// What the evidence of an act says.
-    fn evidence(&self, item: &Item, act: Position) -> Result<(Recorded, Evidence), Failure> {
+    /// What the evidence of an act says, and of whose item.
+    fn evidence(&self, item: &Item, act: Position) -> Result<(Recorded, Evidence, Sender), Failure> {
         let stored = self.journal().read(item.received)?;
         let submission = self.submission_of(&stored)?;
         let Record::Received(received) = &stored.record else {
@@ -183,7 +183,7 @@ impl Service {
         let recorded = self.journal().recorded(act)?;
         let event = self.event(item, &recorded)?;
         let evidence = self.describe_act(received, &submission, method, request, (&recorded, event))?;
-        Ok((recorded, evidence))
+        Ok((recorded, evidence, received.request.sender.clone()))
     }
 
     fn describe_act(
