@@ -123,13 +123,23 @@ pub struct EvidenceAnswer {
     pub content: Vec<u8>,
 }
 
-/// A proof, with the revocation lists kept at sealing. Without any where the item has none (yet).
+/// A package as contract B gives it: inline, with its signature in itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PackageAnswer {
+    /// The name to save it under: the proof's, with `.asice`.
+    pub file_name: String,
+    /// The container, exactly as it was signed.
+    pub content: Vec<u8>,
+}
+
+/// A proof, with the revocation lists kept at sealing; a package has its own. Without any where the item has none (yet).
 pub fn write_get_proof_response(
     ticket: &Ticket,
     token: &Token,
     status: Status,
     proof: Option<&ProofAnswer>,
     evidence: &[EvidenceAnswer],
+    package: Option<&PackageAnswer>,
     crls: &[Vec<u8>],
 ) -> String {
     let mut out = Writer::new();
@@ -141,6 +151,9 @@ pub fn write_get_proof_response(
     }
     for evidence in evidence {
         inline_evidence(&mut out, evidence);
+    }
+    if let Some(package) = package {
+        inline_package(&mut out, package);
     }
     for crl in crls {
         out.start("v2:Crl").base64(crl).end();
@@ -161,6 +174,15 @@ pub(super) fn inline_evidence(out: &mut Writer, evidence: &EvidenceAnswer) {
     out.start("v2:Content").base64(&evidence.content).end();
     out.element("v2:Digest", &upper_hex(&pki::digest::sha256(&evidence.content))).end();
 }
+
+fn inline_package(out: &mut Writer, package: &PackageAnswer) {
+    out.start("v2:Package").element("v2:FileName", &package.file_name).element("v2:MIME", ASIC_E);
+    out.start("v2:Content").base64(&package.content).end();
+    out.element("v2:Digest", &upper_hex(&pki::digest::sha256(&package.content))).end();
+}
+
+/// ETSI EN 319 162-1 §4.3.3.1.
+const ASIC_E: &str = "application/vnd.etsi.asic-e+zip";
 
 /// `xs:hexBinary` in its canonical, upper-case form.
 pub(super) fn upper_hex(bytes: &[u8]) -> String {

@@ -4,7 +4,7 @@ use erds::{DigestMethod, Part, Recipient, Refusal, StatedDigest, Status, Submiss
 use xmlsec::Element;
 use xmlsec::write::Writer;
 
-use super::answer::{EvidenceAnswer, HealthLevel, ProofAnswer, text};
+use super::answer::{EvidenceAnswer, HealthLevel, PackageAnswer, ProofAnswer, text};
 use super::namespace::{MONITORING, TYPES, V1, V2, XSI};
 use super::read::{Allowed, Cursor, Text, violation};
 use super::request::normalised_content_id;
@@ -179,7 +179,9 @@ pub struct ProofReply {
     pub proof: Option<ProofAnswer>,
     /// The evidence where that was asked for, one for each act that it attests; their stated digests fit their bytes.
     pub evidence: Vec<EvidenceAnswer>,
-    /// The revocation lists kept at sealing, DER.
+    /// The package where that was asked for; its stated digest fits its bytes.
+    pub package: Option<PackageAnswer>,
+    /// The revocation lists kept at sealing, DER; a package has its own.
     pub crls: Vec<Vec<u8>>,
 }
 
@@ -239,12 +241,14 @@ pub fn parse_get_proof_response(element: Element<'_>) -> Result<ProofReply, Answ
     while let Some((element, path)) = response.optional(V2, "Evidence") {
         evidence.push(inline_evidence(element, path)?);
     }
+    let package = response.optional(V2, "Package").map(|(package, path)| inline_package(package, path));
+    let package = package.transpose()?;
     let mut crls = Vec::new();
     while let Some(crl) = response.optional_text(V2, "Crl")? {
         crls.push(crl.base64(1, usize::MAX)?);
     }
     response.end()?;
-    Ok(ProofReply { ticket, token, status, proof, evidence, crls })
+    Ok(ProofReply { ticket, token, status, proof, evidence, package, crls })
 }
 
 /// Reads the answer to healthCheck: the whole's status; the parts are for monitors.
@@ -325,6 +329,16 @@ pub(super) fn inline_evidence(element: Element<'_>, path: String) -> Result<Evid
     must_digest(&evidence.text(V2, "Digest")?, &content)?;
     evidence.end()?;
     Ok(EvidenceAnswer { event, file_name, content })
+}
+
+fn inline_package(element: Element<'_>, path: String) -> Result<PackageAnswer, Refusal> {
+    let mut package = Cursor::open(element, path, Allowed::Nothing)?;
+    let file_name = package.text(V2, "FileName")?.bounded(1, erds::dispatch::FILE_NAME_CHARACTERS_MAX)?;
+    package.text(V2, "MIME")?;
+    let content = package.text(V2, "Content")?.base64(1, usize::MAX)?;
+    must_digest(&package.text(V2, "Digest")?, &content)?;
+    package.end()?;
+    Ok(PackageAnswer { file_name, content })
 }
 
 fn must_digest(stated: &Text<'_>, content: &[u8]) -> Result<(), Refusal> {

@@ -20,8 +20,8 @@ use erds::{ChannelName, Recipient, Submission, Ticket, Token};
 
 pub(crate) use answer::to_millisecond;
 pub use answer::{
-    CheckOutcome, ComponentHealth, EvidenceAnswer, HealthLevel, HealthReport, ProofAnswer, ResourceType,
-    SealedFile, ServiceLocation, envelope, write_get_proof_response, write_get_status_response,
+    CheckOutcome, ComponentHealth, EvidenceAnswer, HealthLevel, HealthReport, PackageAnswer, ProofAnswer,
+    ResourceType, SealedFile, ServiceLocation, envelope, write_get_proof_response, write_get_status_response,
     write_health_check_response, write_send_document_response,
 };
 pub use client::{
@@ -139,6 +139,8 @@ pub enum ProofForm {
     Seal,
     /// ERDS evidence: one file that holds its own signature.
     Evidence,
+    /// One ASiC-E container with all that a third party needs.
+    Package,
 }
 
 impl ProofForm {
@@ -147,12 +149,13 @@ impl ProofForm {
         match self {
             Self::Seal => "SEAL",
             Self::Evidence => "EVIDENCE",
+            Self::Package => "PACKAGE",
         }
     }
 
     /// The form of that exact name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Seal, Self::Evidence].into_iter().find(|form| form.as_str() == name)
+        [Self::Seal, Self::Evidence, Self::Package].into_iter().find(|form| form.as_str() == name)
     }
 }
 
@@ -161,11 +164,22 @@ impl ProofKind {
     pub const ALL: [Self; 5] =
         [Self::Receipt, Self::Dispatch, Self::Consultation, Self::Expiry, Self::NonDelivery];
 
-    /// The form in which it is given where none is asked for; alone has [`ProofForm::Evidence`] what has no detached seal.
+    /// The form in which it is given where none is asked for; what has no detached seal has [`ProofForm::Evidence`].
     pub fn default_form(self) -> ProofForm {
         match self {
             Self::Receipt | Self::Dispatch => ProofForm::Seal,
             Self::Consultation | Self::Expiry | Self::NonDelivery => ProofForm::Evidence,
+        }
+    }
+
+    /// The name of its files, without their extension.
+    pub fn file_stem(self) -> &'static str {
+        match self {
+            Self::Receipt => "Receipt",
+            Self::Dispatch => "ProofOfDispatch",
+            Self::Consultation => "Consultation",
+            Self::Expiry => "Expiry",
+            Self::NonDelivery => "NonDelivery",
         }
     }
 

@@ -370,9 +370,9 @@ fn get_proof(operation: Element<'_>) -> Result<Request, Refusal> {
         Some(text) => {
             let sealed = proof.default_form() == ProofForm::Seal;
             let expected = if sealed {
-                "SEAL or EVIDENCE"
+                "SEAL, EVIDENCE or PACKAGE"
             } else {
-                "EVIDENCE, the one form of such a proof, or no Form"
+                "EVIDENCE or PACKAGE, the forms of such a proof, or no Form"
             };
             text.one_of(
                 |name| ProofForm::from_name(name).filter(|form| sealed || *form != ProofForm::Seal),

@@ -92,7 +92,7 @@ fn what_the_client_writes_is_read() {
     assert_eq!(parse(&bare), Ok(Request::HealthCheck { kind: HealthCheckKind::Default }));
     for item in [ItemName::Ticket(ticket), ItemName::Token(Token::parse("t").unwrap())] {
         for proof in ProofKind::ALL {
-            for form in [proof.default_form(), ProofForm::Evidence] {
+            for form in [proof.default_form(), ProofForm::Evidence, ProofForm::Package] {
                 let xml = write_get_proof_request(&item, proof, form);
                 assert_eq!(parse(&xml), Ok(Request::GetProof { item: item.clone(), proof, form }));
             }
@@ -103,9 +103,11 @@ fn what_the_client_writes_is_read() {
     golden("get-proof-request.xml", xml.as_bytes());
     let xml = write_get_proof_request(&by_ticket, ProofKind::Dispatch, ProofForm::Evidence);
     golden("get-proof-request-evidence.xml", xml.as_bytes());
+    let package = write_get_proof_request(&by_ticket, ProofKind::Receipt, ProofForm::Package);
+    golden("get-proof-request-package.xml", package.as_bytes());
     let said = |kind, form| parse(&xml.replace("DISPATCH", kind).replace("EVIDENCE", form)).map(drop);
     assert_eq!(said("DISPATCH", "SEAL"), Ok(()));
-    for (kind, form) in [("DISPATCH", "PACKAGE"), ("EXPIRY", "SEAL"), ("RELAY", "EVIDENCE")] {
+    for (kind, form) in [("DISPATCH", "ASICE"), ("EXPIRY", "SEAL"), ("RELAY", "EVIDENCE")] {
         assert_eq!(said(kind, form).unwrap_err().check, "schema.enumeration", "{kind} {form}");
     }
 }
@@ -353,8 +355,15 @@ fn answers_are_written_and_read() {
 
     let proof =
         ProofAnswer { file_name: "Receipt.xml".to_owned(), content: b"<a/>".to_vec(), signature: vec![4; 9] };
-    let xml =
-        write_get_proof_response(&ticket, &token, Status::Sent, Some(&proof), &[], &[vec![5; 4], vec![6; 5]]);
+    let xml = write_get_proof_response(
+        &ticket,
+        &token,
+        Status::Sent,
+        Some(&proof),
+        &[],
+        None,
+        &[vec![5; 4], vec![6; 5]],
+    );
     golden("get-proof-response.xml", xml.as_bytes());
     let read = parse_get_proof_response(document(&xml).root()).unwrap();
     assert_eq!((read.proof, read.crls.len()), (Some(proof), 2));
@@ -363,10 +372,18 @@ fn answers_are_written_and_read() {
     assert!(parse_send_document_response(document(&xml).root()).is_err());
 
     let evidence = [evidence("ContentAccessTracking"), evidence("ContentHandover")];
-    let xml = write_get_proof_response(&ticket, &token, Status::Sent, None, &evidence, &[vec![5; 4]]);
+    let xml = write_get_proof_response(&ticket, &token, Status::Sent, None, &evidence, None, &[vec![5; 4]]);
     golden("get-proof-response-evidence.xml", xml.as_bytes());
     let read = parse_get_proof_response(document(&xml).root()).unwrap();
     assert_eq!((read.proof, read.evidence, read.crls.len()), (None, evidence.to_vec(), 1));
+    let flipped = xml.replacen("PGIvPg==", "PGMvPg==", 1);
+    assert_eq!(parse_get_proof_response(document(&flipped).root()).unwrap_err().code(), "answer.digest");
+
+    let package = PackageAnswer { file_name: "Receipt.asice".to_owned(), content: b"<b/>".to_vec() };
+    let xml = write_get_proof_response(&ticket, &token, Status::Sent, None, &[], Some(&package), &[]);
+    golden("get-proof-response-package.xml", xml.as_bytes());
+    let read = parse_get_proof_response(document(&xml).root()).unwrap();
+    assert_eq!((read.proof, read.evidence, read.package), (None, Vec::new(), Some(package)));
     let flipped = xml.replacen("PGIvPg==", "PGMvPg==", 1);
     assert_eq!(parse_get_proof_response(document(&flipped).root()).unwrap_err().code(), "answer.digest");
 }
