@@ -75,7 +75,10 @@ pub(crate) fn attests(record: &Record, evidence: &Evidence) -> bool {
             (f.ticket.as_str(), f.at, f.channel == said.channel && f.reason == said.reason)
         }
         (Record::Accessed(a), Event::ContentAccessTracking(said)) => {
-            (a.ticket.as_str(), a.at, a.channel == said.channel && a.not_before == said.not_before)
+            // An evidence that was read back has its times to the second.
+            let begin = |at: Option<Timestamp>| at.map(Timestamp::as_second);
+            let same = a.channel == said.channel && begin(a.not_before) == begin(said.not_before);
+            (a.ticket.as_str(), a.at, same)
         }
         (Record::HandedOver(h), Event::ContentHandover(said)) => {
             let same = h.channel == said.channel
