@@ -25,6 +25,7 @@ use crate::event::{Event, Evidence};
 use crate::schema::ProofReadError;
 use crate::xades::CoveredFile;
 
+pub use read::revocation_lists;
 pub(crate) use read::{Package, first_changed, looks_like_package, read_signatures};
 pub use sealing::{Sealed, Unstamped, assemble, seal};
 

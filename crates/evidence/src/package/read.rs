@@ -147,6 +147,18 @@ pub(crate) fn read_signatures(xml: &[u8]) -> Result<(Document, Form), ProofReadE
     if write_signatures(&form) == xml { Ok((document, form)) } else { Err(ProofReadError::Form) }
 }
 
+/// The revocation lists that a package's signature holds, in the order of its `crls`: who keeps the signature has them.
+///
+/// # Errors
+/// [`PackageError::Signature`]: not `META-INF/signatures.xml` as it is written here.
+pub fn revocation_lists(signatures_xml: &[u8]) -> Result<Vec<Vec<u8>>, PackageError> {
+    let (_, form) = read_signatures(signatures_xml).map_err(PackageError::Signature)?;
+    match form.covered {
+        Covered::Files { crls, .. } => Ok(crls),
+        Covered::Root(_) => Err(PackageError::Signature(ProofReadError::Form)),
+    }
+}
+
 /// The first file, or the lists, that is not what the signature says; `None`: it covers exactly these.
 pub(crate) fn first_changed(form: &Form, known: &Known<'_>, contents: &Contents) -> Option<String> {
     let Covered::Files { files, crls } = &form.covered else { return Some(SIGNATURES.to_owned()) };
