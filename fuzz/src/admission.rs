@@ -105,7 +105,8 @@ async fn answered(
         let waited = waited.clone();
         Arc::new(move || Timestamp::now() - if waited.load(SeqCst) { SignedDuration::ZERO } else { LATE })
     };
-    let plan = Plan { channels: Some(channels(letters)), stamper, clock, token_services, ..Plan::default() };
+    let channels = Some(channels(letters));
+    let plan = Plan { channels, stamper, clock, token_services, publishes: true, ..Plan::default() };
     let house = House::open(plan).await.expect("an empty disk opens");
     if has('e') {
         house.ask(&Draft::of(&submission("T", &[file(9, 9)]), &[file(9, 9)])).await;
@@ -128,6 +129,10 @@ async fn answered(
     if first.fault().is_none() && draft.payload.contains("SendDocumentRequest") {
         let (first, again) = (first.receipt(), again.receipt());
         assert!((first.xml, first.p7s) == (again.xml, again.p7s), "another receipt for the same bytes");
+    }
+    if first.fault().is_none() && draft.payload.contains(">PACKAGE<") {
+        let (first, again) = (first.proof_reply(), again.proof_reply());
+        assert!(first.package == again.package, "another package of the same proof");
     }
     house.stop().await;
     codes
@@ -209,6 +214,7 @@ fn draft(operation: &str) -> Option<Draft> {
         }
         "status" => Draft::status(&Ticket::parse("0000000000000").ok()?),
         "proof" => Draft::proof(&unknown, ProofKind::Receipt),
+        "package" => Draft::package(&ItemName::Token(Token::parse("T").ok()?), ProofKind::Receipt),
         "health" => Draft::health(HealthCheckKind::Default),
         _ => return None,
     })

@@ -127,7 +127,7 @@ async fn contract_a_pays_nothing_and_its_item_has_evidence_when_it_is_asked_for(
 }
 
 /// One that fails so often for a while, then once for good or not at all, and is then asked whether the item was read.
-struct Fate {
+pub struct Fate {
     inner: Counting,
     retries: AtomicU32,
     fails: bool,
@@ -135,7 +135,7 @@ struct Fate {
 }
 
 impl Fate {
-    fn open(retries: u32, fails: bool, read: Option<bool>) -> Plan {
+    pub fn open(retries: u32, fails: bool, read: Option<bool>) -> Plan {
         let inner = Counting { name: ChannelName::EboxCitizen, boxes: Boxes::default() };
         let fate = Arc::new(Self { inner, retries: AtomicU32::new(retries), fails, read });
         Plan { channels: Some(vec![fate]), delivers: true, read_poll_seconds: 1, ..Plan::default() }

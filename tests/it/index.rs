@@ -29,6 +29,8 @@ async fn made_again_it_is_equal_as_an_ordered_dump() {
     let by_ticket = ItemName::Ticket(receipt.ticket);
     sandbox.ask(&Draft::proof(&by_ticket, ProofKind::Receipt)).await.proof_reply();
     sandbox.ask(&Draft::evidence(&by_ticket, ProofKind::Dispatch)).await.proof_reply();
+    let package = sandbox.ask(&Draft::package(&by_ticket, ProofKind::Dispatch)).await.proof_reply();
+    assert!(package.package.is_some());
     let kinds: Vec<_> = sandbox.records().iter().map(|stored| stored.record.kind()).collect();
     for kind in [
         "received",
@@ -40,6 +42,7 @@ async fn made_again_it_is_equal_as_an_ordered_dump() {
         "consulted",
         "control",
         "evidenced",
+        "packaged",
     ] {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }

@@ -29,6 +29,7 @@ mod folder;
 mod index;
 mod limits;
 mod operator;
+mod package;
 mod read_status;
 mod remote_decisions;
 mod repair;

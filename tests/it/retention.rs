@@ -44,13 +44,21 @@ fn counts(plan: &Planned) -> Vec<(Kind, usize)> {
 
 /// One item in its box, whose second part is a file of its own; a refused request, one that nobody signed, and a read.
 async fn lived(disk: &ForgetfulDisk) -> (Proof, Proof) {
-    let plan = Plan { disk: disk.clone(), delivers: true, inline_bytes_max: 800, ..Plan::default() };
+    let plan = Plan {
+        disk: disk.clone(),
+        delivers: true,
+        inline_bytes_max: 800,
+        publishes: true,
+        ..Plan::default()
+    };
     let house = House::open(plan).await.unwrap();
     let receipt = house.ask(&Draft::submission("T")).await.receipt();
     until(|| async { (house.service.index().counts().unwrap().sent == 1).then_some(()) }).await;
     let (_, dispatch) = house.ask(&Draft::status(&receipt.ticket)).await.status_answer();
     let evidence = Draft::evidence(&ItemName::Ticket(receipt.ticket), ProofKind::Dispatch);
     assert_eq!(house.ask(&evidence).await.proof_reply().evidence.len(), 1);
+    let package = Draft::package(&ItemName::Ticket(receipt.ticket), ProofKind::Dispatch);
+    assert!(house.ask(&package).await.proof_reply().package.is_some());
     let mut wrong = Draft::submission("wrong");
     wrong.attachments.clear();
     assert_eq!(house.ask(&wrong).await.code(), "EPOST_B07");
@@ -71,7 +79,7 @@ async fn what_has_ended_its_term_is_erased_on_record_and_is_said_to_be() {
     let plan = retention(&house).plan().await.unwrap();
     assert_eq!(
         counts(&plan),
-        [(Kind::Item, 1), (Kind::Refused, 1), (Kind::Unidentified, 1), (Kind::Read, 2)],
+        [(Kind::Item, 1), (Kind::Refused, 1), (Kind::Unidentified, 1), (Kind::Read, 3)],
         "{plan:?}"
     );
     assert_eq!(
@@ -81,7 +89,7 @@ async fn what_has_ended_its_term_is_erased_on_record_and_is_said_to_be() {
     );
     let asked = RunAsked { as_of: plan.as_of, plan: plan.digest() };
     let done = retention(&house).run(None, Some(&asked)).await.unwrap();
-    assert_eq!((done.acts, done.erased, done.more), (4, 5, false));
+    assert_eq!((done.acts, done.erased, done.more), (4, 6, false));
     let acts: Vec<_> = house.records().into_iter().skip(records).map(|stored| stored.record).collect();
     let named: Vec<_> = acts
         .iter()
@@ -96,7 +104,7 @@ async fn what_has_ended_its_term_is_erased_on_record_and_is_said_to_be() {
         (1, "item", "content", 3653, 1),
         (2, "refused", "transaction", 3653, 1),
         (3, "unidentified", "technical", 731, 1),
-        (4, "read", "transaction", 3653, 2),
+        (4, "read", "transaction", 3653, 3),
     ];
     assert_eq!(named, expected);
     assert!(acts[0].concerns(receipt.ticket));
@@ -107,6 +115,10 @@ async fn what_has_ended_its_term_is_erased_on_record_and_is_said_to_be() {
     let evidenced = records.iter().find(|stored| matches!(stored.record, Record::Evidenced(_))).unwrap();
     let opened = house.service.open_frame(evidenced, "evidence.xml");
     assert_eq!(opened.unwrap_err().code(), "content.absent", "one key, one end");
+    let packaged = records.iter().find(|stored| matches!(stored.record, Record::Packaged(_))).unwrap();
+    for frame in ["signatures.xml", "package.json"] {
+        assert_eq!(house.service.open_frame(packaged, frame).unwrap_err().code(), "content.absent");
+    }
     said_to_be_erased(&house, receipt.ticket).await;
     // Chain and proofs are what they were.
     let whole = journal::verify(&disk, Path::new(JOURNAL), ORIGIN, &mut |_| Ok(())).unwrap();
@@ -133,6 +145,7 @@ async fn said_to_be_erased(house: &House, ticket: Ticket) {
         Draft::proof(&by_token, ProofKind::Receipt),
         Draft::proof(&ItemName::Ticket(ticket), ProofKind::Dispatch),
         Draft::evidence(&ItemName::Ticket(ticket), ProofKind::Receipt),
+        Draft::package(&ItemName::Ticket(ticket), ProofKind::Dispatch),
         Draft::submission("T"),
     ];
     for mut draft in drafts {
@@ -311,7 +324,7 @@ async fn a_hold_keeps_what_it_names_by_the_door() {
     assert_eq!(room.step("alice", "/retention/plan", json!({})).await, Err("consult.role".into()));
 
     let stale = plan().await;
-    assert_eq!(stale[0]["would_erase"], 5, "{stale:?}");
+    assert_eq!(stale[0]["would_erase"], 6, "{stale:?}");
     let ticket = receipt.ticket.as_str();
     for (wrong, code) in [
         (json!({"reason": "r"}), "consult.field"),
@@ -328,7 +341,7 @@ async fn a_hold_keeps_what_it_names_by_the_door() {
     let held = plan().await;
     assert_eq!(
         held[0]["held"],
-        json!([{"hold": 1, "keys": 3}]),
+        json!([{"hold": 1, "keys": 4}]),
         "the item, and the requests that read it: {held:?}"
     );
     assert_eq!(held[0]["would_erase"], 2);
@@ -351,7 +364,7 @@ async fn a_hold_keeps_what_it_names_by_the_door() {
         Err("retention.hold-absent".into())
     );
     let by_sender = plan().await;
-    assert_eq!(by_sender[0]["held"], json!([{"hold": 2, "keys": 4}]), "{by_sender:?}");
+    assert_eq!(by_sender[0]["held"], json!([{"hold": 2, "keys": 5}]), "{by_sender:?}");
     let ran = step("/retention/run", run(&by_sender)).await.unwrap();
     assert_eq!((&ran[0]["erased"], &ran[0]["acts"]), (&json!(1), &json!(1)), "what nobody signed alone");
     assert!(room.house.service.keys().has(receipt.ticket).unwrap());
@@ -361,7 +374,7 @@ async fn a_hold_keeps_what_it_names_by_the_door() {
     let mut future = run(&free);
     future["as_of"] = json!(later() + SignedDuration::from_hours(1));
     assert_eq!(step("/retention/run", future).await, Err("retention.plan-future".into()));
-    assert_eq!(step("/retention/run", run(&free)).await.unwrap()[0]["erased"], 4);
+    assert_eq!(step("/retention/run", run(&free)).await.unwrap()[0]["erased"], 5);
     assert!(!room.house.service.keys().has(receipt.ticket).unwrap());
 
     let holds = step("/retention/holds", json!({})).await.unwrap();

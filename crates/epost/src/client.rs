@@ -20,24 +20,13 @@ use soap::message::{write_get_proof_request, write_get_status_request, write_sen
 use soap::multipart::{OutgoingPart, Writer};
 use soap::wss::client::{SignOptions, SignRequestError, sign_request};
 
-pub use answer::{AnswerError, EvidenceFiles, Fault, ProofFiles, StatusAnswer};
+pub use answer::{AnswerError, EvidenceFiles, Fault, PackageFile, ProofFiles, StatusAnswer};
 pub use connection::Connection;
 pub use content::{ContentFile, Progress};
-pub use local::{SentLog, save, save_evidence};
+pub use local::{SentLog, save, save_evidence, save_package};
 pub use settings::{Settings, SettingsError};
 pub use soap::message::v2::{ItemSearch, SearchBy};
 pub use soap::message::{ItemName, ProofForm, ProofKind};
-
-/// The name of a proof's files, without their extension.
-pub fn file_stem(kind: ProofKind) -> &'static str {
-    match kind {
-        ProofKind::Receipt => "Receipt",
-        ProofKind::Dispatch => "ProofOfDispatch",
-        ProofKind::Consultation => "Consultation",
-        ProofKind::Expiry => "Expiry",
-        ProofKind::NonDelivery => "NonDelivery",
-    }
-}
 
 /// Why nothing came of a request.
 #[derive(Debug, thiserror::Error)]
@@ -253,6 +242,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn evidence(&self, of: &ItemName, kind: ProofKind) -> Result<EvidenceFiles, ClientError> {
         self.ask(&write_get_proof_request(of, kind, ProofForm::Evidence)).await?.evidence()
+    }
+
+    /// Fetches the package of a proof, which holds all that a third party needs (contract B, at the same address).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn package(&self, of: &ItemName, kind: ProofKind) -> Result<PackageFile, ClientError> {
+        self.ask(&write_get_proof_request(of, kind, ProofForm::Package)).await?.package()
     }
 
     /// Asks what became of an item: one page, from event number `first` on (contract B).

@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub use delivery::{Batch, BatchPartner, Delivery};
 pub(crate) use files::Held;
 pub use keeping::{Class, Classes, Drill, Retention, Scrub};
-pub use keys::{EVIDENCE_POLICY, KeyPlace, MasterToken, Pkcs11, Seal, SealToken};
+pub use keys::{EVIDENCE_POLICY, EVIDENCE_POLICY_TEXT, KeyPlace, MasterToken, Pkcs11, Seal, SealToken};
 pub use uam::{PolicySigner, PolicySigners, RemoteDecisions, Uam};
 pub use watching::{Breach, Clock, Report, Witness};
 
@@ -531,6 +531,8 @@ pub struct Limits {
     pub part_header_bytes_max: usize,
     /// What is read of a body that was refused early, so that the sender hears the fault.
     pub drain_bytes_max: u64,
+    /// A package holds its sender's SOAP part up to this size, beyond it the digest alone. It is held in memory, some times over.
+    pub package_request_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -543,6 +545,7 @@ impl Default for Limits {
             parts_max: 16,
             part_header_bytes_max: 8 * 1024,
             drain_bytes_max: 4 * 1024 * 1024,
+            package_request_bytes_max: 8 * 1024 * 1024,
         }
     }
 }

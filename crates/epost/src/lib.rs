@@ -23,6 +23,7 @@ pub mod folder;
 pub mod keys;
 pub mod metrics;
 pub mod ocsp;
+pub mod publication;
 pub mod repair;
 pub mod report;
 pub mod retention;

@@ -1,5 +1,7 @@
 //! From a configuration to a running service: reads every file, opens the ground state, then opens the door.
 
+mod policies;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use crate::crls::CrlArchive;
 use crate::door::operator::Watched;
 use crate::door::soap::Contract;
 use crate::folder::partners::{Partners, PartnersError};
+use crate::publication::{self, Publication};
 use crate::retention::Retention;
 use crate::service::{self, Outside, Places, Service, Settings, StartReport};
 use crate::signing::SigningLimits;
@@ -145,7 +148,6 @@ pub struct Prepared {
     tsas: Arc<TsaClient>,
     crls: Arc<CrlArchive>,
     crl_paths: Vec<PathBuf>,
-    publisher: Option<Publisher>,
     consult: Option<(People, Arc<rustls::ServerConfig>)>,
     batch: Option<(Partners, Arc<rustls::ServerConfig>)>,
     access: access::Access,
@@ -220,6 +222,7 @@ pub fn prepare(
         config.seal.crls.iter().chain(config.tsa.iter().flat_map(|tsa| &tsa.crls)).cloned().collect();
     let crls = Arc::new(CrlArchive::new(disk.clone(), config.data.directory.join("crls")));
     let for_proofs = crls.clone();
+    let log = publisher(config, disk.clone())?.map(Publication::new).map(Arc::new);
     let outside = Outside {
         disk,
         clock: Arc::new(Timestamp::now),
@@ -233,11 +236,11 @@ pub fn prepare(
         proof_anchors: trust::ProofAnchors::read(config)?,
         remote,
         proof_crls: Arc::new(move |at| for_proofs.current_at(at)),
+        log,
         on_fatal,
     };
-    let publisher = publisher(config, outside.disk.clone())?;
     let places = Places {
-        signed: publisher.as_ref().and_then(Publisher::checkpoint).cloned(),
+        signed: outside.log.as_ref().and_then(|log| log.checkpoint()),
         directory: config.data.directory.clone(),
         index: Some(config.data.directory.join(service::INDEX)),
         master_key: keys::master_key(config)?,
@@ -253,7 +256,6 @@ pub fn prepare(
         tsas,
         crls,
         crl_paths,
-        publisher,
         consult: consult.transpose()?,
         batch,
         access: access::Access::new(config.uam.clone(), signers),
@@ -306,6 +308,7 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         None => (None, None),
     };
     crls.add(trust::read_crls(&crl_paths)?)?;
+    let log = prepared.outside.log.clone();
     let (service, report) = Service::open(prepared.settings, prepared.places, prepared.outside).await?;
     let configuration = erds::record::Hex32(config.sha256());
     let (version, program, withdrawn) = (env!("CARGO_PKG_VERSION"), program(), report.withdrawn);
@@ -336,13 +339,13 @@ pub async fn start(config: &Config, listener: Option<TcpListener>) -> Result<Run
         let folders = door::webdav::Folders::new(service.clone(), partners, setup.connections_max);
         tasks.spawn(door::webdav::serve(listener, tls, Arc::new(folders), stopped.clone()));
     }
-    if let Some(publisher) = prepared.publisher {
+    if let Some(log) = log {
         let every = Duration::from_secs(config.data.checkpoint_seconds.max(1));
         let stamp_every = jiff::SignedDuration::from_hours(i64::from(config.data.stamp_hours));
         let stamps = (config.data.stamp_hours > 0)
             .then(|| Stamps::open(Arc::new(RealDisk), &tlog_directory(config), stamp_every));
         let witnesses = Witnesses::read(&config.witness)?;
-        tasks.spawn(publish(service.clone(), publisher, stamps, witnesses, every, stopped.clone()));
+        tasks.spawn(publication::run(service.clone(), log, stamps, witnesses, every, stopped.clone()));
     }
     tasks.spawn(crate::clock::watch(service.clone(), config.clock.clone(), stopped.clone()));
     tasks.spawn(report::schedule::run(service.clone(), config.report.clone(), stopped.clone()));
@@ -372,66 +375,6 @@ fn program() -> String {
         Ok(program) => program.sha256.to_hex(),
         // Replaced since it was started: nothing tells any more what runs.
         Err(error) => format!("unknown ({error})"),
-    }
-}
-
-/// Publishes and signs what is new in the journal, again and again, and once more at the end.
-async fn publish(
-    service: Arc<Service>,
-    mut publisher: Publisher,
-    mut stamps: Option<Stamps>,
-    mut witnesses: Witnesses,
-    every: Duration,
-    mut stop: watch::Receiver<bool>,
-) {
-    loop {
-        let last = tokio::select! {
-            _ = stop.changed() => true,
-            () = tokio::time::sleep(every) => false,
-        };
-        // Nobody waits for a checkpoint: one that failed is made up for by the next.
-        publish_once(&service, &mut publisher);
-        if last {
-            return;
-        }
-        // A stop does not wait for a witness either.
-        tokio::select! {
-            () = witness(&service, &mut publisher, &mut witnesses) => {}
-            _ = stop.changed() => return publish_once(&service, &mut publisher),
-        }
-        if let (Some(stamps), Some(checkpoint)) = (&mut stamps, publisher.checkpoint()) {
-            // A stop does not wait for an authority.
-            let stamped = tokio::select! {
-                stamped = stamps.stamp(&service, checkpoint) => stamped,
-                _ = stop.changed() => return publish_once(&service, &mut publisher),
-            };
-            if let Err(error) = stamped {
-                tracing::error!(event = "alarm.checkpoint-unstamped", %error);
-            }
-        }
-    }
-}
-
-/// Has the newest checkpoint cosigned, and publishes it so; one without a cosignature stands meanwhile.
-async fn witness(service: &Service, publisher: &mut Publisher, witnesses: &mut Witnesses) {
-    if witnesses.is_empty() {
-        return;
-    }
-    let published = match tokio::task::block_in_place(|| publisher.published()) {
-        Ok(Some(published)) => published,
-        Ok(None) => return,
-        Err(error) => return tracing::error!(event = "alarm.checkpoint-failed", %error),
-    };
-    let cosignatures = witnesses.cosign(&published, service.now()).await;
-    if let Err(error) = tokio::task::block_in_place(|| publisher.cosign(&cosignatures)) {
-        tracing::error!(event = "alarm.checkpoint-failed", %error);
-    }
-    service.metrics().witnessed(&witnesses.standings(service.journal().size()));
-}
-
-fn publish_once(service: &Service, publisher: &mut Publisher) {
-    if let Err(error) = tokio::task::block_in_place(|| publisher.publish(service.journal()).map(|_| ())) {
-        tracing::error!(event = "alarm.checkpoint-failed", %error);
     }
 }
 
@@ -503,6 +446,7 @@ fn settings(config: &Config) -> Result<Settings, StartError> {
             .seal
             .policies()
             .ok_or_else(|| value("seal.evidence_policies", "", "1 to 8 URIs of at most 500 characters"))?,
+        evidence_policy_texts: policies::texts(&config.seal)?,
         breach: config.breach.clone(),
         clock: config.clock.clone(),
         signing: SigningLimits {

@@ -6,6 +6,7 @@ mod numbered;
 mod parts;
 mod policy;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,7 @@ use crate::breach::BreachWatch;
 use crate::clock::ClockWatch;
 use crate::config::Limits;
 use crate::metrics::{Metrics, Stage};
+use crate::publication::Publication;
 use crate::signing::{SigningLimits, SigningPool};
 use crate::trust::{ProofAnchors, SenderTrust, Stamper};
 
@@ -57,6 +59,8 @@ pub struct Settings {
     pub seal_lag_seconds_max: i64,
     /// URIs of the policies that ERDS evidence names: 1 to 8.
     pub evidence_policies: Vec<String>,
+    /// The text of each policy that evidence names or ever named, by its URI: packages carry them.
+    pub evidence_policy_texts: BTreeMap<String, String>,
     /// When security events are an alarm.
     pub breach: crate::config::Breach,
     /// How far our clock may be from a time-stamp's.
@@ -111,6 +115,8 @@ pub struct Outside {
     pub remote: Option<Arc<RemoteAuthorizer>>,
     /// The CRLs (DER) of the seal's and the TSAs' chains that were current at a time: kept, and handed out with every proof.
     pub proof_crls: Arc<dyn Fn(Timestamp) -> Vec<Vec<u8>> + Send + Sync>,
+    /// The log as it is published, which a package has its records covered by; none: the log has no key, and there are no packages.
+    pub log: Option<Arc<Publication>>,
     /// Called when going on could lie: a sync error. Ends the process in `epost serve`.
     pub on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -522,6 +528,11 @@ impl Service {
     /// The CRLs that go with a proof stamped at `at`.
     pub fn proof_crls(&self, at: Timestamp) -> Vec<Vec<u8>> {
         (self.outside.proof_crls)(at)
+    }
+
+    /// The log as it is published, if it is.
+    pub(crate) fn publication(&self) -> Option<&Arc<Publication>> {
+        self.outside.log.as_ref()
     }
 
     /// The seal's key.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use erds::{FaultCode, Record, Sender};
 use evidence::event::{self, Evidence};
+use evidence::package::{self, Contents};
 use evidence::seal::{SealError, Sealed, Stampable};
 use journal::Recorded;
 use pki::signer::SignError;
@@ -126,6 +127,16 @@ impl Service {
         sender: &Sender,
     ) -> Result<(event::Sealed, String), Failure> {
         self.seal_by(&sender.name(), || event::seal(recorded, evidence, self.signer(), self.now())).await
+    }
+
+    /// Seals a package of what is recorded, with a time-stamp of its own, in the line of its item's sender, whoever asks for it.
+    pub(crate) async fn seal_package(
+        &self,
+        recorded: &Recorded,
+        contents: &Contents,
+        sender: &Sender,
+    ) -> Result<(package::Sealed, String), Failure> {
+        self.seal_by(&sender.name(), || package::seal(recorded, contents, self.signer(), self.now())).await
     }
 
     /// Seals a file that is delivered for an acceptance, by its SHA-256.

@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 use epost::dev::pki::{Extent, SENDERS};
 use epost::dev::sandbox::{CITIZEN, ENTERPRISE, MANDATARY, MANDATARY_QUALITY};
 use epost::dev::start::{self, LOOPBACK};
+use pki::certificate::Certificate;
+use pki::path::TrustAnchors;
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +62,46 @@ async fn a_sender_follows_his_items_by_the_command_line() {
     let told: Value = serde_json::from_slice(&foreign.stdout).unwrap();
     assert_eq!((foreign.status.code(), &told["error"]["code"]), (Some(1), &"REPO_B01".into()));
     assert_eq!(epost(&["history", "0", "--profile", &alice]).status.code(), Some(3), "no ticket");
+
+    let out = path("proofs");
+    let package = |kind: &str, profile: &str| {
+        let what = ["proof", &tickets[0], "--kind", kind, "--form", "package", "--out", &out, "--json"];
+        epost(&[what.as_slice(), &["--profile", profile]].concat())
+    };
+    let told = done(&package("dispatch", &alice));
+    let saved = folder.path().join("proofs").join(&tickets[0]).join("ProofOfDispatch.asice");
+    assert_eq!(told[0]["files"], serde_json::json!([saved]));
+    assert_eq!(
+        told[0]["verify"],
+        format!("epost-verify {} --seal-anchors SEAL-ROOT.pem --tsa-anchors TSA-ROOT.pem", saved.display())
+    );
+    judged_by_anchors_alone(&folder.path().join("pki"), &std::fs::read(&saved).unwrap());
+    for (kind, profile, code) in [("expiry", &alice, "REPO_B03"), ("receipt", &bob, "REPO_B01")] {
+        let refused = package(kind, profile);
+        let told: Value = serde_json::from_slice(&refused.stdout).unwrap();
+        assert_eq!((refused.status.code(), &told["error"]["code"]), (Some(1), &code.into()));
+    }
     sandbox.stop().await;
+}
+
+/// The offline verifier passes it, and was given two roots and nothing else.
+#[track_caller]
+fn judged_by_anchors_alone(pki: &std::path::Path, package: &[u8]) {
+    let anchors = |name: &str| {
+        let pem = std::fs::read(pki.join(name)).unwrap();
+        TrustAnchors::new(Certificate::from_pem(&pem).unwrap(), Vec::new())
+    };
+    let report = evidence::verify::verify(&evidence::verify::Inputs {
+        xml: package,
+        p7s: &[],
+        documents: &[],
+        crls: &[],
+        seal_anchors: &anchors("seal-root.crt"),
+        tsa_anchors: &anchors("tsa-root.crt"),
+        log_key: None,
+        now: jiff::Timestamp::now(),
+    });
+    assert!(report.passed(), "{}", report.render());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -337,6 +337,32 @@ pub struct Evidenced {
     pub evidence: EvidenceFacts,
 }
 
+/// A package of an item's proofs was sealed, when it was first asked for; from then on whoever asks for the same gets these bytes.
+///
+/// In its frames lies what of the package is found nowhere else: its signature, the log's proofs, revocation lists and policy.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Packaged {
+    /// The item.
+    pub ticket: Ticket,
+    /// When it was sealed.
+    pub at: Timestamp,
+    /// The proof that it is a package of, e.g. `RECEIPT`.
+    pub proof: String,
+    /// The journal positions of the acts whose evidence it holds, the acceptance's `Received` first.
+    pub of_positions: Vec<u64>,
+    /// The position of the `Dispatched` whose proof it holds, if it holds one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatched_position: Option<u64>,
+    /// It holds the sender's signed message.
+    pub with_request: bool,
+    /// SHA-256 of the package, whole.
+    pub sha256: Hex32,
+    /// The time-stamp authority that stamped it.
+    pub tsa: String,
+    /// The stamp's time.
+    pub gen_time: Timestamp,
+}
+
 /// A partner removed a file from his folder.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Removed {
@@ -430,6 +456,8 @@ pub enum Record {
     HandedOver(HandedOver),
     /// See [`Evidenced`].
     Evidenced(Evidenced),
+    /// See [`Packaged`].
+    Packaged(Packaged),
     /// See [`Removed`].
     Removed(Removed),
     /// See [`Consulted`].
@@ -480,6 +508,7 @@ impl Record {
             Self::ExpiredUnread(r) => Some(r.ticket),
             Self::HandedOver(r) => Some(r.ticket),
             Self::Evidenced(r) => Some(r.ticket),
+            Self::Packaged(r) => Some(r.ticket),
             Self::Removed(r) => Some(r.ticket),
             Self::Consulted(r) => r.ticket,
             Self::Control(r) => r.ticket,
@@ -509,6 +538,7 @@ impl Record {
             Self::ExpiredUnread(r) => r.at,
             Self::HandedOver(r) => r.at,
             Self::Evidenced(r) => r.at,
+            Self::Packaged(r) => r.at,
             Self::Removed(r) => r.at,
             Self::Consulted(r) => r.request.received_at,
             Self::Control(r) => r.at,
@@ -531,6 +561,7 @@ impl Record {
             Self::ExpiredUnread(_) => "expired_unread",
             Self::HandedOver(_) => "handed_over",
             Self::Evidenced(_) => "evidenced",
+            Self::Packaged(_) => "packaged",
             Self::Removed(_) => "removed",
             Self::Consulted(_) => "consulted",
             Self::Control(_) => "control",

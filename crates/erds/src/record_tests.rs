@@ -151,6 +151,17 @@ fn one_of_each() -> Vec<Record> {
             of_position: 6,
             evidence: evidence(),
         }),
+        Record::Packaged(Packaged {
+            ticket: ticket(),
+            at: at(9),
+            proof: "DISPATCH".to_owned(),
+            of_positions: vec![0, 5],
+            dispatched_position: Some(6),
+            with_request: true,
+            sha256: digest,
+            tsa: "tsa".to_owned(),
+            gen_time: at(9),
+        }),
         Record::Removed(Removed { ticket: ticket(), at: at(9), file: FolderFile::Go, certificate: digest }),
         Record::Consulted(Consulted {
             request: request(),

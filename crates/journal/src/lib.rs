@@ -289,6 +289,14 @@ impl Journal {
         self.log.leaf(position).map(|leaf| leaf.entry())
     }
 
+    /// What a record's entry is the hash of, as a [`proof::Proof`] carries it.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn salted(&self, position: Position) -> Result<Vec<u8>, ReadError> {
+        self.log.leaf(position).map(|leaf| leaf.salted().to_vec())
+    }
+
     /// Every record from `first` on, one after the other, up to the size at the time of the call.
     pub fn iter(&self, first: Position) -> impl Iterator<Item = Result<Stored, ReadError>> + '_ {
         (first..self.size()).map(|position| self.read(position))

@@ -342,6 +342,11 @@ impl Publisher {
         self.published.as_ref()
     }
 
+    /// The public half of the key that signs.
+    pub fn verifier(&self) -> &Verifier {
+        self.key.verifier()
+    }
+
     /// What is published now, to be asked for proofs.
     ///
     /// # Errors

@@ -606,7 +606,7 @@ fn apply(connection: &Connection, position: u64, record: &Record) -> Result<Chan
         return Ok(change);
     }
     let Some(ticket) = record.ticket() else { return Ok(change) };
-    if let Record::Evidenced(_) = record {
+    if let Record::Evidenced(_) | Record::Packaged(_) = record {
         // Derived from what stands there already, and found by its unique key.
         return Ok(change);
     }

@@ -101,6 +101,12 @@ impl Draft {
         Self { path: V2, ..Self::asking(payload) }
     }
 
+    /// A proof as a package.
+    pub fn package(item: &ItemName, kind: ProofKind) -> Self {
+        let payload = message::write_get_proof_request(item, kind, ProofForm::Package);
+        Self { path: V2, ..Self::asking(payload) }
+    }
+
     pub fn history(ticket: &Ticket, first: u64) -> Self {
         let payload = message::v2::write_get_delivery_history_request(ticket, first);
         Self { path: V2, ..Self::asking(payload) }

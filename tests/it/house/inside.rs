@@ -1,5 +1,6 @@
 //! The service without a socket: a disk that forgets, a real time-stamp client, a channel that counts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +13,7 @@ use epost::courier;
 use epost::dev::pki::{CONTROLLER_CBE, Extent, Pki};
 use epost::dev::tsa::{self, TsaSetup};
 use epost::door::soap::Contract;
+use epost::publication::Publication;
 use epost::service::{OpenError, Outside, Places, Service, Settings};
 use epost::trust::{ProofAnchors, SenderTrust, Stamper, TsaClient};
 use erds::record::Refused;
@@ -19,8 +21,11 @@ use erds::refusal::is_class_only;
 use erds::{ChannelName, Environment, FaultLanguage, FaultOrigin, Record, Strictness, Ticket};
 use jiff::Timestamp;
 use journal::Stored;
+use journal::checkpoint::LogKey;
+use journal::tiles::Publisher;
 use pki::aead::Key256;
 use pki::certificate::Certificate;
+use pki::ed25519::Ed25519Key;
 use soap::fault::ReceivedFault;
 use soap::wss::saml::TokenService;
 use tokio::sync::watch;
@@ -62,6 +67,10 @@ pub struct Plan {
     pub serve_despite_absent: bool,
     /// Who has a folder of the batch channel.
     pub folders: Vec<String>,
+    /// URIs of the policies that evidence names; the built-in one alone has a text.
+    pub evidence_policies: Vec<String>,
+    /// The log has a key, and is published: without it there are no packages.
+    pub publishes: bool,
     /// How many seals may be in the making.
     pub signing: epost::signing::SigningLimits,
 }
@@ -86,6 +95,8 @@ impl Default for Plan {
             inline_bytes_max: 64 * 1024,
             serve_despite_absent: false,
             folders: Vec::new(),
+            evidence_policies: vec![epost::config::EVIDENCE_POLICY.to_owned()],
+            publishes: false,
             signing: Default::default(),
         }
     }
@@ -102,6 +113,7 @@ pub struct House {
 }
 
 pub const JOURNAL: &str = "data/journal";
+const TLOG: &str = "data/tlog";
 pub const ORIGIN: &str = "epost.test/journal";
 
 impl House {
@@ -119,7 +131,12 @@ impl House {
         let mut senders = SenderTrust::read(config, crate::house::no_responder()).unwrap();
         senders.registered = plan.registered;
         senders.token_services = plan.token_services;
+        let log = plan.publishes.then(|| {
+            let publisher = Publisher::open(Arc::new(process.clone()), Path::new(TLOG), log_key()).unwrap();
+            Arc::new(Publication::new(publisher))
+        });
         let outside = Outside {
+            log,
             disk: Arc::new(process.clone()),
             clock: plan.clock,
             stamper: plan.stamper,
@@ -139,7 +156,7 @@ impl House {
             index: None,
             master_key: Key256::new([7; 32]),
             origin: ORIGIN.to_owned(),
-            signed: None,
+            signed: outside.log.as_ref().and_then(|log| log.checkpoint()),
             segment_bytes_max: 1 << 20,
             inline_bytes_max: plan.inline_bytes_max,
         };
@@ -150,6 +167,7 @@ impl House {
             serve_despite_absent: plan.serve_despite_absent,
             folders: plan.folders.into_iter().collect(),
             signing: plan.signing,
+            evidence_policies: plan.evidence_policies,
             ..settings(plan.limits, plan.read_poll_seconds)
         };
         let (service, _) = Service::open(settings, places, outside).await?;
@@ -283,6 +301,13 @@ fn tells_all_that_it_may(fault: &ReceivedFault, refused: &Refused) {
     }
 }
 
+/// The key of the log: one a process, as its houses have one name.
+pub fn log_key() -> LogKey {
+    static PEM: OnceLock<Vec<u8>> = OnceLock::new();
+    let pem = PEM.get_or_init(|| Ed25519Key::random().and_then(|key| key.to_pem()).unwrap().to_vec());
+    LogKey::from_pem(ORIGIN, pem).unwrap()
+}
+
 fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
     Settings {
         environment: Environment::Tst,
@@ -290,7 +315,11 @@ fn settings(limits: Limits, read_poll_seconds: u64) -> Settings {
         timestamp_lifetime_seconds_max: 600,
         clock_skew_seconds_max: 60,
         seal_lag_seconds_max: 60,
-        evidence_policies: vec![epost::config::EVIDENCE_POLICY.to_owned()],
+        evidence_policies: Vec::new(),
+        evidence_policy_texts: BTreeMap::from([(
+            epost::config::EVIDENCE_POLICY.to_owned(),
+            epost::config::EVIDENCE_POLICY_TEXT.to_owned(),
+        )]),
         breach: Default::default(),
         clock: Default::default(),
         signing: Default::default(),

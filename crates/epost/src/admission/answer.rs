@@ -4,7 +4,7 @@ use erds::{Refusal, Status, Ticket, Token};
 use pki::digest::sha256;
 use soap::envelope::SoapVersion;
 use soap::fault::{self, Namespace};
-use soap::message::{self, EvidenceAnswer, HealthReport, ProofAnswer, SealedFile};
+use soap::message::{self, EvidenceAnswer, HealthReport, PackageAnswer, ProofAnswer, SealedFile};
 use soap::multipart::Writer;
 use soap::wss::SIGNATURE_SHA1;
 use soap::wss::client::{SignOptions, sign_request, timestamp_only};
@@ -14,12 +14,20 @@ use super::{PeerFacts, Reply};
 use crate::door::soap::Contract;
 use crate::service::{Failure, Service};
 
-/// What getProof gives.
+/// What getProof gives: nothing where the item has no such seal (yet).
+#[derive(Default)]
 pub(super) struct GivenProofs {
     pub(super) proof: Option<ProofAnswer>,
     pub(super) evidence: Vec<EvidenceAnswer>,
-    /// The revocation lists that go with them, each once.
+    pub(super) package: Option<PackageAnswer>,
+    /// The revocation lists that go with them, each once; a package has its own.
     pub(super) crls: Vec<Vec<u8>>,
+}
+
+impl GivenProofs {
+    pub(super) fn holds_any(&self) -> bool {
+        self.proof.is_some() || !self.evidence.is_empty() || self.package.is_some()
+    }
 }
 
 impl Service {
@@ -71,11 +79,14 @@ impl Service {
         ticket: Ticket,
         token: &Token,
         status: Status,
-        given: &GivenProofs,
+        given: GivenProofs,
     ) -> Result<Reply, Failure> {
-        let GivenProofs { proof, evidence, crls } = given;
+        let GivenProofs { proof, evidence, package, crls } = &given;
+        let (proof, package) = (proof.as_ref(), package.as_ref());
         let payload =
-            message::write_get_proof_response(&ticket, token, status, proof.as_ref(), evidence, crls);
+            message::write_get_proof_response(&ticket, token, status, proof, evidence, package, crls);
+        // A package may be of many megabytes, and stands in the payload now.
+        drop(given);
         self.signed(version, 200, &payload)
     }
 

@@ -29,6 +29,10 @@ pub(super) struct Given {
 }
 
 impl Given {
+    pub(super) fn into_xml(self) -> Vec<u8> {
+        self.xml
+    }
+
     /// As contract B answers it.
     pub(super) fn answer(&self) -> EvidenceAnswer {
         EvidenceAnswer {
@@ -82,7 +86,7 @@ impl Service {
     }
 
     /// The places of the acts' records.
-    fn acts_of(&self, item: &Item, kind: ProofKind) -> Result<Vec<Position>, Failure> {
+    pub(super) fn acts_of(&self, item: &Item, kind: ProofKind) -> Result<Vec<Position>, Failure> {
         let last = |record: &str| self.index().acts(item.ticket, record, 1);
         Ok(match kind {
             ProofKind::Receipt => vec![item.received],
@@ -96,7 +100,8 @@ impl Service {
         })
     }
 
-    async fn evidence_of_act(&self, item: &Item, act: Position) -> Result<Given, Failure> {
+    /// The evidence of one act, sealed now if it never was.
+    pub(super) async fn evidence_of_act(&self, item: &Item, act: Position) -> Result<Given, Failure> {
         if act == item.received
             && let Some(accepted) = item.accepted
             && let stored = self.journal().read(accepted)?
@@ -291,7 +296,7 @@ fn acceptance(received: &Received) -> Acceptance {
 }
 
 /// The item is the sender's own, so all may be told: how it stands, and what to ask instead or when.
-fn no_such_proof(status: Status, kind: ProofKind) -> Refusal {
+pub(super) fn no_such_proof(status: Status, kind: ProofKind) -> Refusal {
     let expected = match kind {
         ProofKind::Receipt => "an accepted item",
         ProofKind::Dispatch => "an item that is SENT",

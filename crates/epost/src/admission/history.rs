@@ -108,6 +108,7 @@ fn event(number: u64, record: &Record) -> Option<DeliveryEvent> {
         | Record::Withdrawn(_)
         | Record::Refused(_)
         | Record::Evidenced(_)
+        | Record::Packaged(_)
         | Record::Removed(_)
         | Record::Erased(_) => return None,
     })

@@ -14,6 +14,7 @@ mod frames;
 pub mod health;
 mod history;
 mod inline;
+mod package;
 mod peer;
 pub mod read;
 mod recipient;

@@ -53,26 +53,32 @@ impl Service {
         let item = self.owned(found.map_err(Failure::from)?, &message)?;
         self.require_kept(&item)?;
         let token = self.token_of(&item)?;
-        let (proof, evidence) = match form {
-            ProofForm::Seal => (self.sealed_proof(&item, kind)?, Vec::new()),
-            ProofForm::Evidence => (None, self.evidence_of(&item, kind).await?),
-        };
-        let stamped: Vec<_> = proof.iter().map(|(_, gen_time)| *gen_time).collect();
-        let stamped: Vec<_> = stamped.into_iter().chain(evidence.iter().map(|one| one.gen_time)).collect();
-        let held = stamped.first().map(|_| kind);
-        self.record_proof(arrived, &message, Some(item.ticket), held).await?;
-        let mut crls: Vec<Vec<u8>> = Vec::new();
-        for crl in stamped.into_iter().flat_map(|gen_time| self.proof_crls(gen_time)) {
-            if !crls.contains(&crl) {
-                crls.push(crl);
+        let given = match form {
+            ProofForm::Seal => self.given_seal(&item, kind)?,
+            ProofForm::Evidence => {
+                let evidence = self.evidence_of(&item, kind).await?;
+                let crls = self.crls_at(evidence.iter().map(|one| one.gen_time));
+                let evidence = evidence.iter().map(Given::answer).collect();
+                GivenProofs { evidence, crls, ..GivenProofs::default() }
             }
-        }
-        let given = GivenProofs {
-            proof: proof.map(|(proof, _)| proof),
-            evidence: evidence.iter().map(Given::answer).collect(),
-            crls,
+            ProofForm::Package => {
+                // A mandate or a succession opens the proofs, not what another institution wrote.
+                let own = message.sender.cbe.digits() == item.institution;
+                let package = Some(self.package_of(&item, kind, own).await?);
+                GivenProofs { package, ..GivenProofs::default() }
+            }
         };
-        Ok(self.proof_reply(message.version, item.ticket, &token, item.status, &given)?)
+        let held = given.holds_any().then_some(kind);
+        self.record_proof(arrived, &message, Some(item.ticket), held).await?;
+        Ok(self.proof_reply(message.version, item.ticket, &token, item.status, given)?)
+    }
+
+    fn given_seal(&self, item: &Item, kind: ProofKind) -> Result<GivenProofs, Failure> {
+        let Some((proof, gen_time)) = self.sealed_proof(item, kind)? else {
+            return Ok(GivenProofs::default());
+        };
+        let crls = self.crls_at(std::iter::once(gen_time));
+        Ok(GivenProofs { proof: Some(proof), crls, ..GivenProofs::default() })
     }
 
     /// The proof with its detached seal, and the time of its stamp; none: not there yet, or never, and the status says which.

@@ -38,6 +38,17 @@ pub struct EvidenceFiles {
     pub ticket: String,
 }
 
+/// A package as it came: the exact bytes of the container.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PackageFile {
+    /// The name to save it under; one that is none is refused when it is saved.
+    pub name: String,
+    /// The container.
+    pub bytes: Vec<u8>,
+    /// The item it is about.
+    pub ticket: String,
+}
+
 /// The service's fault: what failed and what to do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Fault {
@@ -189,6 +200,14 @@ impl Answer {
         }
         let files = answer.evidence.into_iter().map(|one| (one.file_name, one.content)).collect();
         Ok(EvidenceFiles { files, crls: answer.crls, ticket })
+    }
+
+    /// The package of `GetProofResponse` of contract B.
+    pub(super) fn package(&self) -> Result<PackageFile, ClientError> {
+        let answer = parse_get_proof_response(self.body()?).map_err(AnswerError::from)?;
+        let package = answer.package.ok_or(AnswerError::Form("the Package that was asked for"))?;
+        let ticket = answer.ticket.as_str().to_owned();
+        Ok(PackageFile { name: package.file_name, bytes: package.content, ticket })
     }
 
     /// `GetDeliveryHistoryResponse` of contract B.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{EvidenceFiles, ProofFiles, ProofKind, file_stem};
+use super::{EvidenceFiles, PackageFile, ProofFiles, ProofKind};
 
 /// Writes a proof and its CRLs into `out/TICKET/` and gives the paths, the XML first, its seal second.
 ///
@@ -16,10 +16,10 @@ use super::{EvidenceFiles, ProofFiles, ProofKind, file_stem};
 /// # Errors
 /// What the system says, with the path: the user's to mend; the service keeps the proof.
 pub fn save(proof: &ProofFiles, kind: ProofKind, out: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let stem = file_stem(kind);
+    let stem = kind.file_stem();
     let mut files = vec![(format!("{stem}.xml"), &proof.xml), (format!("{stem}.p7s"), &proof.p7s)];
     if let Some((name, evidence)) = &proof.evidence {
-        files.push((evidence_name(name)?, evidence));
+        files.push((own_name(name, ".xml")?, evidence));
     }
     save_files(&proof.ticket, files, &proof.crls, out)
 }
@@ -29,14 +29,22 @@ pub fn save(proof: &ProofFiles, kind: ProofKind, out: &Path) -> std::io::Result<
 /// # Errors
 /// As [`save`].
 pub fn save_evidence(evidence: &EvidenceFiles, out: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let named = |(name, bytes)| Ok::<_, std::io::Error>((evidence_name(name)?, bytes));
+    let named = |(name, bytes)| Ok::<_, std::io::Error>((own_name(name, ".xml")?, bytes));
     let files = evidence.files.iter().map(|(name, bytes)| named((name, bytes))).collect::<Result<_, _>>()?;
     save_files(&evidence.ticket, files, &evidence.crls, out)
 }
 
-/// The name that the service gave, if it is one and no path.
-fn evidence_name(name: &str) -> std::io::Result<String> {
-    let stem = name.strip_suffix(".xml").unwrap_or_default();
+/// As [`save`], of a package: one file under the name that the service gave it, which may be no path.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_package(package: &PackageFile, out: &Path) -> std::io::Result<Vec<PathBuf>> {
+    save_files(&package.ticket, vec![(own_name(&package.name, ".asice")?, &package.bytes)], &[], out)
+}
+
+/// The name that the service gave, if it is one with that extension, and no path.
+fn own_name(name: &str, extension: &str) -> std::io::Result<String> {
+    let stem = name.strip_suffix(extension).unwrap_or_default();
     if !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(name.to_owned());
     }
@@ -166,6 +174,20 @@ mod tests {
         assert_eq!(paths, [inside.join("ContentHandover.xml"), inside.join("crls/1.crl")]);
         for name in ["../ContentHandover.xml", "/tmp.xml", ".xml", "ContentHandover", "a.b.xml", ""] {
             assert!(save_evidence(&named(name), folder.path()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_package_is_saved_under_a_name_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let ticket = "0123456789ABC".to_owned();
+        let named =
+            |name: &str| PackageFile { name: name.to_owned(), bytes: vec![7], ticket: ticket.clone() };
+        let paths = save_package(&named("Receipt.asice"), folder.path()).unwrap();
+        assert_eq!(paths, [folder.path().join("0123456789ABC/Receipt.asice")]);
+        assert_eq!(std::fs::read(&paths[0]).unwrap(), [7]);
+        for name in ["../Receipt.asice", ".asice", "Receipt.xml", "Receipt", "a.b.asice", ""] {
+            assert!(save_package(&named(name), folder.path()).is_err(), "{name}");
         }
     }
 

@@ -244,6 +244,9 @@ fn print_record(stored: &Stored, json: bool) {
         Record::ExpiredUnread(r) => format!("{} expired unread", r.channel.as_str()),
         Record::HandedOver(r) => format!("{} taken by {}", r.channel.as_str(), r.certificate),
         Record::Evidenced(r) => format!("{} of position {}", r.event, r.of_position),
+        Record::Packaged(r) => {
+            format!("{} {} the request", r.proof, if r.with_request { "with" } else { "without" })
+        }
         Record::Removed(r) => format!("{} by {}", r.file.as_str(), r.certificate),
         Record::Control(r) => format!("{} {}", r.action, r.detail),
         Record::Erased(r) => {

@@ -7,7 +7,7 @@ use erds::{Ticket, Token};
 use serde_json::json;
 
 use super::send::{Failure, report};
-use crate::client::{Connection, ItemName, ProofForm, ProofKind, save, save_evidence};
+use crate::client::{Connection, ItemName, ProofForm, ProofKind, save, save_evidence, save_package};
 
 /// Which proof of which item.
 #[derive(Debug, clap::Args)]
@@ -55,6 +55,8 @@ pub enum Form {
     Seal,
     /// ERDS evidence (EN 319 522-3): one XML file, its signature within.
     Evidence,
+    /// One ASiC-E container with all that a third party needs but his trust anchors.
+    Package,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -62,6 +64,7 @@ const EXAMPLES: &str = "Examples:
   epost proof --token case-2026-17 --kind dispatch --out proofs --profile office.toml
   epost proof 0A1B2C3D4E5F6 --kind receipt --form evidence --profile office.toml
   epost proof 0A1B2C3D4E5F6 --kind consultation --profile office.toml
+  epost proof 0A1B2C3D4E5F6 --kind dispatch --form package --profile office.toml
 
 Exit code: 0 saved, 1 refused or no such proof, 2 try again later, 3 could not run.";
 
@@ -91,9 +94,10 @@ async fn fetch(args: &Args) -> Result<ExitCode, Failure> {
     let form = match args.form {
         None => kind.default_form(),
         Some(Form::Evidence) => ProofForm::Evidence,
+        Some(Form::Package) => ProofForm::Package,
         Some(Form::Seal) if kind.default_form() == ProofForm::Seal => ProofForm::Seal,
         Some(Form::Seal) => {
-            let told = "--form seal: of receipt and dispatch alone; leave it out, and evidence is saved";
+            let told = "--form seal: of receipt and dispatch alone; leave it out, and evidence is saved, or take --form package";
             return Err(Failure::Option(told.to_owned()));
         }
     };
@@ -107,6 +111,11 @@ async fn fetch(args: &Args) -> Result<ExitCode, Failure> {
             let evidence = client.evidence(&of, kind).await.map_err(Failure::Client)?;
             let files = save_evidence(&evidence, &args.out).map_err(Failure::Save)?;
             (evidence.ticket, files)
+        }
+        ProofForm::Package => {
+            let package = client.package(&of, kind).await.map_err(Failure::Client)?;
+            let files = save_package(&package, &args.out).map_err(Failure::Save)?;
+            (package.ticket, files)
         }
     };
     if args.connection.json {
@@ -126,7 +135,8 @@ fn verify_line(files: &[PathBuf]) -> String {
     let is = |file: &&PathBuf, extension: &str| file.extension().is_some_and(|found| found == extension);
     let crls = files.iter().find(|file| is(file, "crl")).and_then(|file| file.parent());
     let crls = crls.map(|folder| format!(" --crl {}", quoted(folder)));
-    let proofs: Vec<_> = files.iter().filter(|file| is(file, "xml")).map(|file| quoted(file)).collect();
+    let proofs = files.iter().filter(|file| is(file, "xml") || is(file, "asice"));
+    let proofs: Vec<_> = proofs.map(|file| quoted(file)).collect();
     format!(
         "epost-verify {} --seal-anchors SEAL-ROOT.pem --tsa-anchors TSA-ROOT.pem{}",
         proofs.join(" "),
@@ -168,6 +178,11 @@ mod tests {
         assert!(
             verify_line(&sealed).starts_with("epost-verify T/Receipt.xml --seal"),
             "the seal lies beside it"
+        );
+        assert_eq!(
+            verify_line(&[PathBuf::from("T/Receipt.asice")]),
+            "epost-verify T/Receipt.asice --seal-anchors SEAL-ROOT.pem --tsa-anchors TSA-ROOT.pem",
+            "its lists are in it"
         );
     }
 }

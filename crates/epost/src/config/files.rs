@@ -69,6 +69,9 @@ impl Config {
                 files.token(["seal.key.pkcs11.module", "seal.key.pkcs11.pin_file"], &mut seal.pkcs11)
             }
         }
+        for text in self.seal.evidence_policy_texts.values_mut() {
+            files.one("seal.evidence_policy_texts", Public, text);
+        }
         files.all("seal.anchors", &mut self.seal.anchors);
         files.all("seal.crls", &mut self.seal.crls);
         for witness in &mut self.witness {
@@ -172,12 +175,13 @@ mod tests {
     #[test]
     fn every_path_of_the_configuration_is_in_the_list() {
         let mut config: Config = toml::from_str(&format!("{TEMPLATE}\n{OPTIONAL}")).unwrap();
-        let Config { senders, data, tsa, ebox, report, .. } = &mut config;
+        let Config { senders, data, tsa, ebox, report, seal, .. } = &mut config;
         for list in [&mut senders.intermediates, &mut senders.certificates, &mut ebox.tls_anchors] {
             list.push("f".into());
         }
         tsa[0].intermediates.push("f".into());
         (data.log_key, report.folder) = (Some("f".into()), Some("f".into()));
+        seal.evidence_policy_texts.insert("urn:x".to_owned(), "f".into());
         let mut in_token: Config = toml::from_str(&with_token()).unwrap();
         let files = config.files().into_iter().chain(in_token.files());
         let listed: BTreeSet<&str> = files.map(|(option, ..)| option).collect();

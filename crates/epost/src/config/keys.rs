@@ -1,5 +1,6 @@
 //! `[seal]`, and where a key is: in a file of its own, or in a token.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,10 @@ pub struct Seal {
     /// URIs of the policies under which ERDS evidence is issued; it names them.
     #[serde(default = "default_evidence_policies")]
     pub evidence_policies: Vec<String>,
+    /// The text of each policy that evidence names or ever named, a file in UTF-8 by its URI: packages carry them. That of the built-in
+    /// URI is built in.
+    #[serde(default)]
+    pub evidence_policy_texts: BTreeMap<String, PathBuf>,
     /// Signatures being made at once.
     #[serde(default = "default_signatures")]
     pub signatures_at_once_max: usize,
@@ -53,6 +58,9 @@ fn default_evidence_policies() -> Vec<String> {
 
 /// The policy that ERDS evidence names where the operator has published none of his own: what this program does, and no more.
 pub const EVIDENCE_POLICY: &str = "urn:epost:registeredmail:policy:v1";
+
+/// What [`EVIDENCE_POLICY`] says.
+pub const EVIDENCE_POLICY_TEXT: &str = include_str!("../../../../deploy/evidence-policy.txt");
 
 fn default_signatures() -> usize {
     8

@@ -306,6 +306,7 @@ impl Reader<'_> {
                 }
             }
             Record::Evidenced(r) => self.certain = self.certain.max(r.evidence.gen_time),
+            Record::Packaged(r) => self.certain = self.certain.max(r.gen_time),
             Record::Attempted(_) | Record::Consigned(_) | Record::Removed(_) => {}
             Record::Refused(r) => {
                 let kind = if r.sender.is_some() { Kind::Refused } else { Kind::Unidentified };

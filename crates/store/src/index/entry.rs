@@ -104,6 +104,7 @@ impl Entry {
             | Record::Refused(_)
             | Record::HandedOver(_)
             | Record::Evidenced(_)
+            | Record::Packaged(_)
             | Record::Removed(_)
             | Record::Consulted(_)
             | Record::Erased(_) => {}

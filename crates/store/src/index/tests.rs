@@ -1,7 +1,7 @@
 use erds::record::{
     Accepted, Accessed, Attempted, Consigned, ConsignmentFailed, Consulted, Control, DecisionFacts,
-    Dispatched, EvidenceFacts, Evidenced, ExpiredUnread, HandedOver, Hex32, Received, Removed, RequestFacts,
-    Withdrawn,
+    Dispatched, EvidenceFacts, Evidenced, ExpiredUnread, HandedOver, Hex32, Packaged, Received, Removed,
+    RequestFacts, Withdrawn,
 };
 use erds::{ApplicationId, EnterpriseNumber, Environment, FolderFile, Sender, Strictness};
 
@@ -462,6 +462,20 @@ fn evidenced(item: usize) -> Record {
     })
 }
 
+fn packaged(item: usize) -> Record {
+    Record::Packaged(Packaged {
+        ticket: ticket(item),
+        at: at(8),
+        proof: "CONSULTATION".to_owned(),
+        of_positions: vec![0, 6],
+        dispatched_position: Some(4),
+        with_request: false,
+        sha256: HASH,
+        tsa: "tsa".to_owned(),
+        gen_time: at(8),
+    })
+}
+
 #[test]
 fn a_folder_is_filled_beside_the_ebox_and_emptied_by_its_partner() {
     use FolderFile::{Data, Dispatch, DispatchSeal, Go, Receipt, ReceiptSeal, Seal};
@@ -487,6 +501,7 @@ fn a_folder_is_filled_beside_the_ebox_and_emptied_by_its_partner() {
         removed(1, Data),
         removed(1, Receipt),
         evidenced(1),
+        packaged(1),
     ];
     for record in &more[..2] {
         index.apply(records.len() as u64, record).unwrap();
