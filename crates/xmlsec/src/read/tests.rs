@@ -62,6 +62,36 @@ fn the_caps_hold_far_from_the_end_too() {
     far(&format!("<{longest}n/>"), &limits, Err((Wrong::NameBytes, 1)));
 }
 
+/// Few attributes are compared each with each, many are sorted: of either, no two are one.
+#[test]
+fn an_attribute_that_stands_twice_is_found_among_however_many() {
+    for count in [2, 8, 9, 40] {
+        for (first, second) in [("p:same", "p:same"), ("q:same", "p:same"), ("zz", "zz"), ("aa", "aa")] {
+            for place in [0, count / 2, count - 1] {
+                let mut names: Vec<String> = (0..count).rev().map(|number| format!("n{number:02}")).collect();
+                let with = |names: &[String]| {
+                    let attributes: String = names.iter().map(|name| format!(" {name}=''")).collect();
+                    format!("<a xmlns:p='urn:p' xmlns:q='urn:p'{attributes}/>")
+                };
+                names[place] = first.to_owned();
+                check(&with(&names), &Limits::default(), Ok(()));
+                names.push(second.to_owned());
+                let source = with(&names);
+                let offset = source.rfind(second).unwrap();
+                check(&source, &Limits::default(), Err((Wrong::AttributeDuplicate, offset)));
+            }
+        }
+    }
+}
+
+#[test]
+fn both_parts_of_a_name_begin_as_names_do() {
+    for name in ["1:b", "a:1", "-a:b", "a:-b", "\u{B7}:b", "a:\u{B7}"] {
+        check(&format!("<r><{name}/></r>"), &Limits::default(), Err((Wrong::Name, 4)));
+        check(&format!("<r {name}=''/>"), &Limits::default(), Err((Wrong::Name, 3)));
+    }
+}
+
 /// What libxml2 takes for no URI, too, has no canonical form there.
 #[test]
 fn namespace_names_are_uris() {

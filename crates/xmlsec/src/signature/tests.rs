@@ -274,6 +274,14 @@ fn enveloped_signature_is_a_no_op_or_nothing() {
     let refusing = Profile { enveloped: Enveloped::Refused, ..Profile::service() };
     assert_eq!(verdict(&no_op, &refusing), "xmlsec.algorithm.transform");
 
+    // Once, and before the canonicalisation, whose bytes it could do nothing to.
+    let envelopeds = "<ds:Transform Algorithm=\"http://www.w3.org/2000/09/xmldsig#enveloped-signature\"/>";
+    let twice = resigned(&no_op.replace(envelopeds, &envelopeds.repeat(2)));
+    assert_eq!(verdict(&twice, &Profile::service()), "xmlsec.algorithm.transform");
+    let after =
+        no_op.replace(envelopeds, "").replace("</ds:Transforms>", &format!("{envelopeds}</ds:Transforms>"));
+    assert_eq!(verdict(&resigned(&after), &Profile::service()), "xmlsec.algorithm.transform");
+
     // The whole envelope, the signature within it.
     let source = envelope().replace("<s:Envelope ", "<s:Envelope wsu:Id='E' ");
     let document = parse(&source.replace(SIGNATURE_SLOT, ""));
@@ -283,6 +291,59 @@ fn enveloped_signature_is_a_no_op_or_nothing() {
     assert_eq!(verdict(&whole, &Profile::service()), "xmlsec.reference.enveloped");
     let allowing = Profile { enveloped: Enveloped::Allowed, ..Profile::service() };
     assert_eq!(verdict(&whole, &allowing), "Envelope");
+}
+
+/// As of an assertion: [`verify_enveloped`] looks nothing up.
+#[test]
+fn an_enveloped_signature_is_the_elements_own_and_over_it() {
+    let source = parse("<r><a Id='a'><i>t</i></a><b Id='b'/></r>");
+    let [a, b] = source.root().children().collect::<Vec<_>>()[..] else { panic!() };
+    let sha256 = DigestAlgorithm::Sha256;
+    let exclusive = crate::c14n::Method::exclusive;
+    let over_a = || SigningReference::enveloping(a, "a", exclusive(), sha256).unwrap();
+    let over_b = || SigningReference::over_by(b, "b", exclusive(), sha256).unwrap();
+    let signed = |parent, references: &[SigningReference]| {
+        let made =
+            sign_within(parent, &exclusive(), references, None, &signer(), &Limits::default()).unwrap();
+        String::from_utf8(made).unwrap()
+    };
+    let verdict = |signed: &str, id: &str| {
+        let (document, signer) = (parse(signed), signer());
+        let a = document.root().children().next().unwrap();
+        let profile = Profile { enveloped: Enveloped::Allowed, ..Profile::service() };
+        let signature = signature_of(&document).unwrap();
+        verify_enveloped(&signature, a, id, signer.certificate().public_key(), &profile)
+            .map_or_else(|error| error.code(), |()| "held")
+    };
+    let good = signed(a, &[over_a()]);
+    assert_eq!(verdict(&good, "a"), "held");
+    assert_eq!(verdict(&good, "b"), "xmlsec.reference.dangling", "over another element");
+    assert_eq!(verdict(&good.replace(">t<", ">u<"), "a"), "xmlsec.reference.digest-mismatch");
+    let value = edit_between(&good, "<ds:SignatureValue>", "</ds:SignatureValue>", |value| {
+        format!("{}{}", if value.starts_with('A') { 'B' } else { 'A' }, value.get(1..).unwrap())
+    });
+    assert_eq!(verdict(&value, "a"), "xmlsec.signature.value");
+    let deeper = signed(a.children().next().unwrap(), &[over_a()]);
+    assert_eq!(verdict(&deeper, "a"), "xmlsec.reference.enveloped", "of an element within it");
+    assert_eq!(verdict(&signed(a, &[over_b()]), "b"), "xmlsec.reference.enveloped", "without the transform");
+    assert_eq!(verdict(&signed(a, &[over_a(), over_b()]), "a"), "xmlsec.signature.too-many");
+}
+
+/// What is known here is not thereby taken.
+#[test]
+fn a_profile_of_fewer_algorithms_takes_no_others() {
+    use pki::algorithm::SignatureAlgorithm as A;
+    let others = Profile { signatures: vec![A::RsaSha384, A::EcdsaSha256], ..Profile::service() };
+    assert_eq!(verdict(&signed(), &others), "xmlsec.algorithm.signature");
+    let others = Profile { digests: vec![DigestAlgorithm::Sha512], ..Profile::service() };
+    assert_eq!(verdict(&signed(), &others), "xmlsec.algorithm.digest");
+}
+
+/// Before any cryptography: the value, which comes first of it, does not hold here.
+#[test]
+fn a_digest_of_another_length_is_told_by_the_profile_alone() {
+    let short = edit_between(&signed(), "<ds:DigestValue>", "</ds:DigestValue>", |_| "QUJD".to_owned());
+    assert_eq!(verdict(&short, &Profile::service()), "xmlsec.reference.digest-length");
 }
 
 #[test]
