@@ -35,7 +35,8 @@ pub fn evidence(data: &[u8]) -> Codes {
         documents: &[],
         crls: &known.lists,
         seal_anchors: &known.seal_anchors,
-        tsa_anchors: &known.tsa_anchors, log_key: None,
+        tsa_anchors: &known.tsa_anchors,
+        log_key: None,
         now: Timestamp::from_second(STAMPED_AT + 60).expect("an instant"),
     });
     assert!(!report.render().is_empty());

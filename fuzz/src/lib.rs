@@ -12,6 +12,7 @@ mod files;
 #[path = "../../tests/it/house/mod.rs"]
 mod house;
 mod journal_log;
+mod packages;
 mod proofs;
 mod requests;
 mod tlog;
@@ -21,6 +22,7 @@ pub use admission::admission;
 pub use enveloped::evidence;
 pub use files::fixed;
 pub use journal_log::{journal_dir, journal_segment, options as journal_options};
+pub use packages::package;
 pub use proofs::{NONCE, OCSP_NONCE, POLICY, STAMPED_AT, cms_tsp, statement};
 pub use requests::{message, multipart, now, signed_lines, wss};
 pub use tlog::{tlog, tlog_seeds};
@@ -33,7 +35,7 @@ pub type Codes = Vec<&'static str>;
 pub type Target = (&'static str, fn(&[u8]) -> Codes);
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("admission", admission),
     ("xml_reader", xml_reader),
     ("c14n", c14n),
@@ -42,6 +44,7 @@ pub const TARGETS: [Target; 11] = [
     ("wss", wss),
     ("cms_tsp", cms_tsp),
     ("evidence", evidence),
+    ("package", package),
     ("message", message),
     ("journal_segment", journal_segment),
     ("tlog", tlog),

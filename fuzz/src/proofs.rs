@@ -225,7 +225,16 @@ fn answer(proof: &Proof, setting: &Setting<'_>, bytes: &[u8]) -> Codes {
 fn seal(proof: &Proof, setting: &Setting<'_>, xml: &[u8], p7s: &[u8]) -> Codes {
     let (seal_anchors, tsa_anchors) = setting.anchors(proof);
     let (documents, crls) = (&[], &setting.lists);
-    let report = verify(&Inputs { xml, p7s, documents, crls, seal_anchors, tsa_anchors, log_key: None, now: setting.at });
+    let report = verify(&Inputs {
+        xml,
+        p7s,
+        documents,
+        crls,
+        seal_anchors,
+        tsa_anchors,
+        log_key: None,
+        now: setting.at,
+    });
     assert!(!report.render().is_empty());
     let same = xml == proof.xml && p7s == proof.p7s;
     assert!(same || !report.passed(), "a proof that was never made:\n{}", report.render());

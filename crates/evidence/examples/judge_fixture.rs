@@ -41,8 +41,9 @@ fn lay(directory: &Path, house: &House, revoked: &[(u32, i64)]) {
     }
     put("seal-anchors.pem", &house.seal_root.pem());
     put("tsa-anchors.pem", &house.tsa_root.pem());
-    put("letter.txt", DOCUMENT);
-    put("table.csv", ANNEX);
+    fs::create_dir_all(directory.join("documents")).unwrap();
+    put("documents/letter.txt", DOCUMENT);
+    put("documents/table.csv", ANNEX);
     let desk = Desk::new(house.clone());
     let (recorded, mut contents) = desk.item();
     contents.crls = house.crls(revoked);

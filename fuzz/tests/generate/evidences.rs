@@ -1,12 +1,5 @@
 //! `fixed/evidence` and the corpus of `evidence`: a real one, and changes of it.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use ::pki::certificate::Certificate;
-use ::pki::path::{Revocation, TrustAnchors};
-use ::pki::signer::FileSigner;
-use ::pki::tsp::{self, TimeStampToken, TokenChecks};
 use epost_fuzz::STAMPED_AT as NOW;
 use erds::record::{Accessed, Control};
 use erds::{ChannelName, Environment, Record, Ticket};
@@ -15,11 +8,10 @@ use evidence::event::{
     Access, Assurance, AuthenticationMethod, DelegateDescription, Event, Evidence, LogEntry,
     RequestDescription,
 };
-use evidence::seal::Stampable as _;
 use jiff::Timestamp;
-use journal::{Appended, Entry, Journal, Recorded};
 
 use crate::kit::write;
+use crate::packages::sealing::Desk;
 use crate::proofs::support::House;
 use crate::seeds::{Keeper, tags};
 
@@ -50,50 +42,16 @@ fn evidences() {
     }
 }
 
-/// The real way: recorded, signed, stamped.
 fn made(house: &House) -> Vec<u8> {
-    let journal = journal();
-    let at = Timestamp::from_second(NOW).unwrap();
+    let desk = Desk::new(house.clone());
     let ticket = Ticket::parse(TICKET).unwrap();
     // In the place of a request's record: the verifier asks only which entry it is.
-    let control = Control { at, action: "request".to_owned(), ticket: None, detail: String::new() };
-    let request = LogEntry::of(&append(&journal, Record::Control(control)));
+    let control = Control { at: desk.at, action: "request".to_owned(), ticket: None, detail: String::new() };
+    let request = LogEntry::of(&desk.append(Record::Control(control)));
     let channel = ChannelName::EboxCitizen;
-    let accessed = Accessed { ticket, at, channel, not_before: Some(at) };
-    let recorded = append(&journal, Record::Accessed(accessed));
-    let evidence = said(at, request, LogEntry::of(&recorded));
-    let signer = FileSigner::from_pem(&house.seal.key_pem(), &house.seal_chain_pem()).unwrap();
-    let unstamped = evidence::event::seal(&recorded, &evidence, &signer, at).unwrap();
-    let imprint = unstamped.signature_digest();
-    let token = TimeStampToken::from_der(&house.token(imprint.as_bytes())).unwrap();
-    let anchors = TrustAnchors::new(Certificate::from_pem(&house.tsa_root.pem()).unwrap(), Vec::new());
-    let checks = TokenChecks {
-        imprint: &imprint,
-        nonce: None,
-        policies: &[],
-        anchors: &anchors,
-        revocation: Revocation::NotChecked,
-        gen_time_window: None,
-        at,
-    };
-    unstamped.stamp(tsp::check(&token, &checks).unwrap()).unwrap().into_xml()
-}
-
-fn journal() -> Journal {
-    let options = journal::Options {
-        origin: "example.org/fuzz".to_owned(),
-        on_fatal: Arc::new(|why: &str| panic!("{why}")),
-        segment_bytes_max: 1 << 20,
-    };
-    Journal::open(Arc::new(disk::ForgetfulDisk::new()), Path::new("journal"), options).unwrap().0
-}
-
-fn append(journal: &Journal, record: Record) -> Recorded {
-    let entry = Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
-    match journal.append_blocking(entry).unwrap() {
-        Appended::Recorded(recorded) => recorded,
-        Appended::Existing(_) => panic!("recorded twice"),
-    }
+    let accessed = Accessed { ticket, at: desk.at, channel, not_before: Some(desk.at) };
+    let recorded = desk.append(Record::Accessed(accessed));
+    desk.evidence(&recorded, &said(desk.at, request, LogEntry::of(&recorded)))
 }
 
 fn said(at: Timestamp, request_entry: LogEntry, event_entry: LogEntry) -> Evidence {

@@ -5,6 +5,7 @@
 
 mod evidences;
 mod kit;
+mod packages;
 mod proofs;
 mod requests;
 mod seeds;

@@ -18,11 +18,11 @@ use asn1::{List, Wanted, at, eku, extension, int, octets, oid, seq, set, sha256,
 use epost_fuzz::{NONCE, OCSP_NONCE, POLICY, STAMPED_AT as NOW};
 use erds::record::{Consigned, Hex32};
 use erds::{ChannelName, Environment, Record, Ticket};
-use evidence::seal::Stampable as _;
 use evidence::description::{
     FileDescription, FileDigestMethod, ItemDescription, RecipientDescription, SenderDescription,
 };
 use evidence::dispatch::DispatchDescription;
+use evidence::seal::Stampable as _;
 use evidence::{ProofOfDispatchContent, ReceiptContent};
 use journal::{Appended, Entry, Journal};
 use openssl::hash::{MessageDigest, hash};

@@ -25,8 +25,8 @@ use crate::event::{Event, Evidence};
 use crate::schema::ProofReadError;
 use crate::xades::CoveredFile;
 
-pub use read::revocation_lists;
-pub(crate) use read::{Package, first_changed, looks_like_package, read_signatures};
+pub use read::{Package, revocation_lists};
+pub(crate) use read::{first_changed, looks_like_package, read_signatures};
 pub use sealing::{Sealed, Unstamped, assemble, seal};
 
 /// The container's media type: all that its first file says.

@@ -22,18 +22,21 @@ pub(crate) fn looks_like_package(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || first.is_some_and(|rest| rest.starts_with(MEDIA_TYPE.as_bytes()))
 }
 
-/// A package as it was read: every byte of it follows from these two.
-pub(crate) struct Package {
-    pub(crate) contents: Contents,
-    pub(crate) signatures_xml: Vec<u8>,
+/// A package as it was read: every byte of it follows from these two. Nothing of it is judged ([`crate::verify`] does).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Package {
+    /// What it holds.
+    pub contents: Contents,
+    /// `META-INF/signatures.xml`, unread.
+    pub signatures_xml: Vec<u8>,
 }
 
 impl Package {
-    /// Reads a package. What it returns is assembled, but for what the signature says, to exactly `bytes`.
+    /// Reads a package: if its signature is over these contents, [`super::assemble`] makes exactly `bytes` of it again.
     ///
     /// # Errors
     /// [`PackageError`].
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, PackageError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, PackageError> {
         if bytes.len() > PACKAGE_BYTES_MAX {
             return Err(PackageError::TooLarge);
         }

@@ -1,35 +1,11 @@
 //! An evidence is sealed for the record of its own event, item and time, and for no other.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use erds::record::{
-    Accepted, Accessed, Consigned, ConsignmentFailed, DecisionFacts, ExpiredUnread, HandedOver, Hex32,
-    Received, Refused, RequestFacts,
-};
-use erds::{ApplicationId, EnterpriseNumber, FaultCode, Record, Strictness};
-use journal::{Appended, Entry, Journal, Recorded};
+use erds::Record;
+use erds::record::{Accepted, Accessed, Consigned, ConsignmentFailed, ExpiredUnread, HandedOver, Hex32};
+use journal::Recorded;
 
 use super::*;
-
-const TICKET: &str = "ABCDEFGH12345";
-
-fn journal() -> Journal {
-    let options = journal::Options {
-        origin: "example.org/log".to_owned(),
-        on_fatal: Arc::new(|why: &str| panic!("{why}")),
-        segment_bytes_max: 1 << 20,
-    };
-    Journal::open(Arc::new(disk::ForgetfulDisk::new()), Path::new("journal"), options).unwrap().0
-}
-
-fn append(journal: &Journal, record: Record) -> Recorded {
-    let entry = Entry { record, frames: Vec::new(), unique_keys: Vec::new() };
-    match journal.append_blocking(entry).unwrap() {
-        Appended::Recorded(recorded) => recorded,
-        Appended::Existing(_) => panic!("recorded twice"),
-    }
-}
+use crate::verify::tests::sealing::{self, Desk, TICKET};
 
 fn ticket() -> Ticket {
     Ticket::parse(TICKET).unwrap()
@@ -76,64 +52,19 @@ fn record_of(event: &Event) -> Record {
 }
 
 fn received() -> Record {
-    let none = Hex32([0; 32]);
-    Record::Received(Received {
-        ticket: ticket(),
-        request: RequestFacts {
-            request_id: "r".to_owned(),
-            received_at: at(NOW - 30),
-            operation: "sendDocument".to_owned(),
-            sender: Sender {
-                cbe: EnterpriseNumber::parse("0206731645", Strictness::Strict).unwrap(),
-                application: ApplicationId::parse("urn:be:test").unwrap(),
-                issuing_ca_spki_sha256: [1; 32],
-                environment: Environment::Tst,
-            },
-            message_certificate: Hex32([2; 32]),
-            tls_certificate: None,
-            peer_address: "127.0.0.1".to_owned(),
-            asserted_address: None,
-            soap_digest: Hex32([1; 32]),
-            submission_key: none,
-            signed_info: String::new(),
-            signature_value: String::new(),
-            signature_algorithm: String::new(),
-            decision: DecisionFacts {
-                grant_reference: String::new(),
-                policy_digest: none,
-                grant: None,
-                program_number: None,
-                decision_id: None,
-            },
-        },
-        token_key: None,
-        content_digest: none,
-        channel: ChannelName::EboxEnterprise,
-        folder: None,
-        proof_to_mailbox: false,
-        checks: Vec::new(),
-        parts: Vec::new(),
-    })
+    let mut record = sealing::received(at(NOW - 30));
+    if let Record::Received(received) = &mut record {
+        received.request.soap_digest = Hex32([1; 32]); // as the samples say
+    }
+    record
 }
 
 fn refused() -> Record {
-    Record::Refused(Refused {
-        request_id: TICKET.to_owned(), // the samples' message identifier
-        received_at: at(NOW - 30),
-        code: FaultCode::EpostB04,
-        check: "token.reused".to_owned(),
-        operation: None,
-        sender: None,
-        tls_certificate: None,
-        message_certificate: None,
-        peer_address: "127.0.0.1".to_owned(),
-        asserted_address: None,
-        seen: String::new(),
-        expected: String::new(),
-        remedy: String::new(),
-        soap_digest: None,
-        submission_key: None,
-    })
+    let mut record = sealing::refused(at(NOW - 30));
+    if let Record::Refused(refused) = &mut record {
+        refused.request_id = TICKET.to_owned(); // the samples' message identifier
+    }
+    record
 }
 
 /// The sample of that event with the entries that the log gave.
@@ -157,8 +88,8 @@ fn is_of_another(recorded: &Recorded, evidence: &Evidence) {
 
 #[test]
 fn each_event_is_sealed_for_its_own_record_alone() {
-    let journal = journal();
-    let records: Vec<_> = events().iter().map(|event| append(&journal, record_of(event))).collect();
+    let desk = Desk::new(House::build(NOW));
+    let records: Vec<_> = events().iter().map(|event| desk.append(record_of(event))).collect();
     for (own, event) in events().into_iter().enumerate() {
         for (index, recorded) in records.iter().enumerate() {
             let evidence = entered(event.clone(), recorded);
@@ -173,9 +104,9 @@ fn each_event_is_sealed_for_its_own_record_alone() {
 
 #[test]
 fn another_item_time_or_entry_is_refused() {
-    let journal = journal();
+    let desk = Desk::new(House::build(NOW));
     for event in events() {
-        let recorded = append(&journal, record_of(&event));
+        let recorded = desk.append(record_of(&event));
         let honest = entered(event, &recorded);
         let changes: [fn(&mut Evidence); 4] = [
             |e| e.request.message_identifier = "ABCDEFGH12346".to_owned(),
@@ -193,24 +124,21 @@ fn another_item_time_or_entry_is_refused() {
 
 #[test]
 fn an_acceptance_is_sealed_for_its_accepted_too() {
-    let journal = journal();
-    let request = LogEntry::of(&append(&journal, received()));
+    let desk = Desk::new(House::build(NOW));
+    let request = LogEntry::of(&desk.append(received()));
     let none = Hex32([0; 32]);
-    let accepted = append(
-        &journal,
-        Record::Accepted(Accepted {
-            ticket: ticket(),
-            at: at(NOW - 29),
-            received_position: request.index,
-            received_at: at(NOW - 30),
-            receipt_xml_sha256: none,
-            receipt_p7s_sha256: none,
-            channel: ChannelName::EboxEnterprise,
-            tsa: String::new(),
-            gen_time: at(NOW - 29),
-            evidence: None,
-        }),
-    );
+    let accepted = desk.append(Record::Accepted(Accepted {
+        ticket: ticket(),
+        at: at(NOW - 29),
+        received_position: request.index,
+        received_at: at(NOW - 30),
+        receipt_xml_sha256: none,
+        receipt_p7s_sha256: none,
+        channel: ChannelName::EboxEnterprise,
+        tsa: String::new(),
+        gen_time: at(NOW - 29),
+        evidence: None,
+    }));
     let mut evidence = entered(events().remove(0), &accepted);
     is_of_another(&accepted, &evidence);
     evidence.request_entry = request;
@@ -219,8 +147,8 @@ fn an_acceptance_is_sealed_for_its_accepted_too() {
 
 #[test]
 fn without_its_core_nothing_is_sealed() {
-    let journal = journal();
-    let recorded = append(&journal, received());
+    let desk = Desk::new(House::build(NOW));
+    let recorded = desk.append(received());
     let mut evidence = entered(events().remove(0), &recorded);
     evidence.request.parts.clear();
     is_of_another(&recorded, &evidence);

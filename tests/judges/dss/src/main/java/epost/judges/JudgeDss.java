@@ -14,8 +14,11 @@ import eu.europa.esig.dss.spi.x509.CommonTrustedCertificateSource;
 import eu.europa.esig.dss.spi.x509.revocation.crl.ExternalResourcesCRLSource;
 import eu.europa.esig.dss.validation.SignedDocumentValidator;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,22 +28,28 @@ import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipInputStream;
+import java.util.zip.ZipOutputStream;
 
 /**
  * EU DSS as a judge of ePost's seals, offline.
  *
  * <pre>
- * JudgeDss passed  DIR NAME        exit 0 if NAME.xml + NAME.p7s hold, or NAME.xml alone with its signature inside
+ * JudgeDss passed  DIR NAME        exit 0 if NAME.xml + NAME.p7s hold, or NAME.xml alone with its signature inside, or NAME.asice
  * JudgeDss revoked DIR NAME WHO    exit 0 if they do not hold because the seal, or the unit of the stamp, was revoked
- * JudgeDss flips   DIR NAME STEP   every STEP-th byte of each file flipped: prints what DSS still takes
+ * JudgeDss flips   DIR NAME STEP   every STEP-th byte of each file flipped, of a package in each file in it: prints what DSS still takes
  * </pre>
  *
  * DIR holds {@code seal-anchors.pem}, {@code tsa-anchors.pem} and {@code crls/} beside the proofs. "Hold" is
- * TOTAL_PASSED, CAdES-BASELINE-T (XAdES-BASELINE-T of what has its signature inside), exactly one time-stamp, and that PASSED by itself: DSS calls a signature with a
+ * TOTAL_PASSED, CAdES-BASELINE-T (XAdES-BASELINE-T of what has its signature inside, XAdES-BASELINE-LT of a package, which is judged
+ * by the lists in its signature alone), exactly one time-stamp, and that PASSED by itself: DSS calls a signature with a
  * broken stamp passed, so the stamp is asked for apart. Of a seal that was revoked before its stamp DSS says
  * INDETERMINATE, REVOKED_NO_POE (EN 319 102-1 5.5.4): only a time-stamp over the content would make it TOTAL_FAILED.
  */
@@ -49,13 +58,19 @@ public final class JudgeDss {
     private final CommonTrustedCertificateSource anchors = new CommonTrustedCertificateSource();
     private final List<DSSDocument> crls = new ArrayList<>();
 
-    private JudgeDss(Path directory) throws IOException, CertificateException {
+    private final boolean isPackage;
+
+    private JudgeDss(Path directory, boolean isPackage) throws IOException, CertificateException {
         for (String name : List.of("seal-anchors.pem", "tsa-anchors.pem")) {
             try (InputStream pem = Files.newInputStream(directory.resolve(name))) {
                 for (Certificate anchor : CertificateFactory.getInstance("X.509").generateCertificates(pem)) {
                     anchors.addCertificate(new CertificateToken((X509Certificate) anchor));
                 }
             }
+        }
+        this.isPackage = isPackage;
+        if (isPackage) {
+            return;
         }
         try (Stream<Path> files = Files.list(directory.resolve("crls"))) {
             files.sorted().forEach(file -> crls.add(new FileDocument(file.toFile())));
@@ -65,14 +80,17 @@ public final class JudgeDss {
     public static void main(String[] arguments) throws Exception {
         Path directory = Path.of(arguments[1]);
         String name = arguments[2];
-        JudgeDss judge = new JudgeDss(directory);
-        byte[] xml = Files.readAllBytes(directory.resolve(name + ".xml"));
+        boolean isPackage = Files.exists(directory.resolve(name + ".asice"));
+        JudgeDss judge = new JudgeDss(directory, isPackage);
+        byte[] xml = Files.readAllBytes(directory.resolve(name + (isPackage ? ".asice" : ".xml")));
         Path beside = directory.resolve(name + ".p7s");
         byte[] p7s = Files.exists(beside) ? Files.readAllBytes(beside) : null;
         switch (arguments[0]) {
             case "passed" -> System.exit(judge.holds(xml, p7s, true) ? 0 : 1);
             case "revoked" -> System.exit(judge.revoked(xml, p7s, arguments[3]) ? 0 : 1);
-            case "flips" -> System.exit(judge.flips(xml, p7s, Integer.parseInt(arguments[3])));
+            case "flips" -> System.exit(isPackage
+                    ? judge.flipsInside(xml, Integer.parseInt(arguments[3]))
+                    : judge.flips(xml, p7s, Integer.parseInt(arguments[3])));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
     }
@@ -109,7 +127,8 @@ public final class JudgeDss {
     private boolean holds(byte[] xml, byte[] p7s, boolean aloud) {
         SimpleReport report = report(xml, p7s);
         List<String> signatures = report.getSignatureIdList();
-        SignatureLevel level = p7s == null ? SignatureLevel.XAdES_BASELINE_T : SignatureLevel.CAdES_BASELINE_T;
+        SignatureLevel level = p7s != null ? SignatureLevel.CAdES_BASELINE_T
+                : isPackage ? SignatureLevel.XAdES_BASELINE_LT : SignatureLevel.XAdES_BASELINE_T;
         boolean holds = signatures.size() == 1;
         for (String id : signatures) {
             List<XmlTimestamp> stamps = report.getSignatureTimestamps(id);
@@ -148,6 +167,54 @@ public final class JudgeDss {
         System.out.println("DSS flips taken in the signature: "
                 + signature.stream().map(String::valueOf).collect(Collectors.joining(" ")));
         return proof.isEmpty() ? 0 : 1;
+    }
+
+    /**
+     * The container made again around each file with a flipped bit, so that its checksums fit: prints where DSS still takes one, and
+     * fails if that is in a file that is signed.
+     */
+    private int flipsInside(byte[] container, int step) throws IOException {
+        Map<String, byte[]> files = new LinkedHashMap<>();
+        try (ZipInputStream zip = new ZipInputStream(new ByteArrayInputStream(container))) {
+            for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
+                files.put(entry.getName(), zip.readAllBytes());
+            }
+        }
+        if (!holds(zipped(files), null, true)) {
+            System.out.println("DSS does not take the container made again");
+            return 1;
+        }
+        int wrong = 0;
+        int refused = 0;
+        for (Map.Entry<String, byte[]> file : List.copyOf(files.entrySet())) {
+            byte[] original = file.getValue();
+            List<Integer> taken = taken(original, step, changed -> {
+                Map<String, byte[]> others = new LinkedHashMap<>(files);
+                others.put(file.getKey(), changed);
+                return holds(zipped(others), null, false);
+            });
+            boolean signed = !Set.of("mimetype", "META-INF/signatures.xml").contains(file.getKey());
+            wrong += signed ? taken.size() : 0;
+            refused += (original.length + step - 1) / step - taken.size();
+            if (!taken.isEmpty()) {
+                System.out.println("DSS flips taken in " + file.getKey() + ": " + taken);
+            }
+        }
+        System.out.println("DSS refused " + refused + " flipped bytes in " + files.size() + " files");
+        return wrong == 0 && refused > 0 ? 0 : 1;
+    }
+
+    private static byte[] zipped(Map<String, byte[]> files) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ZipOutputStream zip = new ZipOutputStream(bytes)) {
+            for (Map.Entry<String, byte[]> file : files.entrySet()) {
+                zip.putNextEntry(new ZipEntry(file.getKey()));
+                zip.write(file.getValue());
+            }
+        } catch (IOException inMemory) {
+            throw new UncheckedIOException(inMemory);
+        }
+        return bytes.toByteArray();
     }
 
     private interface Judgement {
