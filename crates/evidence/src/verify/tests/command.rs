@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use super::{Case, LETTER, NOW, at};
+use super::{Case, LETTER, NOW, at, sealing, support};
 use crate::verify::command::{Answer, Arguments, run};
 
 struct Desk {
@@ -88,4 +88,42 @@ fn json_says_the_same() {
     assert_eq!(reports[0]["facts"]["kind"], "RECEIPT");
     assert_eq!(reports[0]["facts"]["ticket"], "ABCDEFGH12345");
     assert!(reports[0]["checks"].as_array().unwrap().iter().all(|check| check["clause"].is_string()));
+}
+
+#[test]
+fn packages_need_no_lists_and_go_with_other_proofs() {
+    let desk = sealing::Desk::new(support::House::build(NOW));
+    let (recorded, contents) = desk.item();
+    let package = desk.package(&recorded, &contents);
+    let mut case = Case::honest();
+    case.seal_anchor = desk.house.seal_root.pem();
+    case.tsa_anchor = desk.house.tsa_root.pem();
+    case.crls = desk.house.crls(&[]);
+    case.xml = contents.receipt.xml;
+    case.p7s = contents.receipt.p7s;
+    let on = Desk::with(&case);
+    on.put("Package.asice", &package);
+    on.put("sent.txt", sealing::DOCUMENT);
+    let answer = on.run("Package.asice");
+    assert_eq!(answer.exit_code, 0, "{}{}", answer.out, answer.err);
+    assert_eq!(on.run("Package.asice --document sent.txt").exit_code, 0);
+    assert_eq!(on.run("Package.asice --document letter.pdf").exit_code, 1);
+    assert_eq!(on.run(&format!("Package.asice --log-key {}", desk.log_key_text())).exit_code, 0);
+    let other = sealing::Desk::new(support::House::build(NOW)).log_key_text();
+    assert_eq!(on.run(&format!("Package.asice --log-key {other}")).exit_code, 1);
+    assert_eq!(on.run("Package.asice Receipt.xml").exit_code, 2, "the receipt alone has no lists");
+    let answer = on.run("Package.asice Receipt.xml Receipt.p7s --crl crls --json");
+    assert_eq!(answer.exit_code, 0, "{}{}", answer.out, answer.err);
+    let reports: serde_json::Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(reports[0]["facts"]["kind"], "PACKAGE");
+    assert_eq!(reports[0]["facts"]["ticket"], reports[1]["facts"]["ticket"]);
+    assert_eq!(reports[0]["inside"][2]["file"], "receipt/Receipt.xml");
+    assert_eq!(reports[0]["inside"][2]["facts"]["kind"], "RECEIPT");
+    // Each of the two marks by which it is known, and a byte of the signature.
+    for at in [0, 30, package.len() - 3000] {
+        let mut flipped = package.clone();
+        flipped[at] ^= 1;
+        on.put("Flipped.asice", &flipped);
+        assert_eq!(on.run("Flipped.asice").exit_code, 1, "byte {at}");
+    }
 }
