@@ -41,6 +41,7 @@ struct State {
     fault: Option<(u64, Fault)>,
     operations: u64,
     read_bytes: u64,
+    listed_names: u64,
     power_is_out: bool,
     capacity_bytes: Option<u64>,
 }
@@ -95,6 +96,11 @@ impl ForgetfulDisk {
     /// How many bytes were read so far.
     pub fn read_bytes(&self) -> u64 {
         self.state().read_bytes
+    }
+
+    /// How many names the lists of folders had so far.
+    pub fn listed_names(&self) -> u64 {
+        self.state().listed_names
     }
 
     /// The operations so far, in order.
@@ -254,11 +260,12 @@ impl Disk for ForgetfulDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        let state = self.state();
+        let mut state = self.state();
         let here = |path: &&PathBuf| path.parent() == Some(dir);
         let mut found: Vec<PathBuf> = state.names.keys().filter(here).cloned().collect();
         found.extend(state.dirs.iter().filter(here).cloned());
         found.sort();
+        state.listed_names += found.len() as u64;
         Ok(found)
     }
 
@@ -267,7 +274,13 @@ impl Disk for ForgetfulDisk {
         let (effect, told) = state.begin("sync_dir", dir);
         if effect {
             let here = |path: &Path| path.parent() == Some(dir);
-            state.durable_names.retain(|path, _| !here(path));
+            // What lay in a folder that was removed from here is gone with it.
+            let dirs = std::mem::take(&mut state.dirs);
+            let in_removed = |path: &Path| {
+                path.ancestors().skip(1).any(|above| above.parent() == Some(dir) && !dirs.contains(above))
+            };
+            state.durable_names.retain(|path, _| !here(path) && !in_removed(path));
+            state.dirs = dirs;
             let durable: Vec<_> = state
                 .names
                 .iter()

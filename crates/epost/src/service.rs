@@ -313,6 +313,11 @@ impl Service {
 
     fn apply(&self, appended: &Appended) -> Result<(), Failure> {
         let Appended::Recorded(recorded) = appended else { return Ok(()) };
+        if let Record::Accepted(accepted) = recorded.record()
+            && let Err(error) = self.content.named(accepted.ticket)
+        {
+            tracing::warn!(event = "spool.unnoted", %error); // the next start asks the index
+        }
         // Of a few pages in memory: seldom does it wait for the disk.
         let applied = self.index.apply(recorded.position(), recorded.record());
         applied.map_err(|error| {

@@ -1,7 +1,7 @@
 //! The content: each part encrypted under its item's key, in a file or, while small, in memory for the journal's frames.
 //!
 //! A file is `TICKET/part` in the sealed form (see the `sealed` module). Nothing here is named by a record until
-//! [`PartWriter::finish`] has made it durable; what no record names is swept at start.
+//! [`PartWriter::finish`] has made it durable; what no record names is noted in `unnamed`, and swept at start.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,10 @@ use crate::StoreError;
 use crate::keys::ItemKey;
 use crate::sealed::{HEADER_BYTES, Opener, SEALED_CHUNK_BYTES, Sealer};
 
+mod unnamed;
+
+use unnamed::Unnamed;
+
 /// What may lie unsynced: one large write-back must not stall the journal's own sync.
 const UNSYNCED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 const PART_NAME_BYTES_MAX: usize = 64;
@@ -25,6 +29,7 @@ pub struct Content {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     inline_bytes_max: usize,
+    unnamed: Arc<Unnamed>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -52,7 +57,8 @@ impl Content {
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, inline_bytes_max: usize) -> Result<Self, StoreError> {
         disk.create_dir_all(dir).map_err(StoreError::disk("make", dir))?;
         let lock = disk.lock(dir).map_err(StoreError::disk("lock", dir))?;
-        Ok(Self { disk, dir: dir.to_owned(), inline_bytes_max, _lock: lock })
+        let unnamed = Arc::new(Unnamed::new(disk.clone(), dir));
+        Ok(Self { disk, dir: dir.to_owned(), inline_bytes_max, unnamed, _lock: lock })
     }
 
     /// Begins a part of an item; nothing is on the disk before it outgrows memory.
@@ -68,6 +74,8 @@ impl Content {
             bytes: 0,
             out: Out {
                 disk: self.disk.clone(),
+                ticket,
+                unnamed: self.unnamed.clone(),
                 content_dir: self.dir.clone(),
                 item_dir: self.item_dir(ticket),
                 name: name.to_owned(),
@@ -120,37 +128,33 @@ impl Content {
         Ok(self.open_file(ticket, name)?.is_some())
     }
 
-    /// Removes every file of an item; it is no error if there are none. Not synced: what a crash brings back is swept at start.
+    /// Says that a record names the item: a start keeps it from now on. Not synced, and no harm if it fails: a start asks the records.
     ///
     /// # Errors
     /// The disk's.
+    pub fn named(&self, ticket: Ticket) -> Result<(), StoreError> {
+        if self.unnamed.holds(ticket) { self.unnamed.strike(ticket) } else { Ok(()) }
+    }
+
+    /// Removes every file of an item; it is no error if there are none. Of one that a record names not synced; of another one durably.
+    ///
+    /// # Errors
+    /// The disk's: what is left of an item that no record names is swept at start.
     pub fn discard(&self, ticket: Ticket) -> Result<(), StoreError> {
+        self.remove_files(ticket)?;
+        if !self.unnamed.holds(ticket) {
+            return Ok(());
+        }
+        self.disk.sync_dir(&self.dir).map_err(StoreError::disk("sync", &self.dir))?;
+        self.unnamed.strike(ticket)
+    }
+
+    fn remove_files(&self, ticket: Ticket) -> Result<(), StoreError> {
         let dir = self.item_dir(ticket);
         for path in self.disk.list(&dir).map_err(StoreError::disk("list", &dir))? {
             absent_is_fine(self.disk.remove(&path)).map_err(StoreError::disk("remove", &path))?;
         }
         absent_is_fine(self.disk.remove_dir(&dir)).map_err(StoreError::disk("remove", &dir))
-    }
-
-    /// Removes the files of every item that `keep` does not name, durably; says of how many items. `keep` must say yes when in doubt.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn sweep(&self, keep: &dyn Fn(Ticket) -> bool) -> Result<usize, StoreError> {
-        let mut swept = 0;
-        for path in self.disk.list(&self.dir).map_err(StoreError::disk("list", &self.dir))? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            // What is no ticket is not ours: the lock, an operator's file.
-            let Ok(ticket) = Ticket::parse(name) else { continue };
-            if !keep(ticket) {
-                self.discard(ticket)?;
-                swept += 1;
-            }
-        }
-        if swept > 0 {
-            self.disk.sync_dir(&self.dir).map_err(StoreError::disk("sync", &self.dir))?;
-        }
-        Ok(swept)
     }
 
     fn item_dir(&self, ticket: Ticket) -> PathBuf {
@@ -195,6 +199,8 @@ pub struct PartWriter {
 /// Where the ciphertext goes.
 struct Out {
     disk: Arc<dyn Disk>,
+    ticket: Ticket,
+    unnamed: Arc<Unnamed>,
     content_dir: PathBuf,
     item_dir: PathBuf,
     name: String,
@@ -268,6 +274,7 @@ impl Out {
         let Target::Memory(held) = &mut self.target else { return Ok(()) };
         let held = std::mem::take(held);
         self.target = Target::Failed;
+        self.unnamed.note(self.ticket)?;
         self.disk.create_dir_all(&self.item_dir).map_err(StoreError::disk("make", &self.item_dir))?;
         let path = self.item_dir.join(&self.name);
         let file = self.disk.open(&path, OpenMode::CreateNew).map_err(StoreError::disk("make", &path))?;

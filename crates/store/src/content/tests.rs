@@ -143,7 +143,6 @@ fn a_finished_part_survives_every_power_cut() {
                 if let Ok(Some(reader)) = content.read_file(ticket(), "part-3", &key) {
                     assert!(read(reader).is_ok_and(|found| found == large) || stored.len() < 3);
                 }
-                assert_eq!(content.sweep(&|_| true).unwrap(), 0);
                 content.sweep(&|_| false).unwrap();
                 assert!(content.read_file(ticket(), "part-1", &key).unwrap().is_none());
             }
@@ -197,4 +196,93 @@ fn large_parts_take_constant_memory() {
     assert_eq!(hasher.finish(), stored.sha256);
     drop(content);
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+fn numbered(number: usize) -> Ticket {
+    Ticket::parse(&format!("{number:013}")).unwrap()
+}
+
+/// An item with one part in a file.
+fn item(content: &Content, number: usize) -> Result<(), StoreError> {
+    let key = ItemKey::random().unwrap();
+    let mut writer = content.writer(numbered(number), "part-1", &key)?;
+    writer.write(&plain(2 * INLINE_BYTES_MAX))?;
+    writer.finish().map(drop)
+}
+
+fn there(content: &Content, number: usize) -> bool {
+    content.has_file(numbered(number), "part-1").unwrap()
+}
+
+#[test]
+fn a_start_lists_what_no_record_had_named_and_no_history() {
+    for history in [10, 200] {
+        let disk = ForgetfulDisk::new();
+        let content = open(&disk);
+        assert_eq!(content.sweep(&|_| true).unwrap(), 0);
+        for number in 0..history {
+            item(&content, number).unwrap();
+            content.named(numbered(number)).unwrap();
+        }
+        (history..history + 4).for_each(|number| item(&content, number).unwrap());
+        content.discard(numbered(history + 3)).unwrap();
+        drop(content);
+        let content = open(&disk);
+        let before = disk.listed_names();
+        // Of one that was not struck off before the crash a record says that it is kept.
+        assert_eq!(content.sweep(&|ticket| ticket == numbered(history)).unwrap(), 2);
+        let listed = disk.listed_names() - before;
+        assert!(listed <= 1 + 3 + 2, "{listed} of {history}");
+        let left = (0..history + 4).filter(|number| there(&content, *number)).count();
+        assert_eq!(left, history + 1);
+        assert_eq!(disk.list(&Path::new(DIR).join("unnamed")).unwrap().len(), 1, "none is noted any more");
+    }
+}
+
+#[test]
+fn what_an_earlier_version_left_without_a_note_is_swept_once() {
+    let disk = ForgetfulDisk::new();
+    let content = open(&disk);
+    (0..3).for_each(|number| item(&content, number).unwrap());
+    for path in disk.list(&Path::new(DIR).join("unnamed")).unwrap() {
+        disk.remove(&path).unwrap();
+    }
+    drop(content);
+    let content = open(&disk);
+    assert_eq!(content.sweep(&|ticket| ticket == numbered(1)).unwrap(), 2);
+    assert!(!there(&content, 0) && there(&content, 1) && !there(&content, 2));
+}
+
+#[test]
+fn after_any_crash_nothing_unnamed_stays_and_nothing_named_goes() {
+    for fault in [Fault::NotPersisted, Fault::PersistedButReportedFailed, Fault::PowerCut] {
+        for operation in 1.. {
+            let disk = ForgetfulDisk::new();
+            let content = open(&disk);
+            content.sweep(&|_| true).unwrap();
+            let begun = disk.operations();
+            disk.fail_at(begun + operation, fault);
+            // A record names the first as soon as it is stored; the others are never named, and one is discarded.
+            let stored = item(&content, 0).is_ok();
+            let _ = stored.then(|| content.named(numbered(0)));
+            let _ = item(&content, 1);
+            let _ = content.discard(numbered(1));
+            let _ = item(&content, 2);
+            let over = disk.operations() < begun + operation;
+            for seed in 0..6 {
+                let after = disk.after_power_cut(seed);
+                let content = open(&after);
+                content.sweep(&|ticket| stored && ticket == numbered(0)).unwrap();
+                let what = format!("{fault:?} at {operation}, seed {seed}");
+                assert_eq!(there(&content, 0), stored, "{what}");
+                let files = |number| after.list(&content.item_dir(numbered(number))).unwrap().len();
+                assert_eq!([files(1), files(2)], [0, 0], "{what}");
+                let noted = after.list(&Path::new(DIR).join("unnamed")).unwrap();
+                assert!(noted.iter().all(|path| path.ends_with("whole")), "{what}: {noted:?}");
+            }
+            if over {
+                break;
+            }
+        }
+    }
 }
