@@ -192,6 +192,48 @@ async fn what_was_erased_is_in_no_backup_from_the_next_run_on() {
     place.sandbox.stop().await;
 }
 
+/// Each run replaces the key file, but not a whole slot by one that has rotted since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_rots_stays_in_the_backup_and_a_destroyed_one_does_not() {
+    let place = Place::new().await;
+    let [flipped, zeroed, gone] =
+        [place.send("A", 900).await, place.send("B", 900).await, place.send("C", 900).await];
+    let first = place.take().unwrap();
+    assert_eq!((first.keys_damaged, first.keys_held), (0, 0));
+    let newer = place.send("D", 900).await;
+    place.record_erasure(gone).await;
+    place.sandbox.service().keys().destroy(gone).await.unwrap();
+    let file = place.config.data.directory.join("keys/items.keys");
+    let mut spoilt = std::fs::read(&file).unwrap();
+    let at = |bytes: &[u8], ticket: erds::Ticket| {
+        bytes.windows(13).position(|window| window == ticket.as_str().as_bytes()).unwrap()
+    };
+    let (of_flipped, of_zeroed, of_newer) = (at(&spoilt, flipped), at(&spoilt, zeroed), at(&spoilt, newer));
+    spoilt[of_flipped + 40] ^= 1;
+    spoilt[of_zeroed..of_zeroed + 128].fill(0);
+    let whole_of_newer = spoilt[of_newer..of_newer + 128].to_vec();
+    spoilt[of_newer + 50] ^= 1;
+    std::fs::write(&file, &spoilt).unwrap();
+
+    let master = std::fs::read(place.config.data.master_key.file()).unwrap();
+    for (round, expected) in [(3, 2), (2, 2)].into_iter().enumerate() {
+        let taken = place.take().unwrap();
+        assert_eq!((taken.keys_damaged, taken.keys_held), expected, "{round}");
+        let into = place.folder.path().join(format!("again-{round}"));
+        restore(place.backup(), &into, Timestamp::now()).await.unwrap();
+        let master = pki::aead::Key256::new(master.clone().try_into().unwrap());
+        let keys = store::keys::KeyReader::open(&disk::RealDisk, &into.join("data/keys"), master).unwrap();
+        assert!(keys.open_key(flipped).unwrap().is_some() && keys.open_key(zeroed).unwrap().is_some());
+        assert!(keys.open_key(gone).unwrap().is_none(), "destroyed keys leave the backup");
+        assert_eq!(keys.open_key(newer).is_ok(), round == 1, "of no backup before");
+        // Somebody brings it back meanwhile.
+        spoilt[of_newer..of_newer + 128].copy_from_slice(&whole_of_newer);
+        std::fs::write(&file, &spoilt).unwrap();
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), spoilt, "a backup mends nothing");
+    place.sandbox.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_every_backup_is_whole() {
     let place = Place::new().await;

@@ -110,6 +110,101 @@ async fn content_comes_back_if_it_is_the_very_one_that_its_record_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_key_comes_back_and_a_destroyed_one_never() {
+    let place = Place::new().await;
+    let [flipped, renamed, zeroed] =
+        [place.send("A", 200_000).await, place.send("B", 900).await, place.send("C", 900).await];
+    let [erased, half] = [place.send("D", 200_000).await, place.send("E", 900).await];
+    place.take().unwrap();
+    for gone in [erased, half] {
+        place.record_erasure(gone).await;
+    }
+    // What is stopped has the erasures on record and the keys destroyed; the backup is of before.
+    let stopped = Stopped::of_now(&place, &place.folder.path().join("newer")).await;
+    let file = stopped.config.data.directory.join("keys/items.keys");
+    let whole = std::fs::read(&file).unwrap();
+    let at = |ticket: erds::Ticket| {
+        whole.windows(13).position(|window| window == ticket.as_str().as_bytes()).unwrap()
+    };
+    let mut spoilt = whole.clone();
+    spoilt[at(flipped) + 40] ^= 1;
+    spoilt[at(renamed) + 3] = if spoilt[at(renamed) + 3] == b'7' { b'8' } else { b'7' };
+    for (ticket, bytes) in [(zeroed, 128), (erased, 128), (half, 60)] {
+        spoilt[at(ticket)..at(ticket) + bytes].fill(0);
+    }
+    std::fs::write(&file, &spoilt).unwrap();
+    let running = stopped.start().await;
+    assert!(
+        running.service.stored_receipt(flipped).is_err() && running.service.stored_receipt(zeroed).is_err()
+    );
+    running.stop().await;
+    let spoilt = std::fs::read(&file).unwrap();
+
+    let all = Asked { from: Some(place.backup()), apply: true, content: true, checkpoints: &[] };
+    let tickets = |found: &Found| {
+        let mut of: Vec<_> = found
+            .keys
+            .as_deref()
+            .unwrap()
+            .iter()
+            .map(|key| (key.ticket, key.cure == Cure::FromBackup))
+            .collect();
+        of.sort();
+        of
+    };
+    let mut expected: Vec<_> = [flipped, renamed, zeroed].map(|ticket| (Some(ticket), true)).to_vec();
+    expected.sort();
+    let found = stopped.ask(Asked { apply: false, ..all }).await.unwrap();
+    assert_eq!(tickets(&found), expected, "and none that an erasure names");
+    assert_eq!(found.content, Some(Vec::new()), "with its key it is whole");
+    assert!(found.is_curable() && !found.is_whole());
+    assert_eq!(std::fs::read(&file).unwrap(), spoilt, "a dry run changes no byte");
+    let found = stopped.ask(Asked { from: None, ..all }).await.unwrap();
+    assert!(!found.is_curable());
+    assert_eq!(tickets(&found).len(), 2, "zeros may be a destroyed key: without a backup nobody can say");
+
+    for time in 0..2 {
+        let found = stopped.ask(all).await.unwrap();
+        assert!(found.is_curable());
+        assert_eq!(tickets(&found).len(), if time == 0 { 3 } else { 0 });
+    }
+    let mended = std::fs::read(&file).unwrap();
+    for ticket in [flipped, renamed, zeroed] {
+        assert_eq!(mended[at(ticket)..at(ticket) + 128], whole[at(ticket)..at(ticket) + 128]);
+    }
+    let again = stopped.start().await;
+    for ticket in [flipped, renamed, zeroed] {
+        again.service.stored_receipt(ticket).unwrap();
+    }
+    for ticket in [erased, half] {
+        assert!(!again.service.keys().has(ticket).unwrap(), "what was destroyed stays destroyed");
+    }
+    assert_eq!(stopped.acts(&again, "keys.repaired").len(), 1);
+    again.stop().await;
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_header_of_the_key_file_comes_back_and_no_newer_key_is_lost() {
+    let place = Place::new().await;
+    place.send("A", 900).await;
+    place.take().unwrap();
+    let newer = place.send("B", 200_000).await;
+    let stopped = Stopped::of_now(&place, &place.folder.path().join("newer")).await;
+    let file = stopped.config.data.directory.join("keys/items.keys");
+    flip(&file, 20);
+    assert!(epost::run::start(&stopped.config, None).await.is_err());
+    let all = Asked { from: Some(place.backup()), apply: true, content: true, checkpoints: &[] };
+    let found = stopped.ask(all).await.unwrap();
+    let keys = found.keys.as_deref().unwrap();
+    assert_eq!((keys.len(), keys[0].offset, keys[0].ticket), (1, 0, None));
+    let again = stopped.start().await;
+    again.service.stored_receipt(newer).unwrap();
+    again.stop().await;
+    place.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_is_damaged_or_gone_comes_back_and_a_forked_one_never() {
     let place = Place::new().await;
     place.send("A", 900).await;
@@ -212,9 +307,20 @@ impl Stopped {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         place.take().unwrap();
+        Self::restored(place, place.backup()).await
+    }
+
+    /// As it is now, by way of another backup than the one that is at hand.
+    async fn of_now(place: &Place, backup: &Path) -> Self {
+        let path = &place.sandbox.layout().config;
+        epost::backup::take(path, &place.config, None, backup, Timestamp::now()).unwrap();
+        Self::restored(place, backup).await
+    }
+
+    async fn restored(place: &Place, backup: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let into = folder.path().join("copy");
-        epost::backup::restore(place.backup(), &into, Timestamp::now()).await.unwrap();
+        epost::backup::restore(backup, &into, Timestamp::now()).await.unwrap();
         let mut config = place.config.clone();
         config.data.directory = into.join("data");
         config.listen.operator_address = None;

@@ -20,6 +20,7 @@ pub mod dev;
 pub mod door;
 pub mod drill;
 pub mod folder;
+mod key_slots;
 pub mod keys;
 pub mod metrics;
 pub mod ocsp;

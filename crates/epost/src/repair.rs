@@ -1,7 +1,8 @@
 //! Mending the ground state out of a backup, where the bytes prove themselves; nothing else. The service is stopped meanwhile.
 //!
-//! The journal first ([`journal::repair`]), then, if it is asked for, the content that whole records name. Each act stands in the journal:
-//! of segments afterwards, by the names of what was kept aside, so that a call that was cut short leaves none out; of content before.
+//! The journal first ([`journal::repair`]), then, if it is asked for, the item keys and the content that whole records name. Each act stands
+//! in the journal: of segments afterwards, by the names of what was kept aside, so that a call that was cut short leaves none out; of keys and
+//! content before.
 
 mod checkpoint;
 mod content;
@@ -54,6 +55,8 @@ pub struct Found {
     pub records: Result<u64, Incurable>,
     /// Segments that have other bytes now.
     pub replaced: Vec<Replaced>,
+    /// Slots of the key file that are not what was written; none: it was not looked at.
+    pub keys: Option<Vec<DamagedKey>>,
     /// Content that is not there or not what it was; none: it was not looked at.
     pub content: Option<Vec<Absent>>,
 }
@@ -62,15 +65,29 @@ impl Found {
     /// Nothing is wrong.
     pub fn is_whole(&self) -> bool {
         let content = self.content.as_deref().unwrap_or_default();
+        let keys = self.keys.as_deref().unwrap_or_default();
         let segments = self.damages.is_empty() && self.derived.is_empty();
-        self.records.is_ok() && self.lost.is_none() && segments && content.is_empty()
+        self.records.is_ok() && self.lost.is_none() && segments && keys.is_empty() && content.is_empty()
     }
 
     /// All that is wrong can be mended.
     pub fn is_curable(&self) -> bool {
         let content = self.content.as_deref().unwrap_or_default();
-        self.records.is_ok() && content.iter().all(|absent| absent.cure == Cure::FromBackup)
+        let keys = self.keys.as_deref().unwrap_or_default().iter().map(|key| &key.cure);
+        let cures = keys.chain(content.iter().map(|absent| &absent.cure));
+        self.records.is_ok() && cures.into_iter().all(|cure| *cure == Cure::FromBackup)
     }
+}
+
+/// A slot of the key file that does not open, or is zeros though no erasure is on record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DamagedKey {
+    /// Where it lies; 0: the file's header.
+    pub offset: u64,
+    /// Whose it is; none: nobody can say, or it is the header.
+    pub ticket: Option<Ticket>,
+    /// What can be done.
+    pub cure: Cure,
 }
 
 /// Why nothing was found out, or what was begun could not be ended: the same call may be made again.
@@ -144,9 +161,11 @@ pub async fn repair(config: &Config, asked: Asked<'_>, now: Timestamp) -> Result
         Ok(records) if asked.apply => *records,
         judged => {
             let look = asked.content && judged.is_ok() && damages.is_empty();
-            let content = look.then(|| parts()?.absent()).transpose()?;
+            let parts = look.then(parts).transpose()?;
+            let keys = parts.as_ref().map(content::Parts::damaged_keys);
+            let content = parts.map(|parts| parts.absent()).transpose()?;
             let (records, replaced) = (survey.records, Vec::new());
-            return Ok(Found { lost, damages, derived, records, replaced, content });
+            return Ok(Found { lost, damages, derived, records, replaced, keys, content });
         }
     };
     let replaced = survey.apply()?;
@@ -167,16 +186,18 @@ pub async fn repair(config: &Config, asked: Asked<'_>, now: Timestamp) -> Result
         let key = UniqueKey(sha256(format!("journal.repaired\0{kept_as}").as_bytes()));
         record(&journal, "journal.repaired", None, detail, Some(key), now).await?;
     }
-    let mut content = None;
+    let (mut keys, mut content) = (None, None);
     if asked.content {
         let parts = parts()?;
+        parts.mend_keys(config, &journal, now).await?;
+        keys = Some(parts.damaged_keys());
         let absent = parts.absent()?;
         for absent in absent.iter().filter(|absent| absent.cure == Cure::FromBackup) {
             parts.mend(absent, &journal, now).await?;
         }
         content = Some(absent);
     }
-    Ok(Found { lost, damages, derived, records: Ok(records), replaced, content })
+    Ok(Found { lost, damages, derived, records: Ok(records), replaced, keys, content })
 }
 
 /// What is published, under the newest checkpoint that can be believed; and where that is not the file's own, all that are at hand.

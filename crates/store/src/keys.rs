@@ -24,10 +24,12 @@ use self::slot::{SLOT_BYTES, check_header, header, is_destroyed, open_slot, plac
 use self::table::{Place, Run, Table, covered, each_slot, key_of, mend, read_slots};
 use crate::StoreError;
 
+mod compare;
 mod rotate;
 mod slot;
 mod table;
 
+pub use compare::{Doubt, doubts, mend_slots};
 pub use rotate::{Rotated, master_key_id, require_master, rotate};
 
 /// Keys that wait for the writer; beyond it, who creates one waits to hand it over.

@@ -16,6 +16,7 @@ use store::StoreError;
 use store::keys::{KeyReader, master_key_id};
 
 use crate::config::{Config, Held, KeyPlace, MasterToken};
+use crate::key_slots::{Judging, KEY_FILE, Mended};
 use crate::run::StartError;
 use crate::service::{OpenError, PartsInFiles, judge_file};
 
@@ -35,6 +36,10 @@ pub struct Taken {
     pub damaged: u64,
     /// Of both, those that the backup has as they were, from before; they stay.
     pub held: u64,
+    /// Slots of the key file that are not what was written: item keys, or its header.
+    pub keys_damaged: u64,
+    /// Of these, those that the backup has as they were, from before; they stay.
+    pub keys_held: u64,
 }
 
 /// Brings the backup in `folder`, made if absent, to the state of now. Consistent while the service runs: the signed log first, then
@@ -61,6 +66,10 @@ pub fn take<'a>(
     }
     let master_key = crate::keys::master_key(config)?;
     let mut taking = Taking::begin(folder.into())?;
+    let former = Manifest::read(taking.to).ok();
+    let former = former.as_ref().map(|manifest| BackupDisk::new(taking.to, manifest));
+    let former = former.as_ref().map(|disk| disk as &dyn Disk);
+    let mut judging = Judging::begin(data, former, &master_key).map_err(keys_error)?;
     let tlog = data.join("tlog");
     if let Some(key) = crate::run::log_key(config)? {
         // One that is damaged must not take the place of the backup's, which mends it.
@@ -91,13 +100,18 @@ pub fn take<'a>(
     let copied = BackupDisk::new(taking.to, &manifest);
     let report = journal::verify(&copied, Path::new(JOURNAL), &manifest.origin, &mut |stored| {
         parts.follow(stored);
+        judging.follow(stored);
         Ok(())
     })?;
     (manifest.records, manifest.root) = (report.records, report.root.into());
-    taking.content(data, &master_key, &parts)?;
-    taking.keep("data/keys/items.keys".into(), &data.join("keys/items.keys"), u64::MAX)?;
+    let damaged = judging.damaged();
+    taking.keys_damaged = damaged.len() as u64;
+    taking.keys_held = damaged.iter().filter(|doubt| doubt.good.is_some()).count() as u64;
+    let mended = Mended::new(data, &damaged);
+    taking.content(data, &mended, &master_key, &parts)?;
+    taking.keep_from(&mended, KEY_FILE.to_owned(), &data.join("keys/items.keys"), u64::MAX)?;
     // The master key of a rotation that is not finished yet opens nothing of it.
-    store::keys::require_master(&RealDisk, &data.join("keys"), &master_key).map_err(keys_error)?;
+    store::keys::require_master(&mended, &data.join("keys"), &master_key).map_err(keys_error)?;
     taking.folder("data/crls", &data.join("crls"))?;
     if let Some(binary) = binary {
         taking.keep(super::BINARY.to_owned(), binary, u64::MAX)?;
@@ -105,8 +119,8 @@ pub fn take<'a>(
     taking.configuration(config_path, config)?;
     manifest.files = std::mem::take(&mut taking.files);
     taking.end(&manifest)?;
-    let Taking { written_bytes, absent, damaged, held, .. } = taking;
-    Ok(Taken { manifest, written_bytes, absent, damaged, held })
+    let Taking { written_bytes, absent, damaged, held, keys_damaged, keys_held, .. } = taking;
+    Ok(Taken { manifest, written_bytes, absent, damaged, held, keys_damaged, keys_held })
 }
 
 struct Taking<'a> {
@@ -116,6 +130,8 @@ struct Taking<'a> {
     absent: u64,
     damaged: u64,
     held: u64,
+    keys_damaged: u64,
+    keys_held: u64,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -134,8 +150,17 @@ impl<'a> Taking<'a> {
             io::ErrorKind::WouldBlock => BackupError::Locked(dir.to_owned()),
             _ => BackupError::disk("lock", dir)(error),
         })?;
-        let files = BTreeMap::new();
-        Ok(Self { to, files, written_bytes: 0, absent: 0, damaged: 0, held: 0, _lock: lock })
+        Ok(Self {
+            to,
+            files: BTreeMap::new(),
+            written_bytes: 0,
+            absent: 0,
+            damaged: 0,
+            held: 0,
+            keys_damaged: 0,
+            keys_held: 0,
+            _lock: lock,
+        })
     }
 
     /// The static files under one checkpoint: a newer one may come, and the partial tiles of the former go, while they are copied.
@@ -161,7 +186,13 @@ impl<'a> Taking<'a> {
     }
 
     /// Content never changes: where a file is gone or other than at the backup before, the one of both that is what its record says is kept.
-    fn content(&mut self, data: &Path, master_key: &Key256, parts: &PartsInFiles) -> Result<(), BackupError> {
+    fn content(
+        &mut self,
+        data: &Path,
+        mended: &Mended,
+        master_key: &Key256,
+        parts: &PartsInFiles,
+    ) -> Result<(), BackupError> {
         let former = Manifest::read(self.to).map(|manifest| manifest.files).unwrap_or_default();
         let mut keys = None;
         for (ticket, part) in parts.iter() {
@@ -173,22 +204,25 @@ impl<'a> Taking<'a> {
             };
             let known = former.get(&name).copied();
             if let Some(seen) = seen.filter(|seen| known.is_none_or(|known| known == *seen)) {
-                self.keep_seen(name, &path, u64::MAX, seen)?;
+                self.keep_seen(&RealDisk, name, &path, u64::MAX, seen)?;
                 continue;
             }
             let keys = match &mut keys {
                 Some(keys) => keys,
                 none => none.insert(
-                    KeyReader::open(&RealDisk, &data.join("keys"), master_key.clone()).map_err(keys_error)?,
+                    KeyReader::open(mended, &data.join("keys"), master_key.clone()).map_err(keys_error)?,
                 ),
             };
-            let key = keys.open_key(ticket).map_err(keys_error)?;
+            let key = match keys.open_key(ticket) {
+                Err(StoreError::Damaged { .. }) => None,
+                key => key.map_err(keys_error)?,
+            };
             let whole = |disk: &dyn Disk, path: &Path| {
                 key.as_ref().is_some_and(|key| judge_file(disk, path, ticket, part, key).is_ok())
             };
             match seen {
                 Some(seen) if whole(&RealDisk, &path) => {
-                    self.keep_seen(name, &path, u64::MAX, seen)?;
+                    self.keep_seen(&RealDisk, name, &path, u64::MAX, seen)?;
                     continue;
                 }
                 Some(_) => self.damaged += 1,
@@ -199,7 +233,7 @@ impl<'a> Taking<'a> {
                     self.held += 1;
                     self.files.insert(name, known);
                 }
-                (_, Some(seen)) => self.keep_seen(name, &path, u64::MAX, seen)?,
+                (_, Some(seen)) => self.keep_seen(&RealDisk, name, &path, u64::MAX, seen)?,
                 (_, None) => {}
             }
         }
@@ -249,36 +283,53 @@ impl<'a> Taking<'a> {
 
     /// Keeps a file's first bytes, durably but for the folder's own name for it; one whose bytes are there already is not written.
     fn keep(&mut self, name: String, source: &Path, bytes_max: u64) -> Result<(), BackupError> {
-        let seen = digest_of(&RealDisk, source, bytes_max).map_err(BackupError::disk("read", source))?;
-        self.keep_seen(name, source, bytes_max, seen)
+        self.keep_from(&RealDisk, name, source, bytes_max)
+    }
+
+    fn keep_from(
+        &mut self,
+        disk: &dyn Disk,
+        name: String,
+        source: &Path,
+        bytes_max: u64,
+    ) -> Result<(), BackupError> {
+        let seen = digest_of(disk, source, bytes_max).map_err(BackupError::disk("read", source))?;
+        self.keep_seen(disk, name, source, bytes_max, seen)
     }
 
     fn keep_seen(
         &mut self,
+        disk: &dyn Disk,
         name: String,
         source: &Path,
         bytes_max: u64,
         seen: Kept,
     ) -> Result<(), BackupError> {
         let there = digest_of(self.to.disk, &self.to.kept(&seen), u64::MAX).is_ok_and(|found| found == seen);
-        let kept = if there { seen } else { self.copy(source, bytes_max)? };
+        let kept = if there { seen } else { self.copy(disk, source, bytes_max)? };
         self.files.insert(name, kept);
         Ok(())
     }
 
-    fn copy(&mut self, source: &Path, bytes_max: u64) -> Result<Kept, BackupError> {
+    fn copy(&mut self, from: &dyn Disk, source: &Path, bytes_max: u64) -> Result<Kept, BackupError> {
         let part = self.to.dir.join(FILES).join("part");
         // On a full disk the service may be waiting for the room that half a file takes.
-        self.copy_by(&part, source, bytes_max).inspect_err(|_| drop(self.to.disk.remove(&part)))
+        self.copy_by(&part, from, source, bytes_max).inspect_err(|_| drop(self.to.disk.remove(&part)))
     }
 
-    fn copy_by(&mut self, part: &Path, source: &Path, bytes_max: u64) -> Result<Kept, BackupError> {
+    fn copy_by(
+        &mut self,
+        part: &Path,
+        from: &dyn Disk,
+        source: &Path,
+        bytes_max: u64,
+    ) -> Result<Kept, BackupError> {
         let disk = self.to.disk;
         let opened = disk.open(part, OpenMode::Write).and_then(|mut file| file.truncate(0).map(|()| file));
         let mut file = opened.map_err(BackupError::disk("make", part))?;
         // A file that grew or changed since is kept as it is now, under the digest of what was written.
         let (mut failed, mut at) = (false, 0);
-        let poured = pour(&RealDisk, source, bytes_max, &mut |piece| {
+        let poured = pour(from, source, bytes_max, &mut |piece| {
             file.write_at(at, piece).inspect_err(|_| failed = true)?;
             at += piece.len() as u64;
             Ok(())

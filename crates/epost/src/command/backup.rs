@@ -61,13 +61,16 @@ pub fn run(args: &Args) -> ExitCode {
             match backup::take(config_path, &config, Some(&binary), dir, Timestamp::now()) {
                 Ok(taken) => {
                     let code = told("backed up", &taken.manifest);
-                    let Taken { written_bytes, absent, damaged, held, .. } = taken;
-                    println!("{written_bytes} bytes were new; {absent} parts are absent, {damaged} damaged");
-                    if damaged == 0 && held == 0 {
+                    let Taken { written_bytes, absent, damaged, held, keys_damaged, keys_held, .. } = taken;
+                    println!(
+                        "{written_bytes} bytes were new; {absent} parts are absent, {damaged} damaged; {keys_damaged} item keys are damaged"
+                    );
+                    if damaged == 0 && held == 0 && keys_damaged == 0 {
                         return code;
                     }
                     println!(
-                        "NOT WHOLE: of these the backup keeps {held} as they were; `epost journal repair --content --from {}` mends them",
+                        "NOT WHOLE: of these the backup keeps {held} parts and {keys_held} keys as they were; `epost journal repair --content \
+                         --from {}` mends them",
                         dir.display()
                     );
                     ExitCode::FAILURE

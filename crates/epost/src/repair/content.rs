@@ -9,11 +9,13 @@ use erds::Ticket;
 use erds::record::PartFacts;
 use jiff::Timestamp;
 use journal::Journal;
-use store::keys::{ItemKey, KeyReader};
+use store::StoreError;
+use store::keys::{Doubt, ItemKey, KeyReader, mend_slots};
 
-use super::{RepairError, record};
+use super::{DamagedKey, RepairError, record};
 use crate::backup::BackupDisk;
 use crate::config::Config;
+use crate::key_slots::{Judging, Mended};
 use crate::run::StartError;
 use crate::service::{self, PartsInFiles, judge_file};
 
@@ -52,7 +54,9 @@ const CONTENT: &str = "data/content";
 pub(super) struct Parts<'a> {
     folder: PathBuf,
     backup: Option<&'a BackupDisk<'a>>,
+    /// With what the backup mends.
     keys: KeyReader,
+    damaged: Vec<Doubt>,
     parts: PartsInFiles,
 }
 
@@ -60,28 +64,65 @@ impl<'a> Parts<'a> {
     /// Reads the journal, which must be whole.
     pub(super) fn read(config: &Config, backup: Option<&'a BackupDisk<'a>>) -> Result<Self, RepairError> {
         let data = &config.data.directory;
-        let keys = KeyReader::open(&RealDisk, &data.join("keys"), crate::keys::master_key(config)?);
-        let keys = keys.map_err(service::OpenError::from).map_err(StartError::from)?;
+        let master_key = crate::keys::master_key(config)?;
+        let of_backup = backup.map(|disk| disk as &dyn Disk);
+        let mut judging = Judging::begin(data, of_backup, &master_key).map_err(of_store)?;
         let mut parts = PartsInFiles::default();
         let read = journal::verify(&RealDisk, &data.join("journal"), &config.data.origin, &mut |stored| {
             parts.follow(stored);
+            judging.follow(stored);
             Ok(())
         });
         read.map_err(crate::backup::BackupError::from)?;
-        Ok(Self { folder: data.join("content"), backup, keys, parts })
+        let damaged = judging.damaged();
+        let keys = KeyReader::open(&Mended::new(data, &damaged), &data.join("keys"), master_key);
+        let keys = keys.map_err(of_store)?;
+        Ok(Self { folder: data.join("content"), backup, keys, damaged, parts })
+    }
+
+    /// Each slot of the key file that is not what was written.
+    pub(super) fn damaged_keys(&self) -> Vec<DamagedKey> {
+        let cure = |doubt: &Doubt| match (&doubt.good, self.backup) {
+            (Some(_), _) => Cure::FromBackup,
+            (None, None) => Cure::No("give a backup's folder (--from)".to_owned()),
+            (None, Some(_)) => Cure::No(
+                "not in the backup, or damaged there too; give another one of this master key".to_owned(),
+            ),
+        };
+        let of = |doubt: &Doubt| DamagedKey { offset: doubt.offset, ticket: doubt.ticket, cure: cure(doubt) };
+        self.damaged.iter().map(of).collect()
+    }
+
+    /// Puts the backup's slots in the place of those that are damaged: recorded, then written. What was there opened nothing, and is not kept.
+    pub(super) async fn mend_keys(
+        &self,
+        config: &Config,
+        journal: &Journal,
+        now: Timestamp,
+    ) -> Result<(), RepairError> {
+        let good: Vec<&Doubt> = self.damaged.iter().filter(|doubt| doubt.good.is_some()).collect();
+        let Some(first) = good.first() else { return Ok(()) };
+        let detail = serde_json::json!({"slots": good.len(), "first_offset": first.offset}).to_string();
+        record(journal, "keys.repaired", None, detail, None, now).await?;
+        let keys = config.data.directory.join("keys");
+        Ok(mend_slots(&RealDisk, &keys, &self.damaged).map_err(of_store)?)
     }
 
     /// Each part that is not what its record says; every file is read to its end.
     pub(super) fn absent(&self) -> Result<Vec<Absent>, RepairError> {
         let mut absent = Vec::new();
         for (ticket, part) in self.parts.iter() {
-            let opened =
-                self.keys.open_key(ticket).map_err(service::OpenError::from).map_err(StartError::from)?;
-            let Some(key) = opened else {
-                let what = "its key is gone from data/keys/items.keys".to_owned();
-                let cure = Cure::No("restore the key file from the backup; nothing else opens it".to_owned());
-                absent.push(Absent { ticket, part: part.clone(), what, cure });
-                continue;
+            let key = match self.keys.open_key(ticket) {
+                Err(StoreError::Damaged { .. }) => Err("its key is damaged"),
+                opened => opened.map_err(of_store)?.ok_or("its key is gone from data/keys/items.keys"),
+            };
+            let key = match key {
+                Ok(key) => key,
+                Err(what) => {
+                    let cure = Cure::No("give a backup that has its key; nothing else opens it".to_owned());
+                    absent.push(Absent { ticket, part: part.clone(), what: what.to_owned(), cure });
+                    continue;
+                }
             };
             if let Err(what) = judge_file(&RealDisk, &self.path(ticket, part), ticket, part, &key) {
                 let cure = self.cure(ticket, part, &key);
@@ -121,8 +162,7 @@ impl<'a> Parts<'a> {
         let beside = path.with_added_extension("new");
         let kept = backup.open(&in_backup(ticket, part), OpenMode::Read).map_err(on_disk)?;
         disk::copy(kept.as_ref(), &RealDisk, &beside).map_err(on_disk)?;
-        let opened =
-            self.keys.open_key(ticket).map_err(service::OpenError::from).map_err(StartError::from)?;
+        let opened = self.keys.open_key(ticket).map_err(of_store)?;
         let key = opened.ok_or_else(|| on_disk(io::ErrorKind::NotFound.into()))?;
         judge_file(&RealDisk, &beside, ticket, part, &key)
             .map_err(|what| on_disk(io::Error::new(io::ErrorKind::InvalidData, what)))?;
@@ -134,6 +174,10 @@ impl<'a> Parts<'a> {
         }
         RealDisk.rename(&beside, &path).and_then(|()| RealDisk.sync_dir(folder)).map_err(on_disk)
     }
+}
+
+fn of_store(error: StoreError) -> StartError {
+    service::OpenError::from(error).into()
 }
 
 fn in_backup(ticket: Ticket, part: &PartFacts) -> PathBuf {

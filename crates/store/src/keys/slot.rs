@@ -21,6 +21,8 @@ const SLOT_AAD: &[u8] = b"epost item keys 1 slot";
 const WRAPPED_BYTES: usize = 32 + aead::TAG_BYTES;
 const WRAPPED_AT: usize = NONCE_AT + NONCE_BYTES;
 const SUM_BYTES: usize = 32;
+/// Zeros at the end of what a slot wraps, by which a write that was cut short is known: in one of four billion whole ones.
+const TORN_BYTES: usize = 4;
 
 pub(super) fn place(number: u64) -> u64 {
     // The header takes the first place.
@@ -56,6 +58,11 @@ pub(super) fn seal_slot(ticket: Ticket, key: &ItemKey, master_key: &Key256) -> R
 /// Whether its key is destroyed, or was being destroyed when the power went: a ticket has no zeros.
 pub(super) fn is_destroyed(slot: &[u8]) -> bool {
     slot.iter().take(TICKET_BYTES).any(|byte| *byte == 0)
+}
+
+/// Whether its writing was cut short: it does not reach the slot's end, and what does was whole once.
+pub(super) fn is_torn(slot: &[u8]) -> bool {
+    slot.get(SUM_AT - TORN_BYTES..SUM_AT) == Some(&[0; TORN_BYTES])
 }
 
 /// The ticket that a slot names; none: a destroyed key, or damage.

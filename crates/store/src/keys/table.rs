@@ -14,7 +14,7 @@ use pki::aead::Key256;
 use runs::{Entry, Span};
 
 use super::BATCH_MAX;
-use super::slot::{SLOT_BYTES, SUM_AT, TICKET_BYTES, is_destroyed, open_slot, place, slot_ticket};
+use super::slot::{SLOT_BYTES, TICKET_BYTES, is_destroyed, is_torn, open_slot, place, slot_ticket};
 use crate::StoreError;
 
 /// A run of tickets, each with the number of its slot; marked with the sum of the key file's header.
@@ -22,8 +22,6 @@ pub(super) type Run = runs::Run<TICKET_BYTES>;
 
 /// Slots that are read at once.
 pub(super) const READ_SLOTS: usize = 4096;
-/// Zeros at the end of what a slot wraps, by which a write that was cut short is known: in one of four billion whole ones.
-const TORN_BYTES: usize = 4;
 /// Slots of which a run is made at once, in memory.
 const GROWN_AT_ONCE: u64 = 1 << 20;
 /// A run is merged with those before it that are not so many times as long: few are left, and an entry is not often written again.
@@ -234,10 +232,7 @@ pub(super) fn read_slots(
                     slots.insert(ticket, number);
                     end = number + 1;
                 }
-                // A write that was cut short does not reach the slot's end; what does was whole once, and is damage now.
-                Some(ticket) if slot.get(SUM_AT - TORN_BYTES..SUM_AT) == Some(&[0; TORN_BYTES]) => {
-                    torn.push((ticket, number));
-                }
+                Some(ticket) if is_torn(slot) => torn.push((ticket, number)),
                 Some(ticket) => {
                     tracing::error!(event = "alarm.keys.damaged", slot = number);
                     slots.entry(ticket).or_insert(number);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Which;
 use crate::command::could_not_run;
 use crate::config::Config;
-use crate::repair::{Absent, Asked, Cure, Found, Lost, repair};
+use crate::repair::{Asked, Cure, DamagedKey, Found, Lost, repair};
 
 /// Runs it: 0 all is whole, or was made so; 1 something cannot be mended; 2 it can, and --apply would; 3 could not run.
 pub(super) async fn run(which: &Which, asked: Asked<'_>) -> ExitCode {
@@ -48,6 +48,10 @@ fn tell(found: &Found, asked: Asked<'_>) {
     for path in &found.derived {
         println!("derived, and not what the segments say: {}", path.display());
     }
+    let keys = found.keys.as_deref().unwrap_or_default();
+    for key in keys {
+        println!("key: {}: not what was written", named(key));
+    }
     let content = found.content.as_deref().unwrap_or_default();
     for absent in content {
         println!("content: {}: {}", absent.name(), absent.what);
@@ -64,18 +68,24 @@ fn tell(found: &Found, asked: Asked<'_>) {
              are by the next start: let whoever kept a newer one compare (`epost journal compare`)"
         );
     }
+    let keys_curable = keys.iter().filter(|key| key.cure == Cure::FromBackup).count();
     let curable = content.iter().filter(|absent| absent.cure == Cure::FromBackup).count();
     match &found.records {
         Err(incurable) => println!("nothing was changed: {incurable}"),
         Ok(records) if found.is_whole() => println!("whole: {records} records; nothing to do"),
         Ok(records) if asked.apply => println!(
-            "whole now: {records} records; {segments} segments came from the backup, {derived} derived files were made again, {curable} \
-             files of content came back"
+            "whole now: {records} records; {segments} segments came from the backup, {derived} derived files were made again, \
+             {keys_curable} item keys and {curable} files of content came back"
         ),
         Ok(records) => println!(
             "nothing was changed; --apply takes {segments} segments from the backup, makes {derived} derived files again, brings \
-             {curable} files of content back; the {records} records would then be what was signed of them"
+             {keys_curable} item keys and {curable} files of content back; the {records} records would then be what was signed of them"
         ),
+    }
+    for key in keys {
+        if let Cure::No(why) = &key.cure {
+            println!("not mended: {}: {why}", named(key));
+        }
     }
     for absent in content {
         if let Cure::No(why) = &absent.cure {
@@ -83,7 +93,23 @@ fn tell(found: &Found, asked: Asked<'_>) {
         }
     }
     if asked.content && found.content.is_none() {
-        println!("the content was not looked at: the journal comes first");
+        println!("keys and content were not looked at: the journal comes first");
+    }
+}
+
+fn named(key: &DamagedKey) -> String {
+    let whose = match (key.ticket, key.offset) {
+        (Some(ticket), _) => format!("of {ticket}"),
+        (None, 0) => "the header".to_owned(),
+        (None, _) => "nobody can say whose".to_owned(),
+    };
+    format!("data/keys/items.keys, offset {}, {whose}", key.offset)
+}
+
+fn why(cure: &Cure) -> Option<&str> {
+    match cure {
+        Cure::FromBackup => None,
+        Cure::No(why) => Some(why),
     }
 }
 
@@ -106,12 +132,11 @@ fn lines(found: &Found, applied: bool) -> Vec<Value> {
     for path in &found.derived {
         lines.push(json!({"derived": path.file_name().unwrap_or_default().to_string_lossy()}));
     }
+    for key in found.keys.as_deref().unwrap_or_default() {
+        lines.push(json!({"key": key.ticket, "offset": key.offset, "not_mended": why(&key.cure)}));
+    }
     for absent in found.content.as_deref().unwrap_or_default() {
-        let why = |absent: &Absent| match &absent.cure {
-            Cure::FromBackup => None,
-            Cure::No(why) => Some(why.clone()),
-        };
-        lines.push(json!({"content": absent.name(), "what": absent.what, "not_mended": why(absent)}));
+        lines.push(json!({"content": absent.name(), "what": absent.what, "not_mended": why(&absent.cure)}));
     }
     let refused = found.records.as_ref().err();
     lines.push(json!({
