@@ -91,7 +91,7 @@ pub const REMEDIES: [(&str, &str); 30] = [
     ),
     (
         "alarm.keys.damaged",
-        "Item keys are damaged: restore the key store's newest backup beside the file, then restart.",
+        "Item keys are damaged: stop the service, and run `epost journal repair --content --from BACKUP` (deploy/operating.md).",
     ),
     (
         "alarm.policy-unreadable",

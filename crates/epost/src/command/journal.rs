@@ -64,7 +64,7 @@ pub enum Command {
         /// Do it; what is replaced is kept under a name of its own.
         #[arg(long)]
         apply: bool,
-        /// Read the content too, every file to its end.
+        /// Look at the item keys and the content too, every file to its end.
         #[arg(long)]
         content: bool,
         /// A checkpoint that a witness or an auditor kept, where the newest one is damaged or gone. As often as there are such.
