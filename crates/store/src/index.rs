@@ -8,19 +8,22 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use erds::{ChannelName, Record, State, Status, Ticket};
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use self::checkpoints::Checkpoints;
 use self::entry::Entry;
 use self::row::{COLUMNS, find, nanoseconds, number, position, read_entry, save, timestamp};
 use crate::StoreError;
 
 mod anew;
 mod check;
+mod checkpoints;
 mod entry;
 mod folders;
 mod history;
@@ -33,6 +36,9 @@ pub use folders::{Lay, Shelved};
 
 /// Records whose changes become one commit: its pages are written once for all of them.
 const COMMITTED_TOGETHER: u32 = 64;
+
+/// Commits after which the log is taken into the database: some 10,000 pages of a large one.
+const CHECKPOINT_COMMITS: u32 = 32;
 
 /// Raised with every change of [`SCHEMA`]: a database of an older version is cleared and grows anew.
 const SCHEMA_VERSION: i64 = 8;
@@ -165,12 +171,19 @@ pub struct Counts {
 }
 
 /// The index; every call locks it for itself.
-pub struct Index(Mutex<Inner>);
+pub struct Index {
+    inner: Arc<Mutex<Inner>>,
+    checkpoints: Option<Checkpoints>,
+}
 
 struct Inner {
     connection: Connection,
     /// Applied by the transaction that is open.
     uncommitted: u32,
+    /// Commits since the last checkpoint was asked for.
+    commits: u32,
+    /// Asks for one; none: in memory, or about to be closed.
+    checkpoint: Option<SyncSender<()>>,
     /// The lowest position not applied.
     next: u64,
     /// Applied positions above it; in memory only: after a crash they are applied again, which changes nothing.
@@ -216,17 +229,25 @@ impl Index {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         // No sync per commit: what a power cut takes is read again from the journal, and WAL keeps the file whole.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        // A checkpoint syncs, and every answer waits for it: rarely, then. 32 MB of 4 KB pages.
-        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+        // A checkpoint writes much and syncs, and whose commit made it would wait for it: a thread of its own does it.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(32);
         // A plan holds for whatever values it is asked with. SQLite would else make another one for each, at more than the answer's cost.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        let mut inner = Inner { connection, uncommitted: 0, next: 0, ahead: BTreeSet::new() };
+        let ahead = BTreeSet::new();
+        let mut inner = Inner { connection, uncommitted: 0, commits: 0, checkpoint: None, next: 0, ahead };
         if version < SCHEMA_VERSION {
             inner.clear()?;
         }
         inner.next = next_position(&inner.connection)?;
-        Ok(Self(Mutex::new(inner)))
+        let inner = Arc::new(Mutex::new(inner));
+        let mut index = Self { inner, checkpoints: None };
+        if let Some(path) = path {
+            let (checkpoints, asked) = Checkpoints::begin(path, Arc::downgrade(&index.inner))?;
+            index.checkpoints = Some(checkpoints);
+            index.inner().checkpoint = Some(asked);
+        }
+        Ok(index)
     }
 
     /// The lowest position that was not applied: where catching up begins.
@@ -483,7 +504,7 @@ impl Index {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -506,8 +527,14 @@ impl Inner {
     fn commit(&mut self) -> Result<(), StoreError> {
         if !self.connection.is_autocommit() {
             self.connection.prepare_cached("COMMIT")?.execute([])?;
+            self.commits += 1;
         }
         self.uncommitted = 0;
+        if self.commits >= CHECKPOINT_COMMITS {
+            self.commits = 0;
+            // Full: one that was asked for has not begun.
+            let _ = self.checkpoint.as_ref().map(|asked| asked.try_send(()));
+        }
         Ok(())
     }
 
@@ -540,6 +567,14 @@ impl Inner {
         self.next = 0;
         self.ahead.clear();
         Ok(())
+    }
+}
+
+impl Drop for Index {
+    /// The thread first: who closes the database last takes its log into the file.
+    fn drop(&mut self) {
+        self.inner().checkpoint = None;
+        self.checkpoints = None;
     }
 }
 

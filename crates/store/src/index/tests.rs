@@ -591,3 +591,30 @@ fn made_anew_it_takes_the_formers_place_once_it_is_whole() {
     assert_eq!((next(), files()), (7, vec!["index.sqlite".into()]));
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn the_log_is_taken_into_the_database_by_nobody_who_applies() {
+    let folder = std::env::temp_dir().join(format!("epost-index-checkpoint-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("index.sqlite");
+    let index = Index::open(Some(&path)).unwrap();
+    let by_commit = "PRAGMA wal_autocheckpoint";
+    let by_commit: i64 = index.inner().connection.query_row(by_commit, [], |row| row.get(0)).unwrap();
+    assert_eq!(by_commit, 0);
+    let length = || std::fs::metadata(&path).unwrap().len();
+    let empty = length();
+    let records = u64::from(COMMITTED_TOGETHER * CHECKPOINT_COMMITS);
+    (0..records).for_each(|position| index.apply(position, &received(position as usize)).unwrap());
+    for _ in 0..6000 {
+        if length() > empty {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(length() > empty);
+    let dump = index.dump().unwrap();
+    drop(index);
+    assert!(!folder.join("index.sqlite-wal").exists(), "closed, all of it is in the database");
+    assert_eq!(Index::open(Some(&path)).unwrap().dump().unwrap(), dump);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
