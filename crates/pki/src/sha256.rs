@@ -1,9 +1,12 @@
 //! SHA-256 whose state can be kept, and of two messages at once.
 //!
 //! One message's rounds wait for each other, so that half of the processor's unit for them stands idle; with the rounds of two messages in
-//! turns it does not: measured, two take two thirds of the time that one after the other takes.
+//! turns it does not: measured, two take three quarters of the time that one after the other takes.
 //!
 //! Source: FIPS 180-4 §4.2.2, §5.1.1, §5.3.3 and §6.2.
+
+#[cfg(target_arch = "x86_64")]
+pub mod rounds;
 
 use sha2::block_api::compress256;
 
@@ -91,6 +94,11 @@ impl Sha256 {
         digest
     }
 
+    /// So many bytes are missing until a block begins.
+    pub fn until_block_bytes(&self) -> usize {
+        self.bytes.wrapping_neg() as usize % BLOCK_BYTES
+    }
+
     fn filled(&self) -> usize {
         (self.bytes % BLOCK_BYTES as u64) as usize
     }
@@ -127,9 +135,9 @@ impl Sha256 {
     reason = "a function compiled for a processor is called only where the processor is one"
 )]
 fn compress_two(one: &mut [u32; 8], blocks: &[Block], other: &mut [u32; 8], other_blocks: &[Block]) {
-    if is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1") {
+    if rounds::are_there() {
         // SAFETY: the processor has the features, as was just asked.
-        unsafe { two::compress_sha(one, blocks, other, other_blocks) }
+        unsafe { rounds::compress_two(one, blocks, other, other_blocks) }
     } else {
         compress_in_turn(one, blocks, other, other_blocks);
     }
@@ -146,98 +154,10 @@ fn compress_in_turn(one: &mut [u32; 8], blocks: &[Block], other: &mut [u32; 8], 
     compress256(other, other_blocks);
 }
 
-/// The processor's own rounds, of two messages in turns.
-#[cfg(target_arch = "x86_64")]
-mod two {
-    use super::{Block, ROUND_CONSTANTS};
-    use std::arch::x86_64::{
-        __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_extract_epi32, _mm_set_epi32, _mm_set_epi64x,
-        _mm_setzero_si128, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32,
-        _mm_shuffle_epi8, _mm_shuffle_epi32,
-    };
-
-    /// Both messages have as many blocks; of more than the other has, nothing is taken.
-    #[target_feature(enable = "sha,sse4.1")]
-    pub(super) fn compress_sha(
-        one: &mut [u32; 8],
-        blocks: &[Block],
-        other: &mut [u32; 8],
-        other_blocks: &[Block],
-    ) {
-        let (mut first, mut second) = (load_state(one), load_state(other));
-        for (block, other_block) in blocks.iter().zip(other_blocks) {
-            let before = [first, second];
-            let mut words = [load_words(block), load_words(other_block)];
-            for (group, constants) in ROUND_CONSTANTS.as_chunks::<4>().0.iter().enumerate() {
-                let [k0, k1, k2, k3] = constants.map(u32::cast_signed);
-                let constants = _mm_set_epi32(k3, k2, k1, k0);
-                four_rounds(&mut first, &mut words[0], constants, group);
-                four_rounds(&mut second, &mut words[1], constants, group);
-            }
-            for (state, before) in [&mut first, &mut second].into_iter().zip(before) {
-                state[0] = _mm_add_epi32(state[0], before[0]);
-                state[1] = _mm_add_epi32(state[1], before[1]);
-            }
-        }
-        (*one, *other) = (stored(first), stored(second));
-    }
-
-    /// The rounds of one group of four, and the words of the group four later.
-    #[target_feature(enable = "sha,sse4.1")]
-    #[inline]
-    fn four_rounds(
-        [abef, cdgh]: &mut [__m128i; 2],
-        words: &mut [__m128i; 4],
-        constants: __m128i,
-        group: usize,
-    ) {
-        let at = |ahead: usize| (group + ahead) % 4;
-        let (own, next) = (words[at(0)], words[at(1)]);
-        let sums = _mm_add_epi32(own, constants);
-        *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, sums);
-        *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32(sums, 0x0e));
-        if group < 12 {
-            let last = words[at(3)];
-            let nine_back = _mm_alignr_epi8(last, words[at(2)], 4);
-            let half = _mm_add_epi32(_mm_sha256msg1_epu32(own, next), nine_back);
-            words[at(0)] = _mm_sha256msg2_epu32(half, last);
-        }
-    }
-
-    #[target_feature(enable = "sse4.1,ssse3")]
-    #[inline]
-    fn load_words(block: &Block) -> [__m128i; 4] {
-        // Big-endian words.
-        let order = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
-        let mut words = [_mm_setzero_si128(); 4];
-        for (word, bytes) in words.iter_mut().zip(block.as_chunks::<16>().0) {
-            let both = u128::from_le_bytes(*bytes);
-            *word = _mm_shuffle_epi8(_mm_set_epi64x((both >> 64) as i64, both as i64), order);
-        }
-        words
-    }
-
-    #[target_feature(enable = "sse4.1")]
-    #[inline]
-    fn load_state(state: &[u32; 8]) -> [__m128i; 2] {
-        let [a, b, c, d, e, f, g, h] = state.map(u32::cast_signed);
-        [_mm_set_epi32(a, b, e, f), _mm_set_epi32(c, d, g, h)]
-    }
-
-    #[target_feature(enable = "sse4.1")]
-    #[inline]
-    fn stored([abef, cdgh]: [__m128i; 2]) -> [u32; 8] {
-        let (a, b) = (_mm_extract_epi32(abef, 3), _mm_extract_epi32(abef, 2));
-        let (e, f) = (_mm_extract_epi32(abef, 1), _mm_extract_epi32(abef, 0));
-        let (c, d) = (_mm_extract_epi32(cdgh, 3), _mm_extract_epi32(cdgh, 2));
-        let (g, h) = (_mm_extract_epi32(cdgh, 1), _mm_extract_epi32(cdgh, 0));
-        [a, b, c, d, e, f, g, h].map(i32::cast_unsigned)
-    }
-}
-
 type Block = [u8; BLOCK_BYTES];
 
-const BLOCK_BYTES: usize = 64;
+/// How many bytes are hashed at a time.
+pub const BLOCK_BYTES: usize = 64;
 
 /// FIPS 180-4 §5.3.3.
 const INITIAL: [u32; 8] =

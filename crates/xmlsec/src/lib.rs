@@ -16,6 +16,7 @@ pub mod ids;
 mod limits;
 mod near;
 mod read;
+mod run;
 mod scan;
 pub mod signature;
 mod text;

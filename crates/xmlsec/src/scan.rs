@@ -42,61 +42,39 @@ pub(crate) fn next(blocks: &[u8], from: usize, wanted: u8) -> Option<usize> {
 }
 
 /// Notes of each block of `bytes` what it holds; `flags` has one for each, and all are 0.
-#[inline]
-pub(crate) fn fill(bytes: &[u8], flags: &mut [u8]) {
-    dispatched(bytes, Some(flags));
-}
-
-/// Whether no byte of `bytes` is of any class; where it is so, it is mostly told so, and quickly.
-#[inline]
-pub(crate) fn is_surely_quiet(bytes: &[u8]) -> bool {
-    dispatched(bytes, None)
-}
-
 #[cfg(target_arch = "x86_64")]
 #[allow(
     unsafe_code,
     reason = "a function compiled for a processor is called only where the processor is one"
 )]
-fn dispatched(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
+pub(crate) fn fill(bytes: &[u8], flags: &mut [u8]) {
     if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
         // SAFETY: the processor has the features, as was just asked.
-        unsafe { pass_avx512(bytes, flags) }
+        unsafe { fill_avx512(bytes, flags) }
     } else if is_x86_feature_detected!("avx2") {
         // SAFETY: as above.
-        unsafe { pass_avx2(bytes, flags) }
+        unsafe { fill_avx2(bytes, flags) }
     } else {
-        pass_plain(bytes, flags)
+        fill_plain(bytes, flags);
     }
 }
 
+/// Notes of each block of `bytes` what it holds; `flags` has one for each, and all are 0.
 #[cfg(not(target_arch = "x86_64"))]
-fn dispatched(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
-    pass_plain(bytes, flags)
+pub(crate) fn fill(bytes: &[u8], flags: &mut [u8]) {
+    fill_plain(bytes, flags);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512bw,avx512vl")]
-fn pass_avx512(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
-    pass_plain(bytes, flags)
+fn fill_avx512(bytes: &[u8], flags: &mut [u8]) {
+    fill_plain(bytes, flags);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn pass_avx2(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
-    pass_plain(bytes, flags)
-}
-
-/// Notes flags, or tells whether there is surely none.
-#[inline(always)]
-fn pass_plain(bytes: &[u8], flags: Option<&mut [u8]>) -> bool {
-    match flags {
-        Some(flags) => {
-            fill_plain(bytes, flags);
-            false
-        }
-        None => !bytes.iter().fold(false, |unlike, &byte| unlike | is_unlike_base64(byte)),
-    }
+fn fill_avx2(bytes: &[u8], flags: &mut [u8]) {
+    fill_plain(bytes, flags);
 }
 
 /// Without a branch on a byte, so that the compiler takes many at once.

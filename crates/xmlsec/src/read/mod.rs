@@ -10,7 +10,7 @@ mod tap;
 mod uri;
 
 pub use error::{ReadError, ReadErrorKind};
-pub(crate) use tap::{STEP_BYTES, Tap, Wanted};
+pub(crate) use tap::Tap;
 
 use crate::arena::Arena;
 use crate::chars::{is_ncname, is_space, name_run_bytes};

@@ -3,6 +3,7 @@
 //! A large message is mostly one such run. Whoever hashes it here reads it from memory once, where hashing it after the document was
 //! read takes a second pass over bytes that are far away again.
 
+use crate::run::Run;
 use crate::scan::{self, BLOCK_BYTES};
 
 /// Sees the first long run of plain text of a document, before the document is read.
@@ -10,92 +11,50 @@ use crate::scan::{self, BLOCK_BYTES};
 /// What it is told is a guess, which the bytes decide later: the document may turn out to be malformed, or the run a part of
 /// something that is no text.
 pub(crate) trait Tap {
-    /// Such a run begins where `before` ends, in a source of so many bytes: how it is wanted, if it is.
-    fn begin(&mut self, before: &[u8], source_bytes: usize) -> Option<Wanted>;
-    /// The run up to here, longer each time: ASCII, no control but TAB and LF, none of `<`, `>`, `&`.
-    fn take(&mut self, run: &[u8]);
-}
-
-/// How a tap wants its run.
-pub(crate) struct Wanted {
-    /// After so many bytes of it a block of a hash begins.
-    pub(crate) until_hash_block: usize,
-    /// So much at once, and more.
-    pub(crate) at_once_bytes: usize,
+    /// Such a run begins where `before` ends, in a source of so many bytes: what is to take it, if it is wanted.
+    fn begin(&mut self, before: &[u8], source_bytes: usize) -> Option<&mut Run>;
 }
 
 /// As [`scan::blocks`], with the tap's look at the run.
 pub(super) fn blocks(source: &[u8], tap: &mut dyn Tap) -> Vec<u8> {
     let mut flags = vec![0; source.len().div_ceil(BLOCK_BYTES)];
-    let mut run = Run::Awaited { quiet_bytes: 0 };
-    let steps = source.chunks(STEP_BYTES).zip(flags.chunks_mut(STEP_BYTES / BLOCK_BYTES));
-    for (index, (step, flags)) in steps.enumerate() {
-        let at = index * STEP_BYTES;
-        let quiet = quiet_bytes(step, flags, matches!(run, Run::Taken { .. }));
-        match &mut run {
-            Run::Awaited { quiet_bytes } if quiet < STEP_BYTES => *quiet_bytes = 0,
-            Run::Awaited { quiet_bytes } if *quiet_bytes < LONG_BYTES => *quiet_bytes += STEP_BYTES,
-            Run::Awaited { .. } => run = begun(source, at, tap).unwrap_or(Run::Over),
-            Run::Taken { .. } | Run::Over => {}
-        }
-        if let Run::Taken { start, passed, wanted } = &mut run {
-            let is_over = quiet < step.len();
-            let end = at + quiet;
-            // A hash is quickest with whole blocks.
-            let hash_block = *start + wanted.until_hash_block;
-            let end = if is_over { end } else { end - (end - hash_block) % HASH_BLOCK_BYTES };
-            if is_over || end - *passed >= wanted.at_once_bytes {
-                tap.take(source.get(*start..end).unwrap_or_default());
-                *passed = end;
-            }
-            if is_over {
-                run = Run::Over;
-            }
+    let mut quiet_bytes = 0;
+    let mut at = 0;
+    while let Some((step, step_flags)) = step(source, &mut flags, at) {
+        scan::fill(step, step_flags);
+        at += step.len();
+        quiet_bytes = if step_flags.iter().all(|&flags| flags == 0) { quiet_bytes + step.len() } else { 0 };
+        if quiet_bytes > LONG_BYTES {
+            at = at.max(taken(source, at, tap).unwrap_or(0) / BLOCK_BYTES * BLOCK_BYTES);
+            break;
         }
     }
+    let rest = source.get(at..).unwrap_or_default();
+    scan::fill(rest, flags.get_mut(at / BLOCK_BYTES..).unwrap_or_default());
     flags
 }
 
-/// Notes what each block of the step holds, and tells how much of it is of no class.
-fn quiet_bytes(step: &[u8], flags: &mut [u8], is_expected: bool) -> usize {
-    if is_expected && scan::is_surely_quiet(step) {
-        return step.len();
-    }
-    scan::fill(step, flags);
-    let blocks = flags.iter().position(|&flags| flags != 0).unwrap_or(flags.len());
-    step.len().min(blocks * BLOCK_BYTES)
+/// What is looked through next for the run's beginning, and the flags of its blocks.
+fn step<'s, 'f>(source: &'s [u8], flags: &'f mut [u8], at: usize) -> Option<(&'s [u8], &'f mut [u8])> {
+    let flags = flags.get_mut(at / BLOCK_BYTES..)?.get_mut(..STEP_BYTES / BLOCK_BYTES)?;
+    Some((source.get(at..at + STEP_BYTES)?, flags))
 }
 
-/// The run of text that goes on at `at`, if the tap wants it.
-fn begun(source: &[u8], at: usize, tap: &mut dyn Tap) -> Option<Run> {
+/// Up to where the run that goes on at `at` was taken and is of no class, if it is wanted.
+fn taken(source: &[u8], at: usize, tap: &mut dyn Tap) -> Option<usize> {
     let (passed, _) = source.split_at_checked(at)?;
     let nearby = passed.get(passed.len().saturating_sub(LONG_BYTES + 2 * STEP_BYTES)..)?;
     let first_bytes = nearby.len() - (memchr::memrchr(b'>', nearby)? + 1);
-    let (before, first) = passed.split_at_checked(passed.len() - first_bytes)?;
-    if before.len() > BEFORE_BYTES_MAX || !scan::is_quiet(first) {
+    let (before, text) = source.split_at_checked(passed.len() - first_bytes)?;
+    if before.len() > BEFORE_BYTES_MAX || !text.get(..first_bytes).is_some_and(scan::is_quiet) {
         return None;
     }
-    let wanted = tap.begin(before, source.len())?;
-    Some(Run::Taken { start: before.len(), passed: before.len(), wanted })
+    let run = tap.begin(before, source.len())?;
+    Some(before.len() + run.take(text))
 }
 
-enum Run {
-    /// So much of one may have been seen.
-    Awaited {
-        quiet_bytes: usize,
-    },
-    /// The tap has it, from `start` on, up to `passed`.
-    Taken {
-        start: usize,
-        passed: usize,
-        wanted: Wanted,
-    },
-    Over,
-}
-
-/// What is scanned at a time, then taken: so little that the processor fetches and scans the next step while it still hashes this one.
-pub(crate) const STEP_BYTES: usize = 512;
-const HASH_BLOCK_BYTES: usize = 64;
+/// What is looked through at a time.
+const STEP_BYTES: usize = 512;
 /// From here on a run is long.
 const LONG_BYTES: usize = 16 << 10;
 /// What stands before the run is read once more: in a signed request these are some thousand bytes.

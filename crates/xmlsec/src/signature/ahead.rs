@@ -16,7 +16,8 @@ use pki::sha256::Sha256;
 use super::{Reference, Signature, Transform};
 use crate::base64::Decoder;
 use crate::c14n::{self, Sink};
-use crate::read::{self, STEP_BYTES, Tap, Wanted};
+use crate::read::{self, Tap};
+use crate::run::Run;
 use crate::{Document, Element, Limits, ReadError, namespace};
 
 /// Reads a document, as [`Document::parse`], and digests ahead what is long in it.
@@ -46,9 +47,9 @@ fn parse_any_ahead(
     is_content: &dyn Fn(Element<'_>) -> bool,
     source_too: bool,
 ) -> Result<Document, ReadError> {
-    let mut hashing = Hashing { limits, is_content, source_too, ahead: None };
+    let mut hashing = Hashing { limits, is_content, source_too, begun: None };
     let document = read::read(source, limits, Some(&mut hashing))?;
-    Ok(Document { ahead: hashing.ahead, ..document })
+    Ok(Document { ahead: hashing.begun.map(Begun::end), ..document })
 }
 
 /// Below that the bytes are near enough when they are hashed.
@@ -91,47 +92,43 @@ struct Hashing<'l> {
     limits: &'l Limits,
     is_content: &'l dyn Fn(Element<'_>) -> bool,
     source_too: bool,
-    ahead: Option<Ahead>,
+    begun: Option<Begun>,
+}
+
+/// The long text that begins at `start`.
+struct Begun {
+    canonical: Vec<u8>,
+    start: usize,
+    run: Run,
+}
+
+impl Begun {
+    fn end(self) -> Ahead {
+        let Self { canonical, start, run: Run { sha256, source, content, taken_bytes } } = self;
+        Ahead { canonical, text: start..start + taken_bytes, sha256, source, content: Mutex::new(content) }
+    }
 }
 
 impl Tap for Hashing<'_> {
-    fn begin(&mut self, before: &[u8], source_bytes: usize) -> Option<Wanted> {
+    fn begin(&mut self, before: &[u8], source_bytes: usize) -> Option<&mut Run> {
         let (document, open) = read::read_beginning(before, self.limits).ok()?;
         let open: Vec<Element<'_>> = open.iter().filter_map(|&node| document.element(node)).collect();
         let canonical = canonical_before_text(&document, &open)?;
-        let mut sha256 = Sha256::default();
-        sha256.update(&canonical);
-        let until_hash_block = canonical.len().next_multiple_of(64) - canonical.len();
+        let sha256_of = |bytes: &[u8]| {
+            let mut sha256 = Sha256::default();
+            sha256.update(bytes);
+            sha256
+        };
         // The text is all that its element has, up to here.
         let content = open.last().filter(|element| element.content_range().start == before.len());
         let content = content.filter(|element| (self.is_content)(**element));
-        let content = content.map(|_| Decoder::with_room(source_bytes.saturating_sub(before.len())));
-        // Two hashes at once and a decoder take longer to begin than one hash.
-        let at_once_bytes = if content.is_some() { 2 * STEP_BYTES } else { STEP_BYTES };
-        let source = self.source_too.then(|| {
-            let mut sha256 = Sha256::default();
-            sha256.update(before);
-            sha256
-        });
-        let text = before.len()..before.len();
-        self.ahead = Some(Ahead { canonical, text, sha256, source, content: Mutex::new(content) });
-        Some(Wanted { until_hash_block, at_once_bytes })
-    }
-
-    fn take(&mut self, run: &[u8]) {
-        let Some(Ahead { text, sha256, source, content, .. }) = &mut self.ahead else { return };
-        let new = run.get(text.len()..).unwrap_or_default();
-        text.end = text.start + run.len();
-        let content = content.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match (content.as_mut(), source) {
-            (Some(decoder), source) => {
-                if decoder.take_beside(run, new, sha256, source.as_mut()).is_err() {
-                    *content = None;
-                }
-            }
-            (None, Some(source)) => sha256.update_both(new, source, new),
-            (None, None) => sha256.update(new),
-        }
+        let run = Run {
+            sha256: sha256_of(&canonical),
+            source: self.source_too.then(|| sha256_of(before)),
+            content: content.map(|_| Decoder::with_room(source_bytes.saturating_sub(before.len()))),
+            taken_bytes: 0,
+        };
+        Some(&mut self.begun.insert(Begun { canonical, start: before.len(), run }).run)
     }
 }
 
