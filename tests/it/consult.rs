@@ -14,8 +14,10 @@ use epost::retention::Retention;
 use erds::Record;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use soap::message::{ItemName, PackageAnswer, ProofKind};
 use tokio::sync::watch;
 
+use crate::house::draft::submission;
 use crate::house::inside::Plan;
 use crate::house::wire::{client_config, read};
 use crate::house::{Draft, House, Sandbox, certificate, certs_test};
@@ -490,4 +492,47 @@ async fn the_service_opens_the_door_that_its_configuration_names() {
         post(address, "alice", "/consult", asked(json!({"recipient": CITIZEN})).to_string()).await;
     assert_eq!((status, &lines[0]["state"]), (200, &json!("requested")));
     sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_get_an_items_package_with_its_senders_message() {
+    let room = Room::with(Plan { publishes: true, ..Plan::default() }, setup()).await;
+    let files = crate::package::files();
+    let signed = Draft::of(&submission("T-1", &files), &files).sign();
+    let ticket = room.house.send(&signed).await.receipt().ticket;
+    let approved = async |kind: &str| {
+        let mut body = asked(json!({"ticket": ticket.as_str()}));
+        body["package"] = json!(kind);
+        let number = room.step("alice", "/consult", body).await.unwrap()[0]["consultation"].as_u64().unwrap();
+        room.step("bob", &format!("/consult/{number}/approve"), json!({})).await.unwrap();
+        number
+    };
+    let number = approved("RECEIPT").await;
+    let given = room.run("alice", number).await.unwrap().pop().unwrap();
+    let content = given["package"]["content"].as_str().unwrap();
+    let content = base64_simd::STANDARD.decode_to_vec(content).unwrap();
+    let package = PackageAnswer { file_name: "Receipt.asice".to_owned(), content };
+    assert_eq!(given["package"]["file_name"], package.file_name);
+    crate::package::judge(&package.content);
+    assert_eq!(crate::package::request(&package), Some(signed.root));
+    let own = room.house.ask(&Draft::package(&ItemName::Ticket(ticket), ProofKind::Receipt)).await;
+    assert_eq!(own.proof_reply().package, Some(package), "the very one that its sender has");
+    let history = room.step("bob", "/consult/history", json!({})).await.unwrap();
+    assert_eq!(
+        (&history[0]["package"], &history[0]["package_sha256"]),
+        (&json!("RECEIPT"), &given["package"]["sha256"])
+    );
+
+    let number = approved("EXPIRY").await;
+    for _ in 0..2 {
+        assert_eq!(room.run("alice", number).await, Err("item.proof-absent".into()), "and may be run again");
+    }
+    for (query, kind) in
+        [(json!({"ticket": ticket.as_str()}), "RELAY"), (json!({"recipient": CITIZEN}), "RECEIPT")]
+    {
+        let mut body = asked(query);
+        body["package"] = json!(kind);
+        assert_eq!(room.step("alice", "/consult", body).await, Err("consult.field".into()), "{kind}");
+    }
+    room.house.stop().await;
 }

@@ -18,7 +18,7 @@ use crate::house::reply::{Answered, Proof};
 use crate::house::scripted::Gate;
 use crate::house::{Draft, House, file, until};
 
-fn files() -> [Vec<u8>; 2] {
+pub fn files() -> [Vec<u8>; 2] {
     [file(1, 4_000), file(2, 700)]
 }
 
@@ -47,7 +47,7 @@ fn given(answer: &Answered) -> PackageAnswer {
 }
 
 #[track_caller]
-fn judge(content: &[u8]) {
+pub fn judge(content: &[u8]) {
     let judged = |bytes: &[u8]| {
         let ticket = Ticket::parse("0000000000000").unwrap();
         Proof { ticket, xml: bytes.to_vec(), p7s: Vec::new() }.judge(&files(), &[])
@@ -84,7 +84,7 @@ fn events(package: &PackageAnswer) -> Vec<String> {
 }
 
 /// The sender's message in it, if it is there.
-fn request(package: &PackageAnswer) -> Option<Vec<u8>> {
+pub fn request(package: &PackageAnswer) -> Option<Vec<u8>> {
     inside(package).into_iter().find(|(name, _)| name == "request/request.xml").map(|(_, bytes)| bytes)
 }
 

@@ -17,6 +17,7 @@ use journal::{Appended, Entry, Stored, UniqueKey};
 use pki::digest::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use soap::message::{PackageAnswer, ProofKind};
 use tokio::sync::Semaphore;
 
 pub use error::ConsultError;
@@ -37,6 +38,9 @@ pub struct Asked {
     pub reason: String,
     /// Which records.
     pub query: Query,
+    /// The package of this proof (its ProofType) of the item that the query names, with its sender's message in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// The other person's word, or why not.
@@ -130,6 +134,9 @@ struct Facts {
     results: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<bool>,
+    /// SHA-256 of the package that was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<Hex32>,
 }
 
 /// A consultation with its steps so far.
@@ -159,6 +166,7 @@ impl Consultation {
             "requested_at": requested.at, "requested_by": requested.said("name"),
             "requester_certificate": requested.facts.certificate, "expires_at": requested.facts.expires_at,
             "purpose": requested.said("purpose"), "reason": requested.said("reason"), "query": requested.said("query"),
+            "package": requested.said("package"), "package_sha256": ran.and_then(|step| step.facts.package),
             "decided_at": decided.map(|step| step.at), "decided_by": decided.and_then(|step| step.said("name")),
             "decider_certificate": decided.map(|step| step.facts.certificate),
             "note": decided.and_then(|step| step.said("note")),
@@ -229,7 +237,9 @@ impl Desk {
         let (ticket, key) = self.service.draw_item().map_err(|error| Failure::store(&error))?;
         self.service.keys().create(ticket, &key).await.map_err(Failure::from)?;
         let expires_at = self.service.now().saturating_add(self.validity).unwrap_or(Timestamp::MAX);
-        let told = json!({"purpose": asked.purpose, "reason": asked.reason, "query": asked.query});
+        let told = json!({
+            "purpose": asked.purpose, "reason": asked.reason, "query": asked.query, "package": asked.package,
+        });
         loop {
             let number = self.last()? + 1;
             let facts = Facts { expires_at: Some(expires_at), ..person.facts(number) };
@@ -280,7 +290,7 @@ impl Desk {
     ///
     /// # Errors
     /// `Role`, `Absent`, `NotRequester`, `RunAlready`, `NotApproved`, `Expired`, `Erased`, `Field`: the person's. `Busy`: another one
-    /// runs. `Failed`: ours; it may be run again.
+    /// runs. `Package`: the item has none, or none now. `Failed`: ours. After the last three it may be run again.
     pub async fn run(
         &self,
         person: &Person,
@@ -304,14 +314,28 @@ impl Desk {
         let query: Query =
             serde_json::from_value(query.clone()).map_err(|error| Failure::store(&error.to_string()))?;
         let _running = self.running.try_acquire().map_err(|_| ConsultError::Busy)?;
-        let found = tokio::task::block_in_place(|| search::search(&self.service, &query, limit))?;
-        let facts =
-            Facts { results: Some(found.results.len()), more: Some(found.more), ..person.facts(number) };
+        let mut found = tokio::task::block_in_place(|| search::search(&self.service, &query, limit))?;
+        if let Some(kind) = requested.said("package").and_then(Value::as_str) {
+            found.package = Some(self.package(kind, &query).await?);
+        }
+        let facts = Facts {
+            results: Some(found.results.len()),
+            more: Some(found.more),
+            package: found.package.as_ref().map(|package| Hex32(sha256(&package.content))),
+            ..person.facts(number)
+        };
         // Recorded before anything is shown: what a crash takes from the requester was still looked up for him.
         match self.record(RAN, requested.ticket, person, facts, json!({})).await? {
             true => Ok(found),
             false => Err(ConsultError::RunAlready { number }),
         }
+    }
+
+    async fn package(&self, kind: &str, query: &Query) -> Result<PackageAnswer, ConsultError> {
+        let (Some(kind), Some(ticket)) = (ProofKind::from_name(kind), query.ticket()) else {
+            return Err(Failure::journal("a consultation for a package that is none").into());
+        };
+        self.service.package_with_request(ticket, kind).await.map_err(ConsultError::Package)
     }
 
     /// A page of consultations as JSON, the oldest first; who may only ask sees his own. An empty page is the end.
@@ -435,7 +459,21 @@ impl Asked {
     fn check(&self, settings: &crate::service::Settings) -> Result<(), ConsultError> {
         bounded_text("purpose", &self.purpose, 1, PURPOSE_CHARACTERS_MAX)?;
         bounded_text("reason", &self.reason, 1, REASON_CHARACTERS_MAX)?;
-        self.query.check(settings)
+        self.query.check(settings)?;
+        let wrong = |seen: &str, expected: &str| ConsultError::Field {
+            field: "package",
+            seen: erds::record::bounded(seen),
+            expected: expected.to_owned(),
+        };
+        match &self.package {
+            Some(kind) if ProofKind::from_name(kind).is_none() => {
+                Err(wrong(kind, "RECEIPT, DISPATCH, CONSULTATION, EXPIRY or NON_DELIVERY"))
+            }
+            Some(_) if self.query.ticket.is_none() => {
+                Err(wrong("no query.ticket", "a ticket beside it, of which the package is"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -15,22 +15,26 @@ use crate::stamp::Stamps;
 use crate::witness::Witnesses;
 
 /// The log's publisher, used by one at a time. Every call may wait for the disk, and for who is before it.
-pub struct Publication(Mutex<Publisher>);
+pub struct Publication {
+    publisher: Mutex<Publisher>,
+    verifier: Verifier,
+}
 
 impl Publication {
     /// Shares the publisher.
     pub fn new(publisher: Publisher) -> Self {
-        Self(Mutex::new(publisher))
+        let verifier = publisher.verifier().clone();
+        Self { publisher: Mutex::new(publisher), verifier }
     }
 
     fn publisher(&self) -> MutexGuard<'_, Publisher> {
         // It changes only when all of a publication is done: a panic in the middle leaves it as it was.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.publisher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The log's public key.
-    pub fn verifier(&self) -> Verifier {
-        self.publisher().verifier().clone()
+    /// The log's public key; waits for nobody.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
     }
 
     /// The newest checkpoint, if one was signed.

@@ -16,6 +16,7 @@ use store::index::Item;
 
 use super::evidence::{Given, no_such_proof};
 use super::facts::keyed;
+use super::refuse::unknown_ticket;
 use crate::service::{Failure, Service, StoredProof};
 
 /// What a package is of: with the item, the same package.
@@ -60,6 +61,21 @@ impl Service {
         };
         let content = self.packed(item, &parts, own).await?;
         Ok(PackageAnswer { file_name: format!("{}.asice", kind.file_stem()), content })
+    }
+
+    /// The same with its sender's message, for who is not its sender: two people have answered for that before.
+    ///
+    /// # Errors
+    /// As there; REPO_B01: no such item; REPO_B02: erased.
+    pub(crate) async fn package_with_request(
+        &self,
+        ticket: Ticket,
+        kind: ProofKind,
+    ) -> Result<PackageAnswer, Refusal> {
+        let item = self.index().item(ticket).map_err(Failure::from)?;
+        let item = item.filter(|item| item.accepted.is_some()).ok_or_else(unknown_ticket)?;
+        self.require_kept(&item)?;
+        self.package_of(&item, kind, true).await
     }
 
     async fn packed(&self, item: &Item, parts: &Parts, own: bool) -> Result<Vec<u8>, Failure> {

@@ -1,5 +1,6 @@
 //! `epost consult`: ask to look into the log, decide on another person's request, run it, see the history.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::could_not_run;
+use super::proof::Kind;
 use crate::client::Connection;
 use crate::consult::{Asked, Decision, HistoryFilter, Query, State};
 use crate::transport::chain;
@@ -32,6 +34,9 @@ enum Step {
         reason: String,
         #[command(flatten)]
         question: Question,
+        /// The package of this proof of the item too, with its sender's message in it.
+        #[arg(long, value_enum, requires = "ticket")]
+        package: Option<Kind>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -65,6 +70,9 @@ enum Step {
         /// Write the lines into this new file, instead of printing them.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// Write the package that was asked for into this new file, instead of a line of base64.
+        #[arg(long, value_name = "FILE")]
+        package: Option<PathBuf>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -140,6 +148,8 @@ const EXAMPLES: &str = "Examples:
   epost consult history --profile an.toml --state requested
   epost consult approve 1 --profile an.toml
   epost consult run 1 --profile jan.toml --out records.jsonl
+  epost consult request --profile jan.toml --purpose audit --reason \"case 2026/18\" --ticket 0A1B2C3D4E5F6 --package dispatch
+  epost consult run 2 --profile jan.toml --package item.asice
 
 The profile names your personal certificate (cert, key), tls_ca, and as endpoint the door, e.g. https://epost.example.be:9465.
 
@@ -148,10 +158,11 @@ Exit code: 0 done, 1 refused, 2 try again later, 3 could not run.";
 /// Runs `epost consult`.
 pub async fn run(args: Args) -> ExitCode {
     match args.step {
-        Step::Request { purpose, reason, question, connection } => {
+        Step::Request { purpose, reason, question, package, connection } => {
             let Question { ticket, sender, recipient, user_id, from, to } = question;
             let query = Query { ticket, sender, recipient, user_id, from, to };
-            one(&connection, "/consult", &json!(Asked { purpose, reason, query })).await
+            let package = package.map(|kind| kind.asked().as_str().to_owned());
+            one(&connection, "/consult", &json!(Asked { purpose, reason, query, package })).await
         }
         Step::Approve { number, note, connection } => {
             one(&connection, &format!("/consult/{number}/approve"), &json!(Decision { note })).await
@@ -159,8 +170,8 @@ pub async fn run(args: Args) -> ExitCode {
         Step::Refuse { number, note, connection } => {
             one(&connection, &format!("/consult/{number}/refuse"), &json!(Decision { note })).await
         }
-        Step::Run { number, results_max, out, connection } => {
-            execute(&connection, number, results_max, out.as_deref()).await
+        Step::Run { number, results_max, out, package, connection } => {
+            execute(&connection, number, results_max, [out, package]).await
         }
         Step::History { number, state, person, from, to, connection } => {
             let state = state.map(State::from);
@@ -183,38 +194,89 @@ async fn execute(
     connection: &Connection,
     number: u64,
     results_max: Option<usize>,
-    out: Option<&std::path::Path>,
+    [out, package]: [Option<PathBuf>; 2],
 ) -> ExitCode {
     // Opened before the run: a run is once, and is not to be lost to a folder that cannot be written.
-    let file = out.map(|path| {
-        use std::os::unix::fs::OpenOptionsExt;
-        let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        opened.map_err(|error| format!("{}: {error}; name a new file", path.display()))
-    });
-    let file = match file.transpose() {
-        Ok(file) => file,
-        Err(error) => return could_not_run(&error),
+    let mut files = NewFiles::default();
+    let opened = files.open(out).and_then(|out| Ok((out, files.open(package)?)));
+    let (out, package) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            files.remove();
+            return could_not_run(&error);
+        }
     };
     let options = results_max.map_or(json!({}), |limit| json!({ "results_max": limit }));
     let text = match post(connection, &format!("/consult/{number}/run"), &options).await {
         Ok(text) => text,
         Err(failure) => {
-            if let Some(path) = out {
-                let _ = std::fs::remove_file(path); // empty, and ours
-            }
+            files.remove();
             return failure.tell(connection.json);
         }
     };
-    let Some(mut file) = file else {
-        print!("{text}");
-        return ExitCode::SUCCESS;
+    let kept = match package {
+        None => Ok(text.clone()),
+        Some(file) => take_package(&text, file),
     };
-    if let Err(error) = std::io::Write::write_all(&mut file, text.as_bytes()).and_then(|()| file.sync_all()) {
-        print!("{text}"); // it is not to be had again
-        return could_not_run(&error);
+    let kept = match (kept, out) {
+        (Ok(lines), None) => {
+            print!("{lines}");
+            return ExitCode::SUCCESS;
+        }
+        (Ok(lines), Some(file)) => write(file, lines.as_bytes()).map(|()| lines),
+        (Err(error), _) => Err(error),
+    };
+    match kept {
+        Ok(lines) => println!("{}", lines.lines().next().unwrap_or_default()),
+        Err(error) => {
+            print!("{text}"); // it is not to be had again
+            return could_not_run(&error);
+        }
     }
-    println!("{}", text.lines().next().unwrap_or_default());
     ExitCode::SUCCESS
+}
+
+/// Files of this run alone, empty until it is done.
+#[derive(Default)]
+struct NewFiles(Vec<PathBuf>);
+
+impl NewFiles {
+    fn open(&mut self, path: Option<PathBuf>) -> Result<Option<File>, String> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let Some(path) = path else { return Ok(None) };
+        let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = opened.map_err(|error| format!("{}: {error}; name a new file", path.display()))?;
+        self.0.push(path);
+        Ok(Some(file))
+    }
+
+    /// They are empty, and ours.
+    fn remove(&self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn write(mut file: File, bytes: &[u8]) -> std::io::Result<()> {
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()
+}
+
+/// Writes the package and gives the other lines.
+fn take_package(text: &str, file: File) -> std::io::Result<String> {
+    let (mut lines, mut package) = (String::new(), None);
+    for line in text.lines() {
+        match line.starts_with("{\"package\":") {
+            true => package = serde_json::from_str::<Value>(line).ok(),
+            false => lines.extend([line, "\n"]),
+        }
+    }
+    let content = package.as_ref().and_then(|line| line["package"]["content"].as_str());
+    let content = content.and_then(|text| base64_simd::STANDARD.decode_to_vec(text).ok());
+    let absent = || std::io::Error::other("no package was asked for in this consultation");
+    write(file, &content.ok_or_else(absent)?)?;
+    Ok(lines)
 }
 
 /// Page after page, until an empty one.
@@ -302,6 +364,22 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_package_is_taken_from_between_the_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.asice");
+        let mut files = NewFiles::default();
+        let file = files.open(Some(path.clone())).unwrap().unwrap();
+        assert!(NewFiles::default().open(Some(path.clone())).is_err(), "a new file");
+        let package = json!({"package": {"file_name": "Receipt.asice", "content": "AQI="}});
+        assert_eq!(take_package(&format!("{{}}\n{package}\n"), file).unwrap(), "{}\n");
+        assert_eq!(std::fs::read(&path).unwrap(), [1, 2]);
+        let file = File::create(&path).unwrap();
+        assert!(take_package("{}\n", file).is_err(), "none was asked for");
+        files.remove();
+        assert!(!path.exists());
+    }
+
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
@@ -317,6 +395,9 @@ mod tests {
         assert!(
             matches!(line.map(|line| line.args.step), Ok(Step::Request { question, .. }) if question.from.is_some())
         );
+        let packed = [&asks[..], &["--package", "dispatch"]].concat();
+        assert!(Line::try_parse_from([&packed[..], &["--sender", "1"]].concat()).is_err(), "of which item");
+        assert!(Line::try_parse_from([&packed[..], &["--ticket", "1"]].concat()).is_ok());
         assert!(Line::try_parse_from(["consult", "refuse", "1"]).is_err(), "a refusal says why");
         assert!(Line::try_parse_from(["consult", "history", "--state", "gone"]).is_err());
     }

@@ -152,7 +152,7 @@ fn quoted(path: &Path) -> String {
 }
 
 impl Kind {
-    fn asked(self) -> ProofKind {
+    pub(super) fn asked(self) -> ProofKind {
         match self {
             Self::Receipt => ProofKind::Receipt,
             Self::Dispatch => ProofKind::Dispatch,

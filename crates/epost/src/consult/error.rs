@@ -1,5 +1,6 @@
 //! Why a step of a consultation is not taken: code, what was seen, what was expected, what to do.
 
+use erds::{FaultOrigin, Refusal};
 use jiff::Timestamp;
 use pki::path::PathError;
 use serde_json::{Value, json};
@@ -118,6 +119,9 @@ pub enum ConsultError {
     /// Retention does not do it.
     #[error("{0}")]
     Retention(#[from] RetentionError),
+    /// The item has no such package, or none is to be had now: what its sender would be told.
+    #[error("{0}")]
+    Package(Refusal),
     /// Ours.
     #[error("{0}")]
     Failed(#[from] Failure),
@@ -144,6 +148,7 @@ impl ConsultError {
             Self::Erased { .. } => "consult.erased",
             Self::Busy => "consult.busy",
             Self::Retention(error) => error.code(),
+            Self::Package(refusal) => refusal.check,
             Self::Failed(failure) => failure.code(),
         }
     }
@@ -153,6 +158,7 @@ impl ConsultError {
         match self {
             Self::Field { expected, .. } => return expected.clone(),
             Self::Retention(error) => error.expected(),
+            Self::Package(refusal) => return refusal.expected.clone(),
             Self::Certificate(_) => "a certificate in force, of an authority in consult.anchors",
             Self::Trust(_) => "readable CRL files in consult.crls",
             Self::Stranger { .. } => "a certificate that a [[consult.person]] lists",
@@ -200,6 +206,7 @@ impl ConsultError {
             Self::RunAlready { .. } | Self::Expired { .. } | Self::Erased { .. } => "Make a new request.",
             Self::Busy => "Try again in a minute.",
             Self::Retention(error) => error.remedy(),
+            Self::Package(_) => "Run it again when the item has it, or make a new request for another proof.",
             Self::Failed(_) => "Try again later; tell the operators if it stays so.",
         }
     }
@@ -214,7 +221,8 @@ impl ConsultError {
             Self::Decided { .. } | Self::NotApproved { .. } | Self::RunAlready { .. } => 409,
             Self::Expired { .. } | Self::Erased { .. } => 410,
             Self::Retention(error) => error.status(),
-            Self::Trust(_) | Self::Busy | Self::Failed(_) => 503,
+            Self::Package(refusal) if refusal.code.origin() == FaultOrigin::Consumer => 409,
+            Self::Trust(_) | Self::Busy | Self::Package(_) | Self::Failed(_) => 503,
         }
     }
 

@@ -134,7 +134,14 @@ impl Person {
     }
 
     pub(super) fn facts(&self, consultation: u64) -> Facts {
-        Facts { consultation, certificate: self.certificate, expires_at: None, results: None, more: None }
+        Facts {
+            consultation,
+            certificate: self.certificate,
+            expires_at: None,
+            results: None,
+            more: None,
+            package: None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::{Position, Stored};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use soap::message::PackageAnswer;
 
 use super::{ConsultError, bounded_text};
 use crate::service::{Failure, Service, Settings, open_frame_with};
@@ -43,9 +44,16 @@ pub struct Found {
     pub examined: u64,
     /// Items whose recipient and person are erased, so that nothing can be found by these.
     pub content_absent: u64,
+    /// The package, where it was asked for.
+    pub package: Option<PackageAnswer>,
 }
 
 impl Query {
+    /// The item that is named.
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        self.ticket.as_deref().and_then(|text| Ticket::parse(text).ok())
+    }
+
     /// Judges what was asked.
     pub(super) fn check(&self, settings: &Settings) -> Result<(), ConsultError> {
         let wrong = |field, seen: &str, expected: &str| ConsultError::Field {
@@ -90,13 +98,13 @@ fn cbe(text: &str, settings: &Settings) -> Option<String> {
 pub(super) fn search(service: &Service, query: &Query, results_max: usize) -> Result<Found, Failure> {
     let mut reader = Reader {
         service,
-        ticket: query.ticket.as_deref().and_then(|text| Ticket::parse(text).ok()),
+        ticket: query.ticket(),
         sender: query.sender.as_deref().and_then(|text| cbe(text, service.settings())),
         query,
         items: HashMap::new(),
         content_absent: 0,
     };
-    let mut found = Found { results: Vec::new(), more: false, examined: 0, content_absent: 0 };
+    let mut found = Found { results: Vec::new(), more: false, examined: 0, content_absent: 0, package: None };
     for stored in service.journal().iter(reader.first()?) {
         let stored = stored?;
         if query.to.is_some_and(|to| stored.record.at() > later(to)) {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use erds::record::Hex32;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pki::certificate::Certificate;
+use pki::digest::sha256;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -140,7 +142,13 @@ async fn act(request: Request<Incoming>, person: &Person, desk: &Desk) -> Result
                 "consultation": number, "results": found.results.len(), "more": found.more,
                 "examined": found.examined, "content_absent": found.content_absent,
             });
-            Ok(std::iter::once(summary).chain(found.results).collect())
+            let package = found.package.map(|package| {
+                json!({ "package": {
+                    "file_name": package.file_name, "sha256": Hex32(sha256(&package.content)),
+                    "content": base64_simd::STANDARD.encode_to_string(&package.content),
+                } })
+            });
+            Ok(std::iter::once(summary).chain(found.results).chain(package).collect())
         }
         _ => Err(no_such()),
     }
