@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use self::slot::{SLOT_BYTES, check_header, header, is_destroyed, open_slot, place, seal_slot, slot_ticket};
-use self::table::{Place, Run, Table, covered, each_slot, key_of, mend, read_slots};
+use self::table::{Merging, Place, Run, Table, covered, each_slot, key_of, mend, read_slots};
 use crate::StoreError;
 
 mod compare;
@@ -360,7 +360,7 @@ impl Growth {
 fn grow(place: &Place<'_>, shared: &Shared, end: u64) -> io::Result<()> {
     let runs = shared.table.read().unwrap_or_else(PoisonError::into_inner).runs.clone();
     let mut runs = if shared.damaged.load(Ordering::Relaxed) { Vec::new() } else { runs.to_vec() };
-    place.grow(&mut runs, end, &mut || match shared.stopping.load(Ordering::Relaxed) {
+    place.grow(&mut runs, end, Merging::All, &mut || match shared.stopping.load(Ordering::Relaxed) {
         true => Err(io::ErrorKind::Interrupted.into()),
         false => Ok(()),
     })?;

@@ -56,6 +56,15 @@ pub(super) fn slots_in(length: u64) -> u64 {
     (length / SLOT_BYTES as u64).saturating_sub(1)
 }
 
+/// Which runs are merged while they are made.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Merging {
+    /// Each one, so that few are left.
+    All,
+    /// Not the last one: a start waits for no merge of what was there, and the next growth beside the service makes up for it.
+    BetweenOnly,
+}
+
 /// A key file and the folder that its runs lie in.
 pub(super) struct Place<'a> {
     pub(super) disk: &'a dyn Disk,
@@ -98,7 +107,7 @@ impl Place<'_> {
         if end <= covered(&runs) {
             return Ok((runs, Vec::new()));
         }
-        let grown = self.grow(&mut runs, end, &mut || Ok(()));
+        let grown = self.grow(&mut runs, end, Merging::BetweenOnly, &mut || Ok(()));
         let torn = grown.inspect_err(|error| tracing::warn!(event = "keys.runs-not-written", %error));
         Ok((runs, torn.unwrap_or_default()))
     }
@@ -126,13 +135,14 @@ impl Place<'_> {
         &self,
         runs: &mut Vec<Arc<Run>>,
         end: u64,
+        merging: Merging,
         pause: &mut dyn FnMut() -> io::Result<()>,
     ) -> io::Result<Vec<u64>> {
-        let grown = match self.grow_on(runs, end, pause) {
+        let grown = match self.grow_on(runs, end, merging, pause) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::warn!(event = "keys.runs-damaged", %error, "made again from the key file");
                 runs.clear();
-                self.grow_on(runs, end, pause)
+                self.grow_on(runs, end, merging, pause)
             }
             grown => grown,
         }?;
@@ -144,6 +154,7 @@ impl Place<'_> {
         &self,
         runs: &mut Vec<Arc<Run>>,
         end: u64,
+        merging: Merging,
         pause: &mut dyn FnMut() -> io::Result<()>,
     ) -> io::Result<Vec<u64>> {
         let mut torn = Vec::new();
@@ -153,7 +164,9 @@ impl Place<'_> {
             let entries = self.entries(&span, &mut torn)?;
             let run = runs::write(self.disk, self.dir, span, entries.len(), entries.into_iter())?;
             runs.push(Arc::new(run));
-            self.merge(runs, pause)?;
+            if merging == Merging::All || covered(runs) < end {
+                self.merge(runs, pause)?;
+            }
         }
         Ok(torn)
     }

@@ -233,7 +233,10 @@ fn after_a_failed_sync_nothing_more_is_taken() {
 
 /// Keys of so many items, every tenth destroyed, made by callers that wait together.
 fn grown(disk: &ForgetfulDisk, first: usize, end: usize) -> Vec<Option<ItemKey>> {
-    let keys = open(disk).unwrap();
+    grown_in(&open(disk).unwrap(), first, end)
+}
+
+fn grown_in(keys: &Keys, first: usize, end: usize) -> Vec<Option<ItemKey>> {
     let made: Vec<_> = (first..end).map(|_| ItemKey::random().unwrap()).collect();
     let all = || made.iter().zip(first..).map(|(key, number)| keys.create(ticket(number), key));
     block(async {
@@ -419,4 +422,21 @@ fn an_item_that_is_made_again_has_its_newest_key() {
         drop(keys);
         assert!(same(open(&disk).unwrap().open_key(ticket(501)).unwrap(), &key));
     }
+}
+
+#[test]
+fn a_start_covers_what_is_new_and_leaves_the_merging_for_later() {
+    let (old, new) = (8_000, 4_000);
+    let disk = ForgetfulDisk::new();
+    let mut held = grown(&disk, 0, old);
+    drop(open(&disk).unwrap());
+    let open_late =
+        |disk: &ForgetfulDisk| Keys::open_with(Arc::new(disk.clone()), Path::new(DIR), master(), 1 << 20);
+    held.extend(grown_in(&open_late(&disk).unwrap(), old, old + new));
+    let before = disk.read_bytes();
+    let keys = open(&disk).unwrap();
+    let read = disk.read_bytes() - before;
+    let most = (new as u64 + 2 * BATCH_MAX as u64) * SLOT_BYTES as u64 + 8 * OF_A_RUN_MAX;
+    assert!(read < most, "{read}: {most} are those of the new slots");
+    holds(&|ticket| keys.open_key(ticket), &held, "covered");
 }
