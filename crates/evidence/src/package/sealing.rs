@@ -68,7 +68,7 @@ pub(super) fn sign(
         Covered::Files { files: files.iter().map(File::covered).collect(), crls: contents.crls.clone() };
     let mut form = Form::new(signer, at, covered)?;
     form.value = signer.sign(&form.signed_info())?;
-    // What cannot be put together is not signed; a token is small beside what is spared for it.
+    // What cannot be put together is not signed: judged here but for the token, which is not there yet.
     container(&files, &write_signatures(&form))?;
     Ok(Unstamped { form })
 }
