@@ -86,3 +86,42 @@ pub struct DuplicateId {
     /// The value.
     pub id: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+
+    #[test]
+    fn two_spellings_are_resolved_and_no_other() {
+        let source = format!(
+            "<r xmlns:u='{}' xmlns:x='urn:x'><a x:Id='a'/><a u:ID='b'/><a u:id='c'/><a u:AssertionID='d'/><a ID='e'/>\
+             <a id='f'/><a AssertionID='g'/><a xml:id='h'/><a u:Id='wsu'/><a Id='bare'/></r>",
+            namespace::WSU
+        );
+        let document = Document::parse(source, &Limits::default()).unwrap();
+        let ids = Ids::collect(&document).unwrap();
+        let spelling = |id: &str| ids.resolve(id).map(|(_, spelling)| spelling);
+        for id in ["a", "b", "c", "d", "e", "f", "g", "h", "BARE", "bare ", ""] {
+            assert_eq!(spelling(id), None, "{id}");
+        }
+        assert_eq!(spelling("wsu"), Some(IdAttribute::Wsu));
+        assert_eq!(spelling("bare"), Some(IdAttribute::Bare));
+    }
+
+    #[test]
+    fn one_value_in_any_two_spellings_is_a_duplicate() {
+        let spellings = ["u:Id", "Id", "ID", "id", "AssertionID", "xml:id", "x:Id"];
+        for one in spellings {
+            for other in spellings {
+                let source = format!(
+                    "<r xmlns:u='{}' xmlns:x='urn:x'><a {one}='v'/><b {other}='v'/></r>",
+                    namespace::WSU
+                );
+                let document = Document::parse(source, &Limits::default()).unwrap();
+                let refused = Ids::collect(&document).err();
+                assert_eq!(refused, Some(DuplicateId { id: "v".to_owned() }), "{one}, {other}");
+            }
+        }
+    }
+}

@@ -154,6 +154,13 @@ fn a_digest_is_the_algorithms_own() {
     assert_eq!(verify(DigestAlgorithm::Sha256), Ok(()));
     assert_eq!(verify(DigestAlgorithm::Sha384), Err(VerifyError::Invalid));
     assert_eq!(verify(DigestAlgorithm::Sha512), Err(VerifyError::Invalid));
+
+    // Nor under another name than its own.
+    let value = sign(&key, MessageDigest::sha512(), MESSAGE);
+    let digest = Digest::of(DigestAlgorithm::Sha512, MESSAGE);
+    let verify = |algorithm| holder.public_key().verify_digest(algorithm, &digest, &value);
+    assert_eq!(verify(SignatureAlgorithm::RsaSha512), Ok(()));
+    assert_eq!(verify(SignatureAlgorithm::RsaSha256), Err(VerifyError::Invalid));
 }
 
 #[test]

@@ -169,6 +169,20 @@ fn the_tree_says_what_the_document_says() {
     assert_eq!(document.element(c.node_id()), Some(c));
 }
 
+/// Near the end and far from it: what is one text to a reader is one node, and under one cap.
+#[test]
+fn text_and_cdata_side_by_side_are_one_text() {
+    for behind in ["", &" ".repeat(64)] {
+        let source = format!("<a>x<![CDATA[y]]>z<![CDATA[]]></a>{behind}");
+        let document = Document::parse(source.as_str(), &Limits::default()).unwrap();
+        assert_eq!(document.root().nodes().count(), 1);
+        assert_eq!(document.root().text().unwrap(), "xyz");
+        let limits = Limits { text_bytes_max: 26, ..Limits::default() };
+        check(&source, &limits, Err((Wrong::TextBytes, 29)));
+        check(&source, &Limits { text_bytes_max: 27, ..limits }, Ok(()));
+    }
+}
+
 #[test]
 fn text_around_a_comment_is_whole() {
     let document = Document::parse("<a>adm<!--x-->in<?p?>!</a>", &Limits::default()).unwrap();

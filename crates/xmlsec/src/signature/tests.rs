@@ -329,6 +329,19 @@ fn an_enveloped_signature_is_the_elements_own_and_over_it() {
     assert_eq!(verdict(&signed(a, &[over_a(), over_b()]), "a"), "xmlsec.signature.too-many");
 }
 
+#[test]
+fn so_many_transforms_are_read_and_not_one_more() {
+    let of = |count: usize| {
+        let source = edit_between(&signed(), "<ds:Transforms>", "</ds:Transforms>", |_| {
+            "<ds:Transform Algorithm=\"urn:unknown\"/>".repeat(count)
+        });
+        verdict(&source, &Profile::service())
+    };
+    assert_eq!(of(TRANSFORMS_MAX), "xmlsec.algorithm.transform", "read, and refused by name");
+    assert_eq!(of(TRANSFORMS_MAX + 1), "xmlsec.signature.too-many");
+    assert_eq!(of(0), "xmlsec.signature.schema");
+}
+
 /// What is known here is not thereby taken.
 #[test]
 fn a_profile_of_fewer_algorithms_takes_no_others() {
@@ -423,4 +436,16 @@ fn str_transform_on_something_else_is_refused() {
         parse::STR_TRANSFORM_URI
     );
     check(|source| source.replace(exclusive, &by_str), "xmlsec.reference.str-transform");
+    // Nothing more in it than its schema has.
+    for (end, more) in [
+        (
+            "</w:TransformationParameters>",
+            "<ds:CanonicalizationMethod Algorithm=\"urn:x\"/></w:TransformationParameters>",
+        ),
+        ("</w:TransformationParameters>", "</w:TransformationParameters><w:more xmlns:w='urn:w'/>"),
+        ("<w:TransformationParameters ", "<w:TransformationParameters more='' "),
+    ] {
+        let by_str = by_str.replace(end, more);
+        check(|source| source.replace(exclusive, &by_str), "xmlsec.signature.schema");
+    }
 }

@@ -53,3 +53,46 @@ fn is_sha256(children: &mut Children<'_>) -> Parsed<bool> {
 fn take<'d>(children: &mut Children<'d>, namespace: &str, name: &str) -> Option<Element<'d>> {
     children.next_if(|child| child.is(namespace, name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Document, Limits};
+
+    /// Which method a SignatureMethod with these parameters is.
+    fn method(inside: &str) -> Parsed<Option<SignatureAlgorithm>> {
+        let source = format!(
+            "<d:SignatureMethod xmlns:d='{DS}' xmlns='{MORE}' Algorithm='{URI}'>{inside}</d:SignatureMethod>"
+        );
+        parameters(Document::parse(source, &Limits::default()).unwrap().root())
+    }
+
+    #[test]
+    fn one_set_of_parameters_is_taken_said_or_not() {
+        const SHA256: &str = "<d:DigestMethod Algorithm='http://www.w3.org/2001/04/xmlenc#sha256'/>";
+        const SHA512: &str = "<d:DigestMethod Algorithm='http://www.w3.org/2001/04/xmlenc#sha512'/>";
+        let mask = |algorithm: &str, inside: &str| {
+            format!("<MaskGenerationFunction Algorithm='{algorithm}'>{inside}</MaskGenerationFunction>")
+        };
+        let params = |inside: &str| method(&format!("<RSAPSSParams>{inside}</RSAPSSParams>"));
+        let taken = Ok(Some(SignatureAlgorithm::RsaPssSha256));
+        assert_eq!(method(""), taken);
+        assert_eq!(params(""), taken);
+        let salt = |bytes: &str| format!("<SaltLength>{bytes}</SaltLength>");
+        let usual = [SHA256, &mask(MGF1, SHA256), &salt("32"), "<TrailerField>1</TrailerField>"].concat();
+        assert_eq!(params(&usual), taken);
+        for other in [
+            SHA512,
+            &mask(MGF1, SHA512),
+            &mask("urn:other", SHA256),
+            &salt("20"),
+            &salt("0"),
+            "<TrailerField>2</TrailerField>",
+        ] {
+            assert_eq!(params(other), Ok(None), "{other}");
+        }
+        for malformed in [&salt("32").repeat(2), "<more/>", "text", &format!("{}{SHA256}", salt("32"))] {
+            assert_eq!(params(malformed).unwrap_err().code(), "xmlsec.signature.schema", "{malformed}");
+        }
+    }
+}
