@@ -137,7 +137,9 @@ fn a_changed_byte_is_seen_wherever_it_is() {
         let changed = String::from_utf8(changed).unwrap();
         assert_eq!(judged(&changed).0, mismatch, "{at}");
     }
-    assert_eq!(judged(&message.replacen("QA", "Q", 1)).0, mismatch);
+    // In the text: the signature's own base64, other each time, may have it too.
+    let (before, within) = message.split_at(text);
+    assert_eq!(judged(&format!("{before}{}", within.replacen("QA", "Q", 1))).0, mismatch);
     assert_eq!(judged(&message.replace("</n:a>", "</n:b>")).0, "xml.tag.mismatch");
 }
 
