@@ -19,7 +19,7 @@ use super::{
 use crate::event::signed::Signed;
 use crate::event::{Event, Evidence};
 use crate::schema::{ProofReadError, structure};
-use crate::xades::{ALGORITHMS, PROPERTIES_ID};
+use crate::xades::{ALGORITHMS, Form, PROPERTIES_ID};
 
 /// Judges the evidence; gives what it says if it can be read.
 pub(super) fn judge(inputs: &Inputs<'_>, checks: &mut Checks) -> Option<Facts> {
@@ -37,7 +37,10 @@ pub(super) fn judge(inputs: &Inputs<'_>, checks: &mut Checks) -> Option<Facts> {
     let evidence = &signed.evidence;
     let found = format!("{} {}, every byte accounted for", evidence.event.number(), evidence.event.name());
     checks.passed(name, clause, FORM, found);
-    let seal = identify(&signed, checks);
+    let expected =
+        "the certificate that SigningCertificateV2 names: first in KeyInfo, and the evidence's issuer's";
+    let is_issuers = |certificate: &Certificate| certificate.der() == signed.issuer.der();
+    let seal = identify(&signed.form, expected, is_issuers, checks);
     let proven = seal.as_ref().and_then(|seal| {
         initialise(inputs, checks);
         judge_key(seal, checks);
@@ -66,13 +69,15 @@ fn read(xml: &[u8]) -> Result<(Document, Signed), ProofReadError> {
     Ok((document, signed))
 }
 
-/// The certificate that the signed properties name, which must also be the issuer's in the evidence and the first beside the signature.
-fn identify(signed: &Signed, checks: &mut Checks) -> Option<ReadSeal> {
+/// The certificate that the signed properties name, which must be the first beside the signature and the one that `is_expected`.
+pub(super) fn identify(
+    form: &Form,
+    expected: &str,
+    is_expected: impl Fn(&Certificate) -> bool,
+    checks: &mut Checks,
+) -> Option<ReadSeal> {
     let name = "signing certificate";
     let clause = "EN 319 102-1 5.2.3; EN 319 132-1 5.2.2";
-    let expected =
-        "the certificate that SigningCertificateV2 names: first in KeyInfo, and the evidence's issuer's";
-    let form = &signed.form;
     let certificates: Result<Vec<_>, _> =
         form.certificates.iter().map(|der| Certificate::from_der(der)).collect();
     let Ok(certificates) = certificates else {
@@ -80,7 +85,7 @@ fn identify(signed: &Signed, checks: &mut Checks) -> Option<ReadSeal> {
         return None;
     };
     let named = |certificate: &&Certificate| {
-        certificate.fingerprint() == form.certificate_sha256 && certificate.der() == signed.issuer.der()
+        certificate.fingerprint() == form.certificate_sha256 && is_expected(certificate)
     };
     let Some(signer) = certificates.first().filter(named).cloned() else {
         let sub = SubIndication::NoSigningCertificateFound;

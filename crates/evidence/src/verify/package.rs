@@ -5,13 +5,13 @@
 //!
 //! Sources: ETSI EN 319 162-1 §4.4, EN 319 102-1 §5.2 and §5.5, EN 319 132-1 §6.3 (LT).
 
-use pki::certificate::Certificate;
 use pki::crl::Crl;
 use xmlsec::c14n::{self, Method};
 use xmlsec::namespace::DS;
 use xmlsec::{Document, Element};
 
 use super::content::{judge_environment, judge_files};
+use super::enveloped::identify;
 use super::report::Inside;
 use super::{
     Checks, Facts, Indication, Inputs, Outcome, Proven, ReadSeal, SubIndication, belonging, in_order,
@@ -90,7 +90,8 @@ fn judge_signature(
         }
     };
     checks.passed(name, clause, FORM, "XAdES-BASELINE-LT, every byte accounted for");
-    let Some(seal) = identify(&form, checks) else { return (None, None) };
+    let expected = "the certificate that SigningCertificateV2 names, in KeyInfo";
+    let Some(seal) = identify(&form, expected, |_| true, checks) else { return (None, None) };
     initialise(inputs, checks);
     judge_key(&seal, checks);
     let name = "what the signature covers";
@@ -113,33 +114,6 @@ fn judge_signature(
     }
     let proven = judge_times_and_paths(inputs, &seal, checks);
     (Some(seal), proven)
-}
-
-/// The certificate that the signed properties name, which must be the one beside the signature.
-fn identify(form: &Form, checks: &mut Checks) -> Option<ReadSeal> {
-    let name = "signing certificate";
-    let clause = "EN 319 102-1 5.2.3; EN 319 132-1 5.2.2";
-    let expected = "the certificate that SigningCertificateV2 names, in KeyInfo";
-    let certificates: Result<Vec<_>, _> =
-        form.certificates.iter().map(|der| Certificate::from_der(der)).collect();
-    let Ok(certificates) = certificates else {
-        checks.failed(name, clause, "DER certificates", "bytes that are none", SubIndication::FormatFailure);
-        return None;
-    };
-    let named = |certificate: &&Certificate| certificate.fingerprint() == form.certificate_sha256;
-    let Some(signer) = certificates.first().filter(named).cloned() else {
-        let sub = SubIndication::NoSigningCertificateFound;
-        checks.failed(name, clause, expected, "another certificate, or none", sub);
-        return None;
-    };
-    checks.passed(name, clause, expected, signer.subject().to_string());
-    Some(ReadSeal {
-        signer,
-        certificates,
-        signing_time: form.signing_time,
-        imprint: form.imprint(),
-        token: form.token.clone().unwrap_or_default(),
-    })
 }
 
 /// By the general canonicaliser: SignedInfo under the key, and the properties under the last reference of SignedInfo. `None`: an element
