@@ -497,7 +497,7 @@ async fn the_service_opens_the_door_that_its_configuration_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_get_an_items_package_with_its_senders_message() {
     let room = Room::with(Plan { publishes: true, ..Plan::default() }, setup()).await;
-    let files = crate::package::files();
+    let files = crate::evidence::files();
     let signed = Draft::of(&submission("T-1", &files), &files).sign();
     let ticket = room.house.send(&signed).await.receipt().ticket;
     let approved = async |kind: &str| {

@@ -22,12 +22,12 @@ use crate::house::reply::{Answered, committed_crls, evidence_must_pass};
 use crate::house::scripted::{Boxes, Counting, Gate};
 use crate::house::{Draft, House, file, until};
 
-fn files() -> [Vec<u8>; 2] {
+pub fn files() -> [Vec<u8>; 2] {
     [file(1, 4_000), file(2, 700)]
 }
 
-/// By contract B, to a citizen.
-fn submit(token: &str) -> Draft {
+/// By contract B, to a citizen, the files in the Body.
+pub fn submit(token: &str) -> Draft {
     let files = files();
     let contents: Vec<_> = files.iter().map(|bytes| Some(bytes.as_slice())).collect();
     let payload = write_submit_request(&submission(token, &files), &contents, &[]);

@@ -8,27 +8,15 @@ use disk::{Fault, ForgetfulDisk};
 use epost::config::Limits;
 use erds::record::Packaged;
 use erds::{Record, Status, Ticket};
-use soap::message::v2::{ProofToVerify, write_submit_request, write_verify_proof_request};
+use soap::message::v2::{ProofToVerify, write_verify_proof_request};
 use soap::message::{ItemName, PackageAnswer, ProofKind};
 
-use crate::evidence::Fate;
-use crate::house::draft::{Signed, V2, submission};
+use crate::evidence::{Fate, files, submit};
+use crate::house::draft::{Signed, V2};
 use crate::house::inside::{Plan, policy, stamper};
 use crate::house::reply::{Answered, Proof};
 use crate::house::scripted::Gate;
-use crate::house::{Draft, House, file, until};
-
-pub fn files() -> [Vec<u8>; 2] {
-    [file(1, 4_000), file(2, 700)]
-}
-
-/// By contract B, to a citizen, the files in the Body.
-fn submit(token: &str) -> Draft {
-    let files = files();
-    let contents: Vec<_> = files.iter().map(|bytes| Some(bytes.as_slice())).collect();
-    let payload = write_submit_request(&submission(token, &files), &contents, &[]);
-    Draft { path: V2, ..Draft::asking(payload) }
-}
+use crate::house::{Draft, House, until};
 
 fn package_of(ticket: Ticket, kind: ProofKind) -> Draft {
     Draft::package(&ItemName::Ticket(ticket), kind)
