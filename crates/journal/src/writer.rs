@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -38,8 +37,6 @@ pub(crate) struct Writing {
     /// Told when there is something to write and nobody else writes it.
     work: Condvar,
     writer: Mutex<Writer>,
-    /// Somebody waits for the write under way to end, and makes the next one.
-    next_waits: AtomicBool,
     on_fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -113,7 +110,6 @@ impl Writing {
             }),
             work: Condvar::new(),
             writer: Mutex::new(Writer { tail, options, closed: Some(closed), spare: Vec::new() }),
-            next_waits: AtomicBool::new(false),
             on_fatal,
         }
     }
@@ -193,36 +189,22 @@ impl Writing {
     }
 
     fn write_or_have_it_written(&self, alone: bool) {
-        let runtime = Handle::try_current();
-        let writes = match &runtime {
-            // A thread that has nothing else to do.
-            Err(_) => true,
-            // With others about, a worker of theirs is better left to them: they are to be in the same write.
-            Ok(runtime) => alone && runtime.runtime_flavor() == RuntimeFlavor::MultiThread,
+        // A worker of a runtime that has no other one is left to the rest of it.
+        let is_only_worker = || {
+            Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() != RuntimeFlavor::MultiThread)
         };
-        if !writes {
+        // With others about they are to be in the same write, and its thread goes on with the next one at once: measured, a write that
+        // goes from caller to caller waits for each of them to wake.
+        if !alone || is_only_worker() {
             self.wake();
             return;
         }
         match self.writer.try_lock() {
             // Who writes now looks at the queue again when he is done: nothing that was put before this is left.
-            Err(TryLockError::WouldBlock) if runtime.is_ok() => {}
-            Err(TryLockError::WouldBlock) => self.write_next(),
+            Err(TryLockError::WouldBlock) => {}
             Ok(writer) => self.write_here(writer),
             Err(TryLockError::Poisoned(poisoned)) => self.write_here(poisoned.into_inner()),
         }
-    }
-
-    /// Waits for the write under way to end, and makes the next one, unless somebody waits so already: whoever writes need then wake
-    /// nobody else for it.
-    fn write_next(&self) {
-        if self.next_waits.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        let writer = self.writer();
-        // Before the queue is taken: who sees it still set is in that queue.
-        self.next_waits.store(false, Ordering::SeqCst);
-        self.write_here(writer);
     }
 
     fn write_here(&self, mut writer: MutexGuard<'_, Writer>) {
@@ -239,9 +221,6 @@ impl Writing {
 
     /// Has what waits written by the writer's thread; it looks by itself, unless it sleeps.
     fn wake(&self) {
-        if self.next_waits.load(Ordering::SeqCst) {
-            return;
-        }
         let mut queue = self.queue();
         if !queue.batch.is_empty() && std::mem::take(&mut queue.writer_sleeps) {
             self.work.notify_one();
