@@ -1,22 +1,24 @@
 //! Appended records, 1 KB of frame each, by how many are synced at once. Wall-clock time, for what costs here is the disk; beside it the CPU
-//! time of the whole process, which other processes disturb less.
+//! time of the whole process, which other processes disturb less. Who appends is a task of a runtime with a thread for each processor, as in
+//! the service.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use benches::{Figure, line, micros, section};
-use disk::RealDisk;
 use erds::Record;
 use erds::record::Control;
 use jiff::Timestamp;
 use journal::{Entry, Frame, Journal, Options};
 use rusqlite::Connection;
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
+
+use crate::counted::Counted;
 
 pub(crate) fn run() {
     section(
@@ -31,36 +33,56 @@ pub(crate) fn run() {
         on_fatal: Arc::new(|reason| panic!("{reason}")),
     };
     let directory = folder.path().join("journal");
-    let (journal, _) = Journal::open(Arc::new(RealDisk), &directory, options).unwrap();
+    let disk = Counted::default();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), &directory, options).unwrap();
     let record_bytes = record_bytes(&journal, &directory);
     let mut plain = File::create(folder.path().join("plain")).unwrap();
-    fallocate(&plain, FallocateFlags::empty(), 0, (record_bytes * ROUNDS * (1 + 16 + 256)) as u64).unwrap();
+    fallocate(&plain, FallocateFlags::empty(), 0, (record_bytes * ROUNDS * GROUPS * (1 + 16 + 256)) as u64)
+        .unwrap();
     let mut sqlite = sqlite(&folder.path().join("sqlite"));
     for batch in [1, 16, 256] {
         let bytes = vec![7; record_bytes * batch];
-        // In turns, so that what disturbs one disturbs the others.
-        let mut times: [Vec<Cost>; 5] = Default::default();
-        for _ in 0..ROUNDS {
-            let [one, two, each, floor, theirs] = &mut times;
-            let group = entries(batch);
-            one.push(cost(1, || drop(journal.append_all_blocking(group).unwrap())));
-            two.push(append_in_turns(&journal, batch));
-            each.push(append_by_as_many(&runtime, &journal, batch));
-            floor.push(cost(1, || {
-                plain.write_all(&bytes).unwrap();
-                plain.sync_data().unwrap();
-            }));
-            theirs.push(cost(1, || insert_together(&mut sqlite, batch, &bytes[..record_bytes])));
+        let mut callers = vec![("by one caller", 1, batch), ("by four", 4, batch)];
+        if batch > 1 {
+            callers.push(("by a caller for each", batch, 1));
         }
-        let [one, two, each, floor, theirs] = times.map(Cost::median);
-        for (what, ours) in [("one caller", one), ("two callers in turn", two), ("a caller for each", each)] {
+        // In turns, so that what disturbs one disturbs the others.
+        let mut ours = vec![Vec::new(); callers.len()];
+        let mut syncs = vec![0; callers.len()];
+        let (mut floor, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            forget(folder.path());
+            forget(&directory);
+            for ((costs, syncs), (_, callers, at_once)) in ours.iter_mut().zip(&mut syncs).zip(&callers) {
+                let groups = callers * GROUPS * at_once / batch;
+                let before = disk.syncs();
+                costs.push(cost(groups, append(&runtime, &journal, *callers, *at_once)));
+                *syncs += disk.syncs() - before;
+            }
+            floor.push(cost(GROUPS, || {
+                for _ in 0..GROUPS {
+                    plain.write_all(&bytes).unwrap();
+                    plain.sync_data().unwrap();
+                }
+            }));
+            theirs.push(cost(GROUPS, || {
+                for _ in 0..GROUPS {
+                    insert_together(&mut sqlite, batch, &bytes[..record_bytes]);
+                }
+            }));
+        }
+        let (floor, theirs) = (Cost::median(floor), Cost::median(theirs));
+        let ours = ours.into_iter().map(Cost::median).zip(syncs);
+        for ((what, callers, at_once), (ours, syncs)) in callers.into_iter().zip(ours) {
+            let records_a_sync = (ROUNDS * callers * GROUPS * at_once) as f64 / syncs as f64;
             line(&format!("{batch} at once, {what}"), Figure { ours: ours.wall, floor: floor.wall });
             let a_second = |cost: Cost| batch as f64 / cost.wall.as_secs_f64();
             let cpu = |cost: Cost| micros(cost.cpu) / batch as f64;
             println!(
-                "  {:<44} {:>8.0} records/s, SQLite {:.0}: {:.2} times as many; CPU a record {:.2} µs, floor {:.2}, SQLite {:.2}",
+                "  {:<44} {:>8.0} records/s, {:.0} a sync; SQLite {:.0}: {:.2} times as many; CPU a record {:.2} µs, floor {:.2}, SQLite {:.2}",
                 "",
                 a_second(ours),
+                records_a_sync,
                 a_second(theirs),
                 a_second(ours) / a_second(theirs),
                 cpu(ours),
@@ -90,7 +112,9 @@ impl Cost {
     }
 }
 
-fn cost(groups: u32, call: impl FnOnce()) -> Cost {
+/// Of one of so many groups.
+fn cost(groups: usize, call: impl FnOnce()) -> Cost {
+    let groups = groups as u32;
     let (begun, used) = (Instant::now(), process_cpu());
     call();
     Cost { wall: begun.elapsed() / groups, cpu: (process_cpu() - used) / groups }
@@ -131,39 +155,33 @@ fn insert_together(connection: &mut Connection, batch: usize, bytes: &[u8]) {
     transaction.commit().unwrap();
 }
 
-/// Two threads, each with its next group when its last one is durable: one encodes while the other's is synced. As much is written at
-/// once as a group.
-fn append_in_turns(journal: &Journal, batch: usize) -> Cost {
-    let ready = Barrier::new(3);
-    std::thread::scope(|scope| {
-        let callers = [0; 2].map(|_| {
-            let groups: Vec<_> = (0..GROUPS_IN_TURN).map(|_| entries(batch)).collect();
-            scope.spawn(|| {
-                ready.wait();
-                groups.into_iter().for_each(|group| drop(journal.append_all_blocking(group).unwrap()));
-            })
-        });
-        ready.wait();
-        cost(2 * GROUPS_IN_TURN, || callers.into_iter().for_each(|caller| caller.join().unwrap()))
-    })
-}
-
-/// So many at once, each with its next record when the last one is durable.
-fn append_by_as_many(runtime: &Runtime, journal: &Journal, batch: usize) -> Cost {
-    let callers: Vec<_> = (0..batch).map(|_| (journal.clone(), entries(GROUPS_EACH as usize))).collect();
-    let append = |(journal, entries): (Journal, Vec<Entry>)| async move {
-        for entry in entries {
-            journal.append(entry).await.unwrap();
+/// So many callers, each with its next records when its last ones are durable: some encode while others are synced. What is to be appended is
+/// made before it is called.
+fn append(runtime: &Runtime, journal: &Journal, callers: usize, at_once: usize) -> impl FnOnce() {
+    let work = (0..callers).map(|_| (0..GROUPS).map(|_| entries(at_once)).collect::<Vec<_>>());
+    let work: Vec<_> = work.map(|groups| (journal.clone(), groups)).collect();
+    let append = |(journal, groups): (Journal, Vec<Vec<Entry>>)| async move {
+        for group in groups {
+            journal.append_all(group).await.unwrap();
         }
     };
-    cost(GROUPS_EACH, || {
+    move || {
         runtime.block_on(async {
-            let callers: Vec<_> = callers.into_iter().map(|caller| tokio::spawn(append(caller))).collect();
+            let callers: Vec<_> = work.into_iter().map(|work| tokio::spawn(append(work))).collect();
             for caller in callers {
                 caller.await.unwrap();
             }
         });
-    })
+    }
+}
+
+/// Gives back the memory that holds what was written to a folder's files: the next write takes it again. Where the host of a virtual machine
+/// gives it memory only when it is touched, memory that is new costs more than the write.
+fn forget(folder: &Path) {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.is_file()) {
+        fadvise(File::open(path).unwrap(), 0, None, Advice::DontNeed).unwrap();
+    }
 }
 
 fn entries(batch: usize) -> Vec<Entry> {
@@ -181,7 +199,6 @@ fn entry() -> Entry {
     Entry { record, frames, unique_keys: Vec::new() }
 }
 
-const ROUNDS: usize = 101;
-const GROUPS_EACH: u32 = 4;
+const ROUNDS: usize = 51;
 /// The first one of all is encoded while nothing is written: it should count for little.
-const GROUPS_IN_TURN: u32 = 8;
+const GROUPS: usize = 16;

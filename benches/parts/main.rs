@@ -1,6 +1,7 @@
 //! The parts of a submission, each beside the least that it could cost. README.md says what each line means.
 
 mod append;
+mod counted;
 #[path = "../floor.rs"]
 mod floor;
 mod multipart;
