@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use disk::{Fault, ForgetfulDisk};
 use epost::config::Limits;
+use epost::scrub::{Pace, once};
 use erds::record::Packaged;
 use erds::{Record, Status, Ticket};
+use journal::{Appended, Entry};
 use soap::message::v2::{ProofToVerify, write_verify_proof_request};
 use soap::message::{ItemName, PackageAnswer, ProofKind};
 
@@ -157,6 +160,33 @@ async fn a_third_party_judges_each_kind_by_his_anchors_alone_and_the_bytes_stay(
         );
     }
     assert_eq!(packaged(&house).len(), 3);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_over_all_that_is_stored_puts_each_package_together_again() {
+    let house = House::open(plan()).await.unwrap();
+    let ticket = accept(&house, &submit("T").sign()).await;
+    given(&house.ask(&package_of(ticket, ProofKind::Receipt)).await);
+    let round = async || {
+        let (_go_on, stop) = tokio::sync::watch::channel(false);
+        once(&house.service, Pace::new(NonZeroU64::MAX, stop)).await.unwrap().unwrap()
+    };
+    let found = round().await;
+    assert_eq!(found.wrong, 0, "{found:?}");
+
+    // As if another version of the program had made it.
+    let stored = house.records().into_iter().find(|stored| stored.record.kind() == "packaged").unwrap();
+    let Record::Packaged(mut record) = stored.record else { panic!() };
+    record.sha256.0[0] ^= 1;
+    let record = Record::Packaged(record);
+    let entry = Entry { record, frames: stored.frames, unique_keys: Vec::new() };
+    let position = house.service.append(entry).await.unwrap();
+    let Appended::Recorded(recorded) = position else { panic!() };
+    let found = round().await;
+    let expected = format!("record {}, package: ", recorded.position());
+    assert!(found.first.as_ref().unwrap().starts_with(&expected), "{found:?}");
+    assert_eq!(found.wrong, 1, "{found:?}");
     house.stop().await;
 }
 

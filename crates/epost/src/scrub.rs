@@ -1,7 +1,7 @@
 //! Reads all that is stored again and again, slowly: bytes that have changed are found while a backup still has them as they were.
 //!
-//! A round reads every record against the tree's root as it was when the round began, opens all that belongs to it, and asks the index
-//! whether it says the same. It ends as a record of the journal, whatever it found.
+//! A round reads every record against the tree's root as it was when the round began, opens all that belongs to it, puts each package that
+//! was given together again, and asks the index whether it says the same. It ends as a record of the journal, whatever it found.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use journal::{Entry, Stored, UniqueKey};
 use pki::digest::sha256;
 use serde::{Deserialize, Serialize};
 use store::index::Item;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Scrub;
@@ -122,6 +123,7 @@ fn round(service: &Service, mut pace: Pace) -> Option<Round> {
                     found.tell(service, position, "index", &what);
                 }
                 parts(service, &stored, &mut pace, &mut found);
+                package(service, &stored, &mut pace, &mut found);
             }
             Err(error) => found.tell(service, position, "record", &error.to_string()),
         }
@@ -159,6 +161,19 @@ fn parts(service: &Service, stored: &Stored, pace: &mut Pace, found: &mut Round)
         Ok::<_, std::convert::Infallible>(())
     };
     let Ok(()) = open_parts(stored, &keys, service.content(), &mut read, &mut each);
+}
+
+/// What was given once is given again, the same bytes: also by this version of the program.
+fn package(service: &Service, stored: &Stored, pace: &mut Pace, found: &mut Round) {
+    let Record::Packaged(record) = &stored.record else { return };
+    let again = || match promised(service, Some(record.ticket))? {
+        true => Handle::current().block_on(service.package_again(stored)).map(|package| package.len() as u64),
+        false => Ok(0),
+    };
+    match again() {
+        Ok(bytes) => drop(pace.pass(bytes)),
+        Err(failure) => found.tell(service, stored.position, "package", &failure.to_string()),
+    }
 }
 
 /// What the index, which is derived but answers for the records, says otherwise than this one.

@@ -79,28 +79,26 @@ impl Service {
     }
 
     async fn packed(&self, item: &Item, parts: &Parts, own: bool) -> Result<Vec<u8>, Failure> {
+        // Whatever the limit says today: what was given is given again.
+        let given = if own { self.journal().find(&parts.key(item.ticket, true))? } else { None };
+        if let Some(position) = given {
+            return self.package_again(&self.journal().read(position)?).await;
+        }
         let received = self.journal().read(item.received)?;
         let Record::Received(record) = &received.record else {
             return Err(Failure::journal("an item without its Received"));
         };
         let sender = record.request.sender.clone();
-        // Whatever the limit says today: what was given is given again.
-        let given = own && self.journal().find(&parts.key(item.ticket, true))?.is_some();
-        let bytes_max = if given { u64::MAX } else { self.limits().package_request_bytes_max };
-        let request = if own { self.packed_request(&received, bytes_max)? } else { None };
+        let request = if own { Some(self.open_frame(&received, SOAP)?) } else { None };
+        let bytes_max = self.limits().package_request_bytes_max;
+        let request = request.filter(|request| request.len() as u64 <= bytes_max);
         drop(received);
         let key = parts.key(item.ticket, request.is_some());
         if let Some(position) = self.journal().find(&key)? {
-            return self.stored_package(position, item, parts, request).await;
+            return self.package_again(&self.journal().read(position)?).await;
         }
         let contents = self.new_contents(item, parts, request).await?;
         self.seal_new(item, parts, key, contents, &sender).await
-    }
-
-    /// The sender's message as it was received, if it is not too large for a package.
-    fn packed_request(&self, received: &Stored, bytes_max: u64) -> Result<Option<Vec<u8>>, Failure> {
-        let request = self.open_frame(received, SOAP)?;
-        Ok((request.len() as u64 <= bytes_max).then_some(request))
     }
 
     /// All that a package of now holds.
@@ -115,8 +113,8 @@ impl Service {
             Failure::broken(FaultCode::Soa02001, "journal.unsigned", detail)
         };
         let publication = self.publication().ok_or_else(unsigned)?;
-        let evidence = self.packed_evidence(item, parts).await?;
-        let (receipt, dispatch) = self.sealed_files(item, parts)?;
+        let evidence = self.packed_evidence(item, &parts.acts).await?;
+        let (receipt, dispatch) = self.sealed_files(item, parts.dispatched)?;
         let log_proofs = tokio::task::block_in_place(|| publication.prove(self.journal(), &parts.acts))?;
         let stamped = evidence.iter().map(|one| one.gen_time).chain([receipt.gen_time]);
         let stamped: Vec<_> = stamped.chain(dispatch.iter().map(|proof| proof.gen_time)).collect();
@@ -133,9 +131,9 @@ impl Service {
         })
     }
 
-    async fn packed_evidence(&self, item: &Item, parts: &Parts) -> Result<Vec<Given>, Failure> {
+    async fn packed_evidence(&self, item: &Item, acts: &[Position]) -> Result<Vec<Given>, Failure> {
         let mut evidence = Vec::new();
-        for act in &parts.acts {
+        for act in acts {
             evidence.push(self.evidence_of_act(item, *act).await?);
         }
         Ok(evidence)
@@ -144,9 +142,9 @@ impl Service {
     fn sealed_files(
         &self,
         item: &Item,
-        parts: &Parts,
+        dispatched: Option<Position>,
     ) -> Result<(StoredProof, Option<StoredProof>), Failure> {
-        let dispatch = parts.dispatched.map(|_| self.stored_dispatch(item.ticket)).transpose()?;
+        let dispatch = dispatched.map(|_| self.stored_dispatch(item.ticket)).transpose()?;
         Ok((self.stored_receipt(item.ticket)?, dispatch))
     }
 
@@ -210,8 +208,8 @@ impl Service {
         match self.append(Entry { record, frames, unique_keys: vec![key] }).await? {
             Appended::Recorded(_) => Ok(package),
             Appended::Existing(position) => {
-                drop(package);
-                self.stored_package(position, item, parts, contents.request).await
+                drop((package, contents));
+                self.package_again(&self.journal().read(position)?).await
             }
         }
     }
@@ -240,28 +238,30 @@ impl Service {
         ])
     }
 
-    /// The package that a record is of: put together again, and the very bytes that were given.
-    async fn stored_package(
-        &self,
-        position: Position,
-        item: &Item,
-        parts: &Parts,
-        request: Option<Vec<u8>>,
-    ) -> Result<Vec<u8>, Failure> {
-        let stored = self.journal().read(position)?;
+    /// The package that a record is of, put together again: the very bytes that were given.
+    ///
+    /// # Errors
+    /// Ours: something that it holds is gone, or what is put together is not what the record names.
+    pub(crate) async fn package_again(&self, stored: &Stored) -> Result<Vec<u8>, Failure> {
         let Record::Packaged(record) = &stored.record else {
             return Err(Failure::journal(&format!("a package in a {} record", stored.record.kind())));
         };
-        let signatures_xml = self.open_frame(&stored, SIGNATURES)?;
-        let kept: Kept = serde_json::from_slice(&self.open_frame(&stored, KEPT)?)
+        let item = self.index().item(record.ticket)?;
+        let item = item.ok_or_else(|| Failure::journal("a package of no item"))?;
+        let request = match record.with_request {
+            true => Some(self.open_frame(&self.journal().read(item.received)?, SOAP)?),
+            false => None,
+        };
+        let signatures_xml = self.open_frame(stored, SIGNATURES)?;
+        let kept: Kept = serde_json::from_slice(&self.open_frame(stored, KEPT)?)
             .map_err(|error| Failure::store(&error.to_string()))?;
-        let (receipt, dispatch) = self.sealed_files(item, parts)?;
-        let evidence = self.packed_evidence(item, parts).await?;
+        let (receipt, dispatch) = self.sealed_files(&item, record.dispatched_position)?;
+        let evidence = self.packed_evidence(&item, &record.of_positions).await?;
         let contents = Contents {
             evidence: evidence.into_iter().map(Given::into_xml).collect(),
             receipt: sealed_file(receipt),
             dispatch: dispatch.map(sealed_file),
-            request: request.filter(|_| record.with_request),
+            request,
             log_proofs: kept.log_proofs,
             log_key: kept.log_key,
             policies: kept.policies.into_iter().map(|(uri, text)| Policy { uri, text }).collect(),
