@@ -39,7 +39,8 @@ pub(crate) fn run() {
     let mut plain = File::create(folder.path().join("plain")).unwrap();
     fallocate(&plain, FallocateFlags::empty(), 0, (record_bytes * ROUNDS * GROUPS * (1 + 16 + 256)) as u64)
         .unwrap();
-    let mut sqlite = sqlite(&folder.path().join("sqlite"));
+    let beside = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut sqlite = sqlite(&beside.path().join("sqlite"));
     for batch in [1, 16, 256] {
         let bytes = vec![7; record_bytes * batch];
         let mut callers = vec![("by one caller", 1, batch), ("by four", 4, batch)];
