@@ -208,14 +208,11 @@ impl Writing {
     }
 
     fn write_here(&self, mut writer: MutexGuard<'_, Writer>) {
-        let write = || {
+        // Outside a runtime, a call like any other.
+        tokio::task::block_in_place(|| {
             self.write(&mut writer);
             drop(writer);
-        };
-        match Handle::try_current() {
-            Ok(_) => tokio::task::block_in_place(write),
-            Err(_) => write(),
-        }
+        });
         self.wake();
     }
 
