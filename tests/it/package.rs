@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use disk::{Fault, ForgetfulDisk};
 use epost::config::Limits;
-use epost::scrub::{Pace, once};
 use erds::record::Packaged;
 use erds::{Record, Status, Ticket};
 use journal::{Appended, Entry};
@@ -20,6 +18,7 @@ use crate::house::inside::{Plan, policy, stamper};
 use crate::house::reply::{Answered, Proof};
 use crate::house::scripted::Gate;
 use crate::house::{Draft, House, until};
+use crate::scrub::round;
 
 fn package_of(ticket: Ticket, kind: ProofKind) -> Draft {
     Draft::package(&ItemName::Ticket(ticket), kind)
@@ -168,11 +167,7 @@ async fn a_round_over_all_that_is_stored_puts_each_package_together_again() {
     let house = House::open(plan()).await.unwrap();
     let ticket = accept(&house, &submit("T").sign()).await;
     given(&house.ask(&package_of(ticket, ProofKind::Receipt)).await);
-    let round = async || {
-        let (_go_on, stop) = tokio::sync::watch::channel(false);
-        once(&house.service, Pace::new(NonZeroU64::MAX, stop)).await.unwrap().unwrap()
-    };
-    let found = round().await;
+    let found = round(&house.service).await;
     assert_eq!(found.wrong, 0, "{found:?}");
 
     // As if another version of the program had made it.
@@ -181,9 +176,8 @@ async fn a_round_over_all_that_is_stored_puts_each_package_together_again() {
     record.sha256.0[0] ^= 1;
     let record = Record::Packaged(record);
     let entry = Entry { record, frames: stored.frames, unique_keys: Vec::new() };
-    let position = house.service.append(entry).await.unwrap();
-    let Appended::Recorded(recorded) = position else { panic!() };
-    let found = round().await;
+    let Appended::Recorded(recorded) = house.service.append(entry).await.unwrap() else { panic!() };
+    let found = round(&house.service).await;
     let expected = format!("record {}, package: ", recorded.position());
     assert!(found.first.as_ref().unwrap().starts_with(&expected), "{found:?}");
     assert_eq!(found.wrong, 1, "{found:?}");

@@ -119,6 +119,8 @@ async fn what_has_ended_its_term_is_erased_on_record_and_is_said_to_be() {
     for frame in ["signatures.xml", "package.json"] {
         assert_eq!(house.service.open_frame(packaged, frame).unwrap_err().code(), "content.absent");
     }
+    let found = crate::scrub::round(&house.service).await;
+    assert_eq!(found.wrong, 0, "what is gone on record is not missed: {found:?}");
     said_to_be_erased(&house, receipt.ticket).await;
     // Chain and proofs are what they were.
     let whole = journal::verify(&disk, Path::new(JOURNAL), ORIGIN, &mut |_| Ok(())).unwrap();

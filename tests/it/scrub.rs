@@ -2,19 +2,24 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use epost::scrub::{Pace, Round, due, once};
+use epost::service::Service;
 use erds::Record;
 use tokio::sync::watch;
 
 use crate::backup::Place;
 
-const FAST: NonZeroU64 = NonZeroU64::MAX;
+/// All that is stored, read once.
+pub async fn round(service: &Arc<Service>) -> Round {
+    let (_go_on, stop) = watch::channel(false);
+    once(service, Pace::new(NonZeroU64::MAX, stop)).await.unwrap().unwrap()
+}
 
 impl Place {
     async fn scrub(&self) -> Round {
-        let (_go_on, stop) = watch::channel(false);
-        once(self.sandbox.service(), Pace::new(FAST, stop)).await.unwrap().unwrap()
+        round(self.sandbox.service()).await
     }
 
     fn segment(&self) -> PathBuf {
@@ -79,8 +84,7 @@ async fn a_record_that_has_changed_is_named() {
     let mut flipped = before.clone();
     flipped[300] ^= 1;
     std::fs::write(place.segment(), &flipped).unwrap();
-    let (_go_on, stop) = watch::channel(false);
-    let found = once(place.sandbox.service(), Pace::new(FAST, stop)).await.unwrap().unwrap();
+    let found = place.scrub().await;
     assert!(found.wrong >= 1 && found.first.as_ref().unwrap().starts_with("record 0"), "{found:?}");
     place.sandbox.stop().await;
 }

@@ -166,14 +166,20 @@ fn parts(service: &Service, stored: &Stored, pace: &mut Pace, found: &mut Round)
 /// What was given once is given again, the same bytes: also by this version of the program.
 fn package(service: &Service, stored: &Stored, pace: &mut Pace, found: &mut Round) {
     let Record::Packaged(record) = &stored.record else { return };
-    let again = || match promised(service, Some(record.ticket))? {
-        true => Handle::current().block_on(service.package_again(stored)).map(|package| package.len() as u64),
-        false => Ok(0),
+    let failure = match Handle::current().block_on(service.package_again(stored)) {
+        Ok(package) => {
+            pace.pass(package.len() as u64);
+            return;
+        }
+        Err(failure) => failure,
     };
-    match again() {
-        Ok(bytes) => drop(pace.pass(bytes)),
-        Err(failure) => found.tell(service, stored.position, "package", &failure.to_string()),
-    }
+    // Asked only now: it may have been erased meanwhile.
+    let what = match promised(service, Some(record.ticket)) {
+        Ok(false) => return,
+        Ok(true) => failure,
+        Err(unknown) => unknown,
+    };
+    found.tell(service, stored.position, "package", &what.to_string());
 }
 
 /// What the index, which is derived but answers for the records, says otherwise than this one.
