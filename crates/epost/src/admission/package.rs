@@ -80,8 +80,7 @@ impl Service {
 
     async fn packed(&self, item: &Item, parts: &Parts, own: bool) -> Result<Vec<u8>, Failure> {
         // Whatever the limit says today: what was given is given again.
-        let given = if own { self.journal().find(&parts.key(item.ticket, true))? } else { None };
-        if let Some(position) = given {
+        if own && let Some(position) = self.journal().find(&parts.key(item.ticket, true))? {
             return self.package_again(&self.journal().read(position)?).await;
         }
         let received = self.journal().read(item.received)?;
