@@ -43,22 +43,21 @@ pub(crate) fn run() {
     let mut sqlite = sqlite(&beside.path().join("sqlite"));
     for batch in [1, 16, 256] {
         let bytes = vec![7; record_bytes * batch];
-        let mut callers = vec![("by one caller", 1, batch), ("by four", 4, batch)];
+        let by = |what, callers, at_once| Way { what, callers, at_once, costs: Vec::new(), syncs: 0 };
+        let mut ways = vec![by("one caller", 1, batch), by("four", 4, batch)];
         if batch > 1 {
-            callers.push(("by a caller for each", batch, 1));
+            ways.push(by("a caller for each", batch, 1));
         }
         // In turns, so that what disturbs one disturbs the others.
-        let mut ours = vec![Vec::new(); callers.len()];
-        let mut syncs = vec![0; callers.len()];
         let (mut floor, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             forget(folder.path());
             forget(&directory);
-            for ((costs, syncs), (_, callers, at_once)) in ours.iter_mut().zip(&mut syncs).zip(&callers) {
-                let groups = callers * GROUPS * at_once / batch;
+            for way in &mut ways {
                 let before = disk.syncs();
-                costs.push(cost(groups, append(&runtime, &journal, *callers, *at_once)));
-                *syncs += disk.syncs() - before;
+                let append = append(&runtime, &journal, way.callers, way.at_once);
+                way.costs.push(cost(way.records() / batch, append));
+                way.syncs += disk.syncs() - before;
             }
             floor.push(cost(GROUPS, || {
                 for _ in 0..GROUPS {
@@ -73,10 +72,10 @@ pub(crate) fn run() {
             }));
         }
         let (floor, theirs) = (Cost::median(floor), Cost::median(theirs));
-        let ours = ours.into_iter().map(Cost::median).zip(syncs);
-        for ((what, callers, at_once), (ours, syncs)) in callers.into_iter().zip(ours) {
-            let records_a_sync = (ROUNDS * callers * GROUPS * at_once) as f64 / syncs as f64;
-            line(&format!("{batch} at once, {what}"), Figure { ours: ours.wall, floor: floor.wall });
+        for way in ways {
+            let records_a_sync = (ROUNDS * way.records()) as f64 / way.syncs as f64;
+            let ours = Cost::median(way.costs);
+            line(&format!("{batch} at once, by {}", way.what), Figure { ours: ours.wall, floor: floor.wall });
             let a_second = |cost: Cost| batch as f64 / cost.wall.as_secs_f64();
             let cpu = |cost: Cost| micros(cost.cpu) / batch as f64;
             println!(
@@ -91,6 +90,22 @@ pub(crate) fn run() {
                 cpu(theirs),
             );
         }
+    }
+}
+
+/// Who appends how, and what that took.
+struct Way {
+    what: &'static str,
+    callers: usize,
+    at_once: usize,
+    costs: Vec<Cost>,
+    syncs: u64,
+}
+
+impl Way {
+    /// In a round.
+    fn records(&self) -> usize {
+        self.callers * GROUPS * self.at_once
     }
 }
 
